@@ -19,7 +19,7 @@ import {
 } from "./connection-options.ts";
 import { connectToAny } from "./connect.ts";
 import { countsOf, type UpstreamCounts } from "./http2-counts.ts";
-import { errorName } from "./http2-error.ts";
+import { errorCode, errorName } from "./http2-error.ts";
 import type { Connected, Session, SessionListener, SessionStats } from "./session.ts";
 import {
   noTerms,
@@ -83,6 +83,8 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   readonly #queue: CallQueue;
   #counts: UpstreamCounts | undefined;
   #goaways = 0;
+  /** Whether the server has just said that a connection ends without a fault; its retirement follows at once. */
+  #isLeaving = false;
   /** The attempt to replace a connection that is in use. */
   #next: Connecting | undefined;
   /** When the next such attempt may begin, by `performance.now()`. */
@@ -263,6 +265,8 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   }
 
   onRetired(session: Session): void {
+    const isLeaving = this.#isLeaving;
+    this.#isLeaving = false;
     if (this.#session !== session) return;
     const next = this.#next;
     if (next !== undefined) {
@@ -270,7 +274,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
       this.#become(next); // It is on its way, and now calls wait for it.
       return;
     }
-    if (this.#wasGood(session)) {
+    if (this.#wasGood(session, isLeaving)) {
       this.#pauses.reset();
     } else if (this.#pauses.hasFailures) {
       const when = this.#owner === undefined ? "before it answers a call" : "after a short time";
@@ -286,6 +290,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
 
   onGoaway(code: number): void {
     this.#goaways++;
+    this.#isLeaving = code === errorCode.noError;
     const goaways = this.#counts?.goaways;
     const name = errorName(code);
     goaways?.set(name, (goaways.get(name) ?? 0) + 1);
@@ -306,9 +311,14 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     }
   }
 
-  /** Whether a connection that has ended was of use, so that earlier failures are forgotten. */
-  #wasGood(session: Session): boolean {
-    return this.#owner === undefined ? session.answered : performance.now() - this.#readyAt >= steadyMs;
+  /**
+   * Whether a connection that has ended was of use, so that earlier failures are forgotten. Of an owner that is one of some
+   * age: a server that says that it ends connections, as by their age, has to keep them for the first pause at least.
+   */
+  #wasGood(session: Session, isLeaving: boolean): boolean {
+    if (this.#owner === undefined) return session.answered;
+    const leastMs = isLeaving && session.answered ? this.#options.backoff.initialMs : steadyMs;
+    return performance.now() - this.#readyAt >= leastMs;
   }
 
   /** Whether calls run on a connection, or ran a short time ago: the next ones shall find another one ready. */

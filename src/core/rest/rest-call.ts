@@ -34,12 +34,12 @@ export async function callUnary(
 }
 
 /**
- * Sends a request.
+ * Sends a request, once more if the network fails before there is a response and the rpc may be sent twice.
  *
  * @throws ConnectError the error of a response with another status than 2xx; UNAVAILABLE if there is none
  */
 export async function send(
-  { httpMethod, url, body, contentType }: RestRequest,
+  { route, httpMethod, url, body, contentType }: RestRequest,
   req: UnaryRequest | StreamRequest,
   accept: string,
   call: CallSignal,
@@ -57,7 +57,15 @@ export async function send(
   if (body !== undefined) init.body = body;
   if (body instanceof ReadableStream) init.duplex = "half";
   if (scope.credentials !== undefined) init.credentials = scope.credentials;
-  const response = await connected((scope.fetch ?? fetch)(url, init));
+  const request = (): Promise<Response> => (scope.fetch ?? fetch)(url, init);
+  const response = await connected(
+    request().catch((reason: unknown) => {
+      // A connection that was kept open may be closed by the server just as it is used.
+      const isIdempotent = route.method.idempotency > 0 || /^(?:GET|PUT|DELETE)$/.test(httpMethod);
+      if (isIdempotent && init.duplex === undefined && !(reason instanceof ConnectError)) return request();
+      throw reason;
+    }),
+  );
   const trailer = new Headers();
   const header = compat?.fromGatewayHeaders(response.headers, trailer) ?? response.headers;
   if (!response.ok) throw await readError(response, header, scope);

@@ -78,16 +78,9 @@ function statusOf(
   const status = isObject(inner) ? inner : body;
   const { code, message, status: name, detail, title, details } = status;
   const isProblem = typeof title === "string" || typeof detail === "string";
-  if (
-    typeof code !== "number" &&
-    codeNumber(code) === undefined &&
-    codeNumber(name) === undefined &&
-    !isProblem
-  ) {
-    return undefined;
-  }
-  const isHttp = typeof code === "number" && (code === httpStatus || typeof name === "string");
   const own = codeNumber(name) ?? codeNumber(code);
+  if (typeof code !== "number" && own === undefined && !isProblem) return undefined;
+  const isHttp = typeof code === "number" && (code === httpStatus || typeof name === "string");
   const byNumber = isHttp
     ? codeOfHttpStatus(code)
     : typeof code === "number" && code > 0

@@ -11,7 +11,7 @@ export interface RestRule extends JsonObject {
   readonly selector: string;
 }
 
-/** The timeout of some rpcs. Retries and other policies are not part of this transport. */
+/** The timeout of some rpcs. Other policies are not part of this transport. */
 export interface RestPolicy {
   /** As that of a rule. The last policy that selects an rpc counts. */
   readonly selector: string;

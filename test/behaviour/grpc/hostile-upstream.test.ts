@@ -266,7 +266,7 @@ for (const [kind, count] of [
   });
 }
 
-test("G09: a reply that breaks off inside its message is INTERNAL", async (t) => {
+test("G09, D19: a reply that breaks off inside its message is INTERNAL", async (t) => {
   const error = await failureOf(t, (stream) =>
     end(stream, { "grpc-status": "0" }, reply.subarray(0, reply.length - 1)),
   );

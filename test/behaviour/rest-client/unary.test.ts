@@ -373,6 +373,48 @@ describe("replies of other servers", () => {
     assert.equal((await failure(clientOf(gone.url).echo({}))).code, Code.Unavailable);
   });
 
+  test("what may be sent twice is sent once more where the network fails, anything else is not", async () => {
+    const client = createClient(BenchService, restTransport({ baseUrl: server.url }));
+    const sent = async (call: () => Promise<unknown>): Promise<number> => {
+      const before = server.requests.length;
+      await call();
+      return server.requests.length - before;
+    };
+    let losses = 1;
+    server.answer = (response) => (losses-- > 0 ? response.destroy() : response.end("{}"));
+    assert.equal(await sent(() => client.find({ name: "a" })), 2);
+    losses = 2;
+    const lost = (call: () => Promise<unknown>) => async () =>
+      assert.equal((await failure(call())).code, Code.Unavailable);
+    assert.equal(await sent(lost(() => client.find({ name: "a" }))), 2);
+    losses = 1;
+    assert.equal(await sent(lost(() => client.send({}))), 1, "a POST");
+    losses = 1;
+    const rules = [{ selector: "tsms.test.v1.BenchService/Send", put: "/parcels", body: "*" }];
+    const putting = createClient(BenchService, restTransport({ baseUrl: server.url, rules }));
+    assert.equal(await sent(() => putting.send({})), 2, "a PUT");
+    // Not when a response has begun, and not for its status.
+    server.answer = (response) => {
+      response.writeHead(200, { "content-length": "100" }).write("{");
+      setImmediate(() => response.destroy());
+    };
+    assert.equal(await sent(lost(() => client.find({ name: "a" }))), 1);
+    server.answer = (response) => response.writeHead(503).end();
+    assert.equal(await sent(lost(() => client.find({ name: "a" }))), 1);
+  });
+
+  test("H31: a server that closes idle connections as they are used again costs no idempotent call", async () => {
+    const client = createClient(BenchService, restTransport({ baseUrl: server.url }));
+    let closes = 0;
+    server.answer = (response) => {
+      const { socket } = response;
+      response.end("{}");
+      setTimeout(() => socket?.destroy(), closes++ % 4);
+    };
+    for (let call = 0; call < 300; call++) await client.find({ name: `${call}` });
+    assert.equal(server.requests.length >= 300, true);
+  });
+
   test("a GET has no body, a rule for any method is GET or POST", async () => {
     server.answer = (response) => response.end("{}");
     const rules = (rule: object) => [{ selector: "tsms.test.v1.BenchService/Find", ...rule }];

@@ -72,7 +72,7 @@ suite("deadlines", () => {
     assert.equal(await timeLeft(gateway, {}), undefined);
   });
 
-  test("a call that is over its time is 504, and its handler hears of it", async () => {
+  test("D20: a call that is over its time is 504, and its handler hears of it", async () => {
     await using gateway = await startGateway();
     const began = performance.now();
     const response = await fetch(`${gateway.url}/test/v1/echo/a?behaviour.sleepMs=60000`, {

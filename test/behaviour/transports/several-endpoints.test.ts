@@ -135,7 +135,7 @@ describe("servers that cannot be reached", () => {
     assert.equal(transport.stats().cluster?.calls, 1);
   });
 
-  test("a server that is killed under load costs its calls in flight and no others", async (t) => {
+  test("D07: a server that is killed under load costs its calls in flight and no others", async (t) => {
     const servers = await severalServers(t, 3);
     const { client, transport } = dialSeveral(
       t,
@@ -185,7 +185,7 @@ describe("a resolver", () => {
     await failure(client.echo({}), Code.Unavailable);
   });
 
-  test("of a new list, what stays keeps its connection, and what goes ends its calls", async (t) => {
+  test("D08: of a new list, what stays keeps its connection, and what goes ends its calls", async (t) => {
     const servers = await severalServers(t, 3);
     const [one = "", two = "", three = ""] = servers.map(({ address }) => address);
     const resolver = new ScriptedResolver();

@@ -316,7 +316,7 @@ suite("services that come and go", () => {
     assert.ok(gateway.warnings.includes("the catalog cannot be read: the catalog is away"));
   });
 
-  test("an entry of the catalog that is another target now is replaced without a gap", async (t) => {
+  test("D17: an entry of the catalog that is another target now is replaced without a gap", async (t) => {
     const contract = madeContract("users.v1");
     const old = await madeServer(t, contract, 0, "old");
     const young = await madeServer(t, contract, 0, "young");

@@ -34,7 +34,7 @@ function near(actual: number | undefined, expected: number, tolerance: number, w
 for (const policy of ["p2c", "round_robin", "random", "least_request", "hash"] as const) {
   describe(policy, () => {
     for (const inFlight of [1, 64]) {
-      test(`with ${inFlight} calls in flight, equal endpoints have equal shares`, () => {
+      test(`D09: with ${inFlight} calls in flight, equal endpoints have equal shares`, () => {
         for (const seed of seeds) {
           const servers = simulation(policy, seed);
           for (const name of ["a", "b", "c"]) servers.add(name, { serviceMs: 10 });

@@ -142,7 +142,7 @@ suite("the index", () => {
     ["that is no number", "soon"],
     ["that is negative", -3],
   ] as const) {
-    test(`${name} restarts at 0, and its answer counts`, async () => {
+    test(`D03: one ${name} restarts at 0, and its answer counts`, async () => {
       await using rig = new Rig(await FakeConsul.start());
       (await rig.agent.next()).reply(200, [instance("u-1", 1)], 10);
       await rig.passPause();
@@ -154,7 +154,7 @@ suite("the index", () => {
     });
   }
 
-  test("whatever Consul answers, there are fewer than two requests in a second", async () => {
+  test("D03: whatever Consul answers, there are fewer than two requests in a second", async () => {
     let index = 1;
     const agent = await FakeConsul.start((call) => {
       call.reply(200, [instance("u-1", 1)], index++ % 3);
@@ -167,7 +167,7 @@ suite("the index", () => {
 });
 
 suite("failures", () => {
-  test("are followed by growing pauses, and the index begins anew", async () => {
+  test("D04: are followed by growing pauses, and the index begins anew", async () => {
     await using rig = new Rig(await FakeConsul.start());
     (await rig.agent.next()).reply(200, [instance("u-1", 1)], 10);
     await rig.passPause();
@@ -192,7 +192,7 @@ suite("failures", () => {
     assert.equal(await rig.passPause(), 600);
   });
 
-  test("a query that is never answered is given up after its wait", async () => {
+  test("D04: a query that is never answered is given up after its wait", async () => {
     await using rig = new Rig(await FakeConsul.start());
     (await rig.agent.next()).reply(200, [], 10);
     await rig.passPause();

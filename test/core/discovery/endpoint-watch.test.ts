@@ -141,7 +141,7 @@ suite("a watch", () => {
     return { clock, watch, update, rig, fail: () => listener?.failed(down), signal: () => signal };
   }
 
-  test("an error keeps the last endpoints without limit of time", () => {
+  test("D02: an error keeps the last endpoints without limit of time", () => {
     const { clock, watch, update, fail, rig: seen } = rig();
     assert.equal(watch.resolution.kind, "waiting");
     update("a:1");
@@ -153,7 +153,7 @@ suite("a watch", () => {
     assert.deepEqual([[...watch.endpoints.keys()], seen.failures], [["a:1"], 10]);
   });
 
-  test("an empty answer keeps them for 30 s, then the set is empty", () => {
+  test("D05: an empty answer keeps them for 30 s, then the set is empty", () => {
     const { clock, watch, update, fail, rig: seen } = rig();
     update("a:1");
     update();
