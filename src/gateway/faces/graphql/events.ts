@@ -1,9 +1,9 @@
 import type { HttpExchange } from "../../http/exchange.ts";
 import { StreamWriter } from "../../http/stream-writer.ts";
 import type { CallGroup } from "../call-group.ts";
-import type { ShownResult } from "./errors.ts";
 import type { PreparedOperation } from "./execute.ts";
 import type { HttpParts } from "./http-parts.ts";
+import { type OperationResult, textOfResult } from "./written-result.ts";
 
 const comment = ":\n\n";
 const complete = "event: complete\ndata:\n\n";
@@ -45,7 +45,7 @@ export async function eventsAnswer(
   exchange.onStop = (reason) => group.abort(reason);
   try {
     for await (const result of results) {
-      const written = writer.write(`event: next\ndata: ${JSON.stringify(result)}\n\n`);
+      const written = writer.write(`event: next\ndata: ${textOfResult(result)}\n\n`);
       heartbeat?.refresh();
       if (written !== undefined) await written;
     }
@@ -59,6 +59,6 @@ export async function eventsAnswer(
   }
 }
 
-async function* once(result: ShownResult): AsyncGenerator<ShownResult, void, undefined> {
+async function* once(result: OperationResult): AsyncGenerator<OperationResult, void, undefined> {
   yield result;
 }

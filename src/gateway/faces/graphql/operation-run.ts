@@ -26,6 +26,8 @@ export class OperationRun implements Operation {
   readonly #group: CallGroup;
   readonly #deadline: number | undefined;
   #loaders: Loaders | undefined;
+  /** The replies for fields at the root, by their names in the result. */
+  #roots: Map<string, Promise<Message>> | undefined;
   #calls = 0;
 
   /** @param isStream whether it is a subscription, which may take any time */
@@ -53,6 +55,15 @@ export class OperationRun implements Operation {
       call.end();
     }
   };
+
+  root(key: string, method: DescMethodUnary, requestOf: () => Message): Promise<Message> {
+    let reply = this.#roots?.get(key);
+    if (reply !== undefined) return reply;
+    reply = this.unary(method, requestOf());
+    reply.catch(() => {}); // Whoever asks hears of it; a field before this one may have failed already.
+    (this.#roots ??= new Map()).set(key, reply);
+    return reply;
+  }
 
   stream(method: DescMethodServerStreaming, request: Message): AsyncIterableIterator<Message> {
     return new ReplyStream(

@@ -5,8 +5,15 @@ import type { Reference } from "./reference.ts";
 export interface Operation {
   /** Calls an rpc. @throws ConnectError */
   unary(method: DescMethodUnary, request: Message): Promise<Message>;
+  /**
+   * The reply for a field at the root of the operation; the rpc is called where it was not yet.
+   *
+   * @param key name of the field in the result
+   * @throws ConnectError
+   */
+  root(key: string, method: DescMethodUnary, requestOf: () => Message): Promise<Message>;
   /** Calls an rpc with the first `next()`. @throws ConnectError */
-  stream(method: DescMethodServerStreaming, request: Message): AsyncIterable<Message>;
+  stream(method: DescMethodServerStreaming, request: Message): AsyncIterableIterator<Message>;
   /** What a key refers to; each key is asked for once. @throws ConnectError */
   load(reference: Reference, key: string): Promise<unknown>;
 }
