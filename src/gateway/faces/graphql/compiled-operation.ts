@@ -8,7 +8,7 @@ import {
   GraphQLUnionType,
   type OperationDefinitionNode,
 } from "graphql";
-import type { Operation } from "./operation.ts";
+import type { EventStream, Operation } from "./operation.ts";
 import { Projections } from "./projection.ts";
 import type { Selection } from "./read-mask.ts";
 import type { Selecting } from "./selected-fields.ts";
@@ -88,8 +88,8 @@ export class CompiledOperation {
     return `${data}}`;
   }
 
-  /** The replies of a subscription's rpc, which is called with the first `next()`. */
-  stream(variables: Variables, operation: Operation): AsyncIterableIterator<Message> {
+  /** The replies of a subscription's rpc, which is called when the first is asked for. */
+  stream(variables: Variables, operation: Operation): EventStream<Message> {
     const { root, argsOf, selection } = this.#only;
     const method = root.rpc.method as DescMethodServerStreaming; // Subscriptions are.
     return operation.stream(method, root.requestOf(argsOf(variables), selection));
@@ -107,7 +107,8 @@ export class CompiledOperation {
 
   get #only(): CompiledRoot & { readonly before: string } {
     const [part] = this.#parts;
-    if (part === undefined || typeof part.value === "string") throw new TypeError("a subscription has one rpc");
+    if (part === undefined || typeof part.value === "string")
+      throw new TypeError("a subscription has one rpc");
     return part.value;
   }
 }
@@ -129,7 +130,8 @@ function rootOf(
     key,
     before: `{${JSON.stringify(key)}:`,
     root,
-    argsOf: (node.arguments ?? []).length === 0 ? () => none : (variables) => argumentsOf(field, node, variables),
+    argsOf:
+      (node.arguments ?? []).length === 0 ? () => none : (variables) => argumentsOf(field, node, variables),
     selection: { fieldNodes: nodes, fragments },
     ...projections.type(field.type, nodes),
   };
@@ -137,7 +139,11 @@ function rootOf(
 
 const none = Object.freeze({});
 
-async function rootText({ before, value }: RootPart, variables: Variables, operation: Operation): Promise<string> {
+async function rootText(
+  { before, value }: RootPart,
+  variables: Variables,
+  operation: Operation,
+): Promise<string> {
   if (typeof value === "string") return before + value;
   const { root, key, argsOf, selection, write, hasNull } = value;
   const method = root.rpc.method as DescMethodUnary; // Queries and mutations are.

@@ -45,7 +45,11 @@ export class CompiledOperations {
     let forms = this.#forms.get(operation);
     if (forms === undefined) this.#forms.set(operation, (forms = formsOf(document)));
     if (forms.compiled === none) return undefined;
-    const variables = variablesOf(this.#schema.schema, operation.variableDefinitions ?? [], request.variables ?? {});
+    const variables = variablesOf(
+      this.#schema.schema,
+      operation.variableDefinitions ?? [],
+      request.variables ?? {},
+    );
     if (variables === undefined) return undefined;
     const { values } = variables;
     const key = forms.conditions.length === 0 ? "" : forms.conditions.map((name) => values[name]).join();
@@ -91,7 +95,7 @@ function formsOf({ document, introspects }: ValidDocument): Forms {
       else if (condition?.kind === Kind.VARIABLE) conditions.add(condition.name.value);
     },
   });
-  return { conditions: [...conditions], compiled: isKnown ? new Map() : none };
+  return { conditions: [...conditions], compiled: isKnown ? new Map<string, CompiledOperation>() : none };
 }
 
 /** @throws TypeError for a condition that is neither true nor false */

@@ -13,10 +13,11 @@ import { Documents, operationOf, RequestErrors, type ValidDocument } from "./doc
 import { ErrorTexts, refusedResult, type ShownResult } from "./errors.ts";
 import type { GraphqlOptions } from "./graphql-options.ts";
 import type { OperationMeter } from "./meters.ts";
+import type { EventStream } from "./operation.ts";
 import { OperationRun, type RunParts } from "./operation-run.ts";
 import type { Persisted } from "./persisted.ts";
 import { Refusal } from "./refusal.ts";
-import { ResultEvents } from "./result-events.ts";
+import { ResultEvents, type ResultStream } from "./result-events.ts";
 import type { OperationRequest } from "./request.ts";
 import type { RootType } from "./rpcs.ts";
 import type { ContractSchema } from "./schema.ts";
@@ -122,10 +123,7 @@ export class Executor {
    * Begins a subscription. Resolves with its results, of which the last one says why it has ended with an error; or with
    * the errors of a request that is wrong.
    */
-  async subscribe(
-    prepared: PreparedOperation,
-    group: CallGroup,
-  ): Promise<AsyncGenerator<OperationResult> | ShownResult> {
+  async subscribe(prepared: PreparedOperation, group: CallGroup): Promise<ResultStream | ShownResult> {
     const { run, meter } = this.#parts;
     const begun = performance.now();
     const operation = new OperationRun(run, group, true);
@@ -146,11 +144,11 @@ export class Executor {
     prepared: PreparedOperation,
     operation: OperationRun,
     ended: (failed: boolean) => void,
-  ): AsyncGenerator<OperationResult> | undefined {
+  ): ResultStream | undefined {
     const ready = this.#compiled.of(prepared);
     if (ready === undefined) return undefined;
     const { compiled, variables } = ready;
-    let replies: AsyncIterableIterator<Message>;
+    let replies: EventStream<Message>;
     try {
       replies = compiled.stream(variables, operation);
     } catch {

@@ -155,7 +155,9 @@ function resultType(accept: string | undefined): ResultType | undefined {
 }
 
 function statusOf(result: OperationResult, type: ResultType): number {
-  return result instanceof WrittenResult || "data" in result || type !== "application/graphql-response+json" ? 200 : 400;
+  return result instanceof WrittenResult || "data" in result || type !== "application/graphql-response+json"
+    ? 200
+    : 400;
 }
 
 /** Answers with what was thrown before an operation was executed. */

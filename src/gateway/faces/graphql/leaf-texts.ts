@@ -6,6 +6,7 @@ import {
   type GraphQLLeafType,
   GraphQLString,
 } from "graphql";
+import { isPlainText } from "../../../core/codec/write-scalars.ts";
 import { irregular, type WriteValue } from "./value-walk.ts";
 import { written } from "./versions.ts";
 
@@ -20,7 +21,7 @@ export function leafWriter(type: GraphQLLeafType): WriteValue {
 
 const writeText: WriteValue = (value, walk) => {
   if (typeof value !== "string") throw irregular;
-  walk.text += JSON.stringify(value);
+  walk.text += isPlainText(value) ? `"${value}"` : JSON.stringify(value);
 };
 
 const writeInt: WriteValue = (value, walk) => {

@@ -61,7 +61,7 @@ export class Projections {
   type(type: GraphQLOutputType, nodes: readonly FieldNode[]): CompiledType {
     if (type instanceof GraphQLNonNull)
       return { ...this.type(type.ofType as GraphQLOutputType, nodes), hasNull: false }; // No non-null is in another.
-    if (type instanceof GraphQLList) return this.#list(this.type(type.ofType as GraphQLOutputType, nodes)); // As the line says.
+    if (type instanceof GraphQLList) return this.#list(this.type(type.ofType, nodes)); // As the line says.
     if (isLeafType(type)) {
       let write = this.#leaves.get(type);
       if (write === undefined) this.#leaves.set(type, (write = leafWriter(type)));
@@ -125,7 +125,9 @@ export class Projections {
   #union(type: GraphQLUnionType, sets: readonly SelectionSetNode[]): WriteValue {
     const resolveType = type.resolveType as ((source: unknown) => unknown) | undefined; // Ours look at the value alone.
     const writers = new Map(
-      this.#schema.getPossibleTypes(type).map((one): [unknown, WriteValue] => [one.name, this.#object(one, sets)]),
+      this.#schema
+        .getPossibleTypes(type)
+        .map((one): [unknown, WriteValue] => [one.name, this.#object(one, sets)]),
     );
     return (source, walk) => {
       const write = writers.get(resolveType?.(source));
@@ -139,8 +141,7 @@ const noArguments = Object.freeze({});
 
 /** Fields below the root have no arguments, and their resolvers read nothing of the operation but what it loads. */
 function resolverOf({ resolve, name }: GraphQLField<unknown, unknown>): CompiledField["resolve"] {
-  if (resolve === undefined)
-    return (source) => (source as Readonly<Record<string, unknown>>)[name]; // As GraphQL does.
+  if (resolve === undefined) return (source) => (source as Readonly<Record<string, unknown>>)[name]; // As GraphQL does.
   const own = resolve as (source: unknown, args: object, context: unknown) => unknown; // See above.
   return (source, walk) => own(source, noArguments, walk.operation);
 }

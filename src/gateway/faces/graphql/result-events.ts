@@ -1,12 +1,17 @@
 import { GraphQLError } from "graphql";
+import type { Sink } from "../../../core/call/layered-stream.ts";
 import { toCallError } from "../../../core/errors/errors.ts";
 import type { ErrorTexts, ShownResult } from "./errors.ts";
+import type { EventStream } from "./operation.ts";
 import { causeOf } from "./versions.ts";
 import type { OperationResult } from "./written-result.ts";
 
+/** The results of a subscription. */
+export type ResultStream = AsyncGenerator<OperationResult> & Pick<EventStream<OperationResult>, "passAll">;
+
 /** The results of a subscription. It ends at once with `return`, also while an event is waited for. */
-export class ResultEvents<Event> implements AsyncGenerator<OperationResult> {
-  readonly #events: AsyncIterator<Event>;
+export class ResultEvents<Event> implements ResultStream {
+  readonly #events: AsyncIterableIterator<Event> & Partial<EventStream<Event>>;
   readonly #show: (event: Event) => OperationResult | Promise<OperationResult>;
   readonly #errors: ErrorTexts;
   #ended: ((failed: boolean) => void) | undefined;
@@ -17,7 +22,7 @@ export class ResultEvents<Event> implements AsyncGenerator<OperationResult> {
    * @param ended is called once, at the end
    */
   constructor(
-    events: AsyncIterator<Event>,
+    events: AsyncIterableIterator<Event> & Partial<EventStream<Event>>,
     show: (event: Event) => OperationResult | Promise<OperationResult>,
     errors: ErrorTexts,
     ended: (failed: boolean) => void,
@@ -42,6 +47,27 @@ export class ResultEvents<Event> implements AsyncGenerator<OperationResult> {
       if (this.#isOver) return { done: true, value: undefined };
       this.#end(true);
       return { done: false, value: failedResult(reason, this.#errors) };
+    }
+  }
+
+  async passAll(sink: Sink<OperationResult>): Promise<void> {
+    const events = this.#events;
+    if (events.passAll === undefined) {
+      for await (const result of this) await sink(result);
+      return;
+    }
+    if (this.#isOver) return;
+    const show = (event: Event): Promise<void> | undefined => {
+      const shown = this.#show(event);
+      return shown instanceof Promise ? shown.then(sink) : sink(shown);
+    };
+    try {
+      await events.passAll(show);
+      if (!this.#isOver) this.#end(false);
+    } catch (reason) {
+      if (this.#isOver) return;
+      this.#end(true);
+      await sink(failedResult(reason, this.#errors));
     }
   }
 
