@@ -7,7 +7,7 @@ import {
 } from "graphql";
 import { CompiledOperation } from "./compiled-operation.ts";
 import type { ValidDocument } from "./documents.ts";
-import type { PreparedOperation } from "./execute.ts";
+import type { PreparedOperation } from "./prepared-operation.ts";
 import type { ContractSchema } from "./schema.ts";
 import type { WriteValue } from "./value-walk.ts";
 import { type Variables, variablesOf } from "./versions.ts";

@@ -2,7 +2,7 @@ import type { HttpExchange } from "../../http/exchange.ts";
 import type { Sink } from "../../../core/call/layered-stream.ts";
 import { StreamWriter } from "../../http/stream-writer.ts";
 import type { CallGroup } from "../call-group.ts";
-import type { PreparedOperation } from "./execute.ts";
+import type { PreparedOperation } from "./prepared-operation.ts";
 import type { HttpParts } from "./http-parts.ts";
 import type { ResultStream } from "./result-events.ts";
 import { type OperationResult, textOfResult } from "./written-result.ts";

@@ -1,35 +1,21 @@
 import type { Message } from "@bufbuild/protobuf";
-import {
-  execute,
-  type ExecutionArgs,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-  subscribe,
-} from "graphql";
+import { execute, type ExecutionArgs, type GraphQLSchema, subscribe } from "graphql";
 import type { CallGroup } from "../call-group.ts";
 import { CompiledOperations } from "./compiled-operations.ts";
 import { costOf } from "./cost.ts";
-import { Documents, operationOf, RequestErrors, type ValidDocument } from "./documents.ts";
+import { Documents, operationOf, RequestErrors } from "./documents.ts";
 import { ErrorTexts, refusedResult, type ShownResult } from "./errors.ts";
 import type { GraphqlOptions } from "./graphql-options.ts";
 import type { OperationMeter } from "./meters.ts";
 import type { EventStream } from "./operation.ts";
 import { OperationRun, type RunParts } from "./operation-run.ts";
 import type { Persisted } from "./persisted.ts";
+import type { PreparedOperation } from "./prepared-operation.ts";
 import { Refusal } from "./refusal.ts";
 import { ResultEvents, type ResultStream } from "./result-events.ts";
 import type { OperationRequest } from "./request.ts";
-import type { RootType } from "./rpcs.ts";
 import type { ContractSchema } from "./schema.ts";
 import { type OperationResult, WrittenResult } from "./written-result.ts";
-
-/** An operation that may be executed. */
-export interface PreparedOperation {
-  readonly type: RootType;
-  readonly request: OperationRequest;
-  readonly valid: ValidDocument;
-  readonly operation: OperationDefinitionNode;
-}
 
 /** What executes the operations of one contract. */
 export interface ExecutorParts {

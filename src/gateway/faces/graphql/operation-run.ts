@@ -61,7 +61,7 @@ export class OperationRun implements Operation {
     let reply = this.#roots?.get(key);
     if (reply !== undefined) return reply;
     reply = this.unary(method, requestOf());
-    reply.catch(() => {}); // Whoever asks hears of it; a field before this one may have failed already.
+    reply.catch(() => {}); // It is awaited by its field, unless a field before that has failed.
     (this.#roots ??= new Map()).set(key, reply);
     return reply;
   }
