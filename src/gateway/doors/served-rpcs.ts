@@ -34,9 +34,14 @@ export interface ServedParts {
   /** The rpcs that doors compile at once, and their routes. */
   readonly due: readonly DescMethod[];
   readonly dueRoutes: readonly Route[];
-  /** What doors have compiled before; undefined where all rpcs are due. */
+  /** Routes that doors check at once and compile when their rpcs are first called. Default: none. */
+  readonly lateRoutes?: readonly Route[] | undefined;
+  /** What doors have compiled before; undefined where all rpcs are due, or late. */
   readonly memory?: RpcMemory | undefined;
 }
+
+/** Of a set with more rpcs, each is compiled when it is first called: to compile thousands takes seconds. */
+const mostDue = 256;
 
 /**
  * The rpcs of a set of services with their routes, for all doors. Immutable: other services are another `ServedRpcs`.
@@ -46,12 +51,15 @@ export class ServedRpcs {
   /** The rpcs that doors compile at once; all others when they are first called. */
   readonly due: readonly DescMethod[];
   readonly dueRoutes: readonly Route[];
+  /** Routes that are compiled later; what is wrong with them has to be found at once. */
+  readonly lateRoutes: readonly Route[];
   readonly #parts: ServedParts;
 
   constructor(parts: ServedParts) {
     this.router = parts.router;
     this.due = parts.due;
     this.dueRoutes = parts.dueRoutes;
+    this.lateRoutes = parts.lateRoutes ?? [];
     this.#parts = parts;
   }
 
@@ -92,8 +100,9 @@ export class ServedRpcs {
       router,
       deadlinesMs,
       registryOf: () => registry,
-      due: methods,
-      dueRoutes: router.routes,
+      ...(methods.length <= mostDue
+        ? { due: methods, dueRoutes: router.routes }
+        : { due: [], dueRoutes: [], lateRoutes: router.routes }),
     });
   }
 
@@ -154,7 +163,7 @@ export class ServedRpcs {
 
   /** Whether some rpcs are compiled when they are first called. */
   get isLazy(): boolean {
-    return this.#parts.memory !== undefined;
+    return this.#parts.memory !== undefined || this.lateRoutes.length > 0;
   }
 
   /**

@@ -5,17 +5,20 @@ import { grpcRefusal } from "../../http/grpc-refusal.ts";
 import { HttpError } from "../../http/http-error.ts";
 import { namesEvents } from "../../http/media-type.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
+import { rpcName } from "../../../core/call/service.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { isDecodable, malformedPath, type Router } from "../../routing/router.ts";
 import type { Door, DoorHandler, MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
+import { compileEventId } from "./answers/event-id.ts";
 import { isForm } from "./forms/form-parts.ts";
 import { asksForPoll, longPollRoute } from "./long-poll/long-poll.ts";
 import { PolledStreams } from "./long-poll/polled-streams.ts";
 import { streamRoute } from "./streams/stream-route.ts";
 import { type RouteHandler, unaryRoute } from "./unary/unary.ts";
+import { usualStatusOf } from "./usual-status.ts";
 
 /** REST: the routes from the HTTP rules of the rpcs. It claims every request; where there are pages, they have the rest. */
 export const restDoor: MakeDoor = (kit) => {
@@ -36,6 +39,7 @@ export const restDoor: MakeDoor = (kit) => {
         return handle;
       };
       for (const route of rpcs.dueRoutes) compile(route);
+      checkLate(rpcs, kit);
       const choose: DoorHandler["choose"] = (head) => {
         const match = router.match(head.method, head.url);
         if (rpcs.isLazy && match.kind === "found" && !handlers.has(match.route)) compile(match.route);
@@ -69,6 +73,15 @@ export const restDoor: MakeDoor = (kit) => {
   };
   return door;
 };
+
+/** Looks at what is compiled later. @throws SetupError as the compilation of a route */
+function checkLate(rpcs: ServedRpcs, kit: DoorKit): void {
+  for (const method of new Set(rpcs.lateRoutes.map((route) => route.method))) {
+    rpcs.kitOf(method, rpcName(method), kit);
+    usualStatusOf(method);
+    compileEventId(method.output);
+  }
+}
 
 /** Answers a request without a matching route. */
 function refuse(

@@ -41,8 +41,8 @@ export class RequestErrors extends Error {
 /** The most errors that an answer names. */
 const maxErrors = 20;
 
-/** What a character of a document is thought to take in memory once it is parsed, in bytes. */
-const bytesPerCharacter = 40;
+/** What a character of a document is thought to take in memory once it is parsed and compiled, in bytes. */
+const bytesPerCharacter = 80;
 
 /** Parses and validates documents of one schema, and keeps those that are used. */
 export class Documents {

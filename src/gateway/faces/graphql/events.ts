@@ -1,9 +1,11 @@
 import type { HttpExchange } from "../../http/exchange.ts";
+import type { Sink } from "../../../core/call/layered-stream.ts";
 import { StreamWriter } from "../../http/stream-writer.ts";
 import type { CallGroup } from "../call-group.ts";
-import type { ShownResult } from "./errors.ts";
-import type { PreparedOperation } from "./execute.ts";
+import type { PreparedOperation } from "./prepared-operation.ts";
 import type { HttpParts } from "./http-parts.ts";
+import type { ResultStream } from "./result-events.ts";
+import { type OperationResult, textOfResult } from "./written-result.ts";
 
 const comment = ":\n\n";
 const complete = "event: complete\ndata:\n\n";
@@ -23,8 +25,8 @@ export async function eventsAnswer(
   const results =
     prepared.type === "subscription"
       ? await executor.subscribe(prepared, group)
-      : once(await executor.execute(prepared, group));
-  if (!(Symbol.asyncIterator in results)) {
+      : new OneResult(await executor.execute(prepared, group));
+  if (!("passAll" in results)) {
     exchange.respond(400, { "content-type": "application/json; charset=utf-8" }, JSON.stringify(results));
     return;
   }
@@ -43,15 +45,16 @@ export async function eventsAnswer(
       : undefined;
   const forget = exchange.onClose(() => void results.return(undefined));
   exchange.onStop = (reason) => group.abort(reason);
+  const send = (result: OperationResult): Promise<void> | undefined => {
+    if (!writer.gathers) heartbeat?.refresh(); // Once a turn: it reads the clock.
+    // A client that has left, or reads nothing, gets no more.
+    return writer
+      .write(`event: next\ndata: ${textOfResult(result)}\n\n`)
+      ?.catch(() => void results.return(undefined));
+  };
   try {
-    for await (const result of results) {
-      const written = writer.write(`event: next\ndata: ${JSON.stringify(result)}\n\n`);
-      heartbeat?.refresh();
-      if (written !== undefined) await written;
-    }
+    await results.passAll(send);
     await writer.end(complete);
-  } catch {
-    // The client has left, or reads nothing.
   } finally {
     forget();
     clearInterval(heartbeat);
@@ -59,6 +62,19 @@ export async function eventsAnswer(
   }
 }
 
-async function* once(result: ShownResult): AsyncGenerator<ShownResult, void, undefined> {
-  yield result;
+/** The result of a query or mutation, as those of subscriptions come. */
+class OneResult implements Pick<ResultStream, "passAll" | "return"> {
+  readonly #result: OperationResult;
+
+  constructor(result: OperationResult) {
+    this.#result = result;
+  }
+
+  async passAll(sink: Sink<OperationResult>): Promise<void> {
+    await sink(this.#result);
+  }
+
+  return(): Promise<IteratorResult<OperationResult>> {
+    return Promise.resolve({ done: true, value: undefined });
+  }
 }

@@ -1,33 +1,21 @@
-import {
-  execute,
-  type ExecutionArgs,
-  GraphQLError,
-  type GraphQLSchema,
-  type OperationDefinitionNode,
-  subscribe,
-} from "graphql";
-import { toCallError } from "../../../core/errors/errors.ts";
+import type { Message } from "@bufbuild/protobuf";
+import { execute, type ExecutionArgs, type GraphQLSchema, subscribe } from "graphql";
 import type { CallGroup } from "../call-group.ts";
+import { CompiledOperations } from "./compiled-operations.ts";
 import { costOf } from "./cost.ts";
-import { Documents, operationOf, RequestErrors, type ValidDocument } from "./documents.ts";
+import { Documents, operationOf, RequestErrors } from "./documents.ts";
 import { ErrorTexts, refusedResult, type ShownResult } from "./errors.ts";
 import type { GraphqlOptions } from "./graphql-options.ts";
 import type { OperationMeter } from "./meters.ts";
+import type { EventStream } from "./operation.ts";
 import { OperationRun, type RunParts } from "./operation-run.ts";
 import type { Persisted } from "./persisted.ts";
+import type { PreparedOperation } from "./prepared-operation.ts";
 import { Refusal } from "./refusal.ts";
+import { ResultEvents, type ResultStream } from "./result-events.ts";
 import type { OperationRequest } from "./request.ts";
-import type { RootType } from "./rpcs.ts";
 import type { ContractSchema } from "./schema.ts";
-import { causeOf } from "./versions.ts";
-
-/** An operation that may be executed. */
-export interface PreparedOperation {
-  readonly type: RootType;
-  readonly request: OperationRequest;
-  readonly valid: ValidDocument;
-  readonly operation: OperationDefinitionNode;
-}
+import { type OperationResult, WrittenResult } from "./written-result.ts";
 
 /** What executes the operations of one contract. */
 export interface ExecutorParts {
@@ -43,11 +31,13 @@ export class Executor {
   readonly errors: ErrorTexts;
   readonly #parts: ExecutorParts;
   readonly #documents: Documents;
+  readonly #compiled: CompiledOperations;
 
   constructor(parts: ExecutorParts) {
     const { schema, options } = parts;
     this.#parts = parts;
     this.#documents = new Documents(schema, options);
+    this.#compiled = new CompiledOperations(schema);
     this.errors = new ErrorTexts(schema.registry, !options.introspection);
   }
 
@@ -88,34 +78,83 @@ export class Executor {
   }
 
   /** Executes a query or a mutation. Never rejects. */
-  async execute(prepared: PreparedOperation, group: CallGroup): Promise<ShownResult> {
+  async execute(prepared: PreparedOperation, group: CallGroup): Promise<OperationResult> {
     const { schema, run, meter } = this.#parts;
     const begun = performance.now();
     const { type, valid } = prepared;
+    const operation = new OperationRun(run, group, false);
+    const written = await this.#written(prepared, operation);
+    if (written !== undefined) {
+      meter.ended(type, "ok", begun);
+      return written;
+    }
     if (valid.introspects) await schema.describe();
-    const result = await execute(this.#argsOf(prepared, new OperationRun(run, group, false)));
+    const result = await execute(this.#argsOf(prepared, operation));
     meter.operation(type, result, begun);
     return this.errors.result(result); // There is no incremental delivery.
+  }
+
+  /** The result of an operation that is compiled; undefined where graphql-js has to say what becomes of it. */
+  async #written(prepared: PreparedOperation, operation: OperationRun): Promise<WrittenResult | undefined> {
+    const ready = this.#compiled.of(prepared);
+    if (ready === undefined) return undefined;
+    try {
+      return new WrittenResult(await ready.compiled.data(ready.variables, operation));
+    } catch {
+      return undefined; // The operation has the replies, and what was thrown instead of them.
+    }
   }
 
   /**
    * Begins a subscription. Resolves with its results, of which the last one says why it has ended with an error; or with
    * the errors of a request that is wrong.
    */
-  async subscribe(
-    prepared: PreparedOperation,
-    group: CallGroup,
-  ): Promise<AsyncGenerator<ShownResult> | ShownResult> {
+  async subscribe(prepared: PreparedOperation, group: CallGroup): Promise<ResultStream | ShownResult> {
     const { run, meter } = this.#parts;
     const begun = performance.now();
-    const events = await subscribe(this.#argsOf(prepared, new OperationRun(run, group, true)));
+    const operation = new OperationRun(run, group, true);
+    const ended = (failed: boolean): void => meter.ended("subscription", failed ? "failed" : "ok", begun);
+    const compiled = this.#compiledEvents(prepared, operation, ended);
+    if (compiled !== undefined) return compiled;
+    const events = await subscribe(this.#argsOf(prepared, operation));
     if (!(Symbol.asyncIterator in events)) {
       meter.operation("subscription", events, begun);
       return this.errors.result(events);
     }
-    return new ShownEvents(events as AsyncGenerator<ShownExecution>, this.errors, (failed) => {
-      meter.ended("subscription", failed ? "failed" : "ok", begun);
-    });
+    const show = (result: ShownExecution): ShownResult => this.errors.result(result);
+    return new ResultEvents(events as AsyncGenerator<ShownExecution>, show, this.errors, ended);
+  }
+
+  /** The results of a subscription that is compiled. Nothing is called before the first one is asked for. */
+  #compiledEvents(
+    prepared: PreparedOperation,
+    operation: OperationRun,
+    ended: (failed: boolean) => void,
+  ): ResultStream | undefined {
+    const ready = this.#compiled.of(prepared);
+    if (ready === undefined) return undefined;
+    const { compiled, variables } = ready;
+    let replies: EventStream<Message>;
+    try {
+      replies = compiled.stream(variables, operation);
+    } catch {
+      return undefined;
+    }
+    const executed = async (reply: Message): Promise<ShownResult> =>
+      this.errors.result(await execute({ ...this.#argsOf(prepared, operation), rootValue: reply }));
+    const show = (reply: Message): OperationResult | Promise<OperationResult> => {
+      try {
+        const data = compiled.event(reply, operation);
+        if (typeof data === "string") return new WrittenResult(data);
+        return data.then(
+          (text) => new WrittenResult(text),
+          () => executed(reply),
+        );
+      } catch {
+        return executed(reply);
+      }
+    };
+    return new ResultEvents(replies, show, this.errors, ended);
   }
 
   /** The answer to what `prepare` has thrown; undefined for anything else. */
@@ -144,65 +183,3 @@ export class Executor {
 
 /** A result of execution whose values are ready. */
 type ShownExecution = Parameters<ErrorTexts["result"]>[0];
-
-/** The results of a subscription. It ends at once with `return`, also while an event is waited for. */
-class ShownEvents implements AsyncGenerator<ShownResult> {
-  readonly #events: AsyncGenerator<ShownExecution>;
-  readonly #errors: ErrorTexts;
-  #ended: ((failed: boolean) => void) | undefined;
-  #isOver = false;
-
-  constructor(events: AsyncGenerator<ShownExecution>, errors: ErrorTexts, ended: (failed: boolean) => void) {
-    this.#events = events;
-    this.#errors = errors;
-    this.#ended = ended;
-  }
-
-  async next(): Promise<IteratorResult<ShownResult>> {
-    if (this.#isOver) return { done: true, value: undefined };
-    try {
-      const event = await this.#events.next();
-      if (event.done !== true) return { done: false, value: this.#errors.result(event.value) };
-      this.#end(false);
-      return { done: true, value: undefined };
-    } catch (reason) {
-      if (this.#isOver) return { done: true, value: undefined };
-      this.#end(true);
-      return { done: false, value: failedResult(reason, this.#errors) };
-    }
-  }
-
-  async return(): Promise<IteratorResult<ShownResult>> {
-    if (!this.#isOver) {
-      this.#end(false);
-      await this.#events.return(undefined);
-    }
-    return { done: true, value: undefined };
-  }
-
-  async throw(reason: unknown): Promise<IteratorResult<ShownResult>> {
-    await this.return();
-    throw reason;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
-  }
-
-  #end(failed: boolean): void {
-    this.#isOver = true;
-    this.#ended?.(failed);
-    this.#ended = undefined;
-  }
-}
-
-/** The last result of a subscription that an error has ended. */
-function failedResult(reason: unknown, errors: ErrorTexts): ShownResult {
-  const cause = reason instanceof GraphQLError ? causeOf(reason) : reason;
-  const error = toCallError(cause ?? reason);
-  return { errors: [{ message: error.rawMessage, extensions: errors.extensions(error) }], data: null };
-}

@@ -8,13 +8,15 @@ import type { HttpExchange } from "../../http/exchange.ts";
 import { weightedList } from "../../http/weighted-list.ts";
 import { CallGroup } from "../call-group.ts";
 import { RequestErrors } from "./documents.ts";
-import { requestError, type ShownResult } from "./errors.ts";
+import { requestError } from "./errors.ts";
 import { eventsAnswer } from "./events.ts";
-import type { Executor, PreparedOperation } from "./execute.ts";
+import type { Executor } from "./execute.ts";
 import type { GraphqlOptions } from "./graphql-options.ts";
 import type { HttpParts } from "./http-parts.ts";
+import type { PreparedOperation } from "./prepared-operation.ts";
 import { Refusal } from "./refusal.ts";
 import { type OperationRequest, parseJson, requestOf, requestOfTarget } from "./request.ts";
+import { type OperationResult, textOfResult, WrittenResult } from "./written-result.ts";
 
 /** How results are sent. */
 type ResultType = "application/json" | "application/graphql-response+json" | "text/event-stream";
@@ -94,7 +96,7 @@ async function answerAll(
   if (type === "text/event-stream") throw new Refusal("batched", "events are those of one operation");
   const { executor } = parts;
   const group = CallGroup.of(exchange);
-  const results: ShownResult[] = [];
+  const results: OperationResult[] = [];
   for (const value of values) {
     try {
       const prepared = prepareFor(requestOf(value), exchange, parts);
@@ -153,8 +155,10 @@ function resultType(accept: string | undefined): ResultType | undefined {
   return preferred ? "application/graphql-response+json" : "application/json";
 }
 
-function statusOf(result: ShownResult, type: ResultType): number {
-  return "data" in result || type !== "application/graphql-response+json" ? 200 : 400;
+function statusOf(result: OperationResult, type: ResultType): number {
+  return result instanceof WrittenResult || "data" in result || type !== "application/graphql-response+json"
+    ? 200
+    : 400;
 }
 
 /** Answers with what was thrown before an operation was executed. */
@@ -179,7 +183,7 @@ function sendFailure(reason: unknown, type: ResultType, exchange: HttpExchange, 
 function send(
   status: number,
   type: ResultType,
-  result: ShownResult | readonly ShownResult[],
+  result: OperationResult | readonly OperationResult[],
   exchange: HttpExchange,
   headers: Readonly<Record<string, string>> = {},
 ): void {
@@ -187,6 +191,8 @@ function send(
   exchange.respond(
     status,
     { ...headers, "content-type": `${type}; charset=utf-8`, vary: "accept" },
-    JSON.stringify(result),
+    Array.isArray(result)
+      ? `[${(result as readonly OperationResult[]).map(textOfResult).join()}]`
+      : textOfResult(result as OperationResult), // As the line before says.
   );
 }

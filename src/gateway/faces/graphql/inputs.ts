@@ -45,6 +45,7 @@ export class Inputs {
   readonly #objects = new Map<string, InputObject>();
   /** The types of entries of maps and of oneofs, by what they are made of. */
   readonly #small = new Map<string, GraphQLInputObjectType>();
+  readonly #inputs = new Map<DescMessage, readonly InputMember[]>();
   readonly #differing = new Map<DescMessage, boolean>();
 
   constructor(parts: TypeParts, bound: BoundFields) {
@@ -54,7 +55,14 @@ export class Inputs {
 
   /** The fields of a request. @param patched the field of which a mask says what counts; undefined for none */
   members(message: DescMessage, patched?: DescField): readonly InputMember[] {
-    return this.#members(message, "input", patched);
+    return patched === undefined ? this.#allMembers(message) : this.#members(message, "input", patched);
+  }
+
+  /** The fields of a message as an input. */
+  #allMembers(message: DescMessage): readonly InputMember[] {
+    let members = this.#inputs.get(message);
+    if (members === undefined) this.#inputs.set(message, (members = this.#members(message, "input")));
+    return members;
   }
 
   /** Fields as arguments of a field. */
@@ -69,7 +77,8 @@ export class Inputs {
     if (known !== undefined) return known;
     const { names, about } = this.#parts;
     let members: readonly InputMember[] | undefined;
-    const membersOf = (): readonly InputMember[] => (members ??= this.#members(message, side));
+    const membersOf = (): readonly InputMember[] =>
+      (members ??= side === "input" ? this.#allMembers(message) : this.#members(message, side));
     const type = new GraphQLInputObjectType({
       name: names.claim(names.of(message) + (side === "patch" ? "Patch" : "Input")),
       fields: () =>

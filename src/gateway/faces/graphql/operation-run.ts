@@ -1,4 +1,5 @@
 import type { DescMethod, DescMethodServerStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import { forEachOf, type Sink } from "../../../core/call/layered-stream.ts";
 import { rpcName } from "../../../core/call/service.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import type { CallGroup } from "../call-group.ts";
@@ -6,7 +7,7 @@ import type { FaceCall, FaceRpc } from "../face-call.ts";
 import { failedRpc } from "./errors.ts";
 import type { GraphqlOptions } from "./graphql-options.ts";
 import { Loaders } from "./loaders.ts";
-import type { Operation } from "./operation.ts";
+import type { EventStream, Operation } from "./operation.ts";
 import type { Reference } from "./reference.ts";
 
 /** What the operations of one contract share. */
@@ -26,6 +27,8 @@ export class OperationRun implements Operation {
   readonly #group: CallGroup;
   readonly #deadline: number | undefined;
   #loaders: Loaders | undefined;
+  /** The replies for fields at the root, by their names in the result. */
+  #roots: Map<string, Promise<Message>> | undefined;
   #calls = 0;
 
   /** @param isStream whether it is a subscription, which may take any time */
@@ -54,7 +57,16 @@ export class OperationRun implements Operation {
     }
   };
 
-  stream(method: DescMethodServerStreaming, request: Message): AsyncIterableIterator<Message> {
+  root(key: string, method: DescMethodUnary, requestOf: () => Message): Promise<Message> {
+    let reply = this.#roots?.get(key);
+    if (reply !== undefined) return reply;
+    reply = this.unary(method, requestOf());
+    reply.catch(() => {}); // It is awaited by its field, unless a field before that has failed.
+    (this.#roots ??= new Map()).set(key, reply);
+    return reply;
+  }
+
+  stream(method: DescMethodServerStreaming, request: Message): EventStream<Message> {
     return new ReplyStream(
       method,
       request,
@@ -88,8 +100,8 @@ export class OperationRun implements Operation {
   }
 }
 
-/** The replies of a server stream, whose call begins with the first `next` and ends at once with `return`. */
-class ReplyStream implements AsyncIterableIterator<Message> {
+/** The replies of a server stream, whose call begins when the first is asked for, and ends at once with `return`. */
+class ReplyStream implements EventStream<Message> {
   readonly #method: DescMethod;
   readonly #request: Message;
   readonly #begin: () => FaceCall;
@@ -117,12 +129,31 @@ class ReplyStream implements AsyncIterableIterator<Message> {
       this.#onEvent();
       return result;
     } catch (reason) {
-      const wasOver = this.#isOver;
-      const error = this.#call?.fail(reason) ?? reason;
-      this.#end();
-      if (wasOver) return { done: true, value: undefined };
-      throw error instanceof ConnectError ? failedRpc(error, rpcName(this.#method)) : error;
+      this.#failed(reason);
+      return { done: true, value: undefined };
     }
+  }
+
+  async passAll(sink: Sink<Message>): Promise<void> {
+    if (this.#isOver) return;
+    try {
+      this.#replies ??= await this.#open();
+      await forEachOf(this.#replies, (reply) => {
+        this.#onEvent();
+        return sink(reply);
+      });
+      this.#end();
+    } catch (reason) {
+      this.#failed(reason);
+    }
+  }
+
+  /** @throws the error of the call, unless the client has ended it */
+  #failed(reason: unknown): void {
+    const wasOver = this.#isOver;
+    const error = this.#call?.fail(reason) ?? reason;
+    this.#end();
+    if (!wasOver) throw error instanceof ConnectError ? failedRpc(error, rpcName(this.#method)) : error;
   }
 
   /** The client wants no more: the call is cancelled, also while a reply is waited for. */

@@ -3,6 +3,9 @@ import { type FieldNode, type GraphQLResolveInfo, Kind, type SelectionSetNode } 
 import { hasOwnJsonForm } from "../../../core/codec/field-shape.ts";
 import { fieldName, lowerCamel, oneofName } from "./names.ts";
 
+/** What an operation selects of a root field. */
+export type Selection = Pick<GraphQLResolveInfo, "fieldNodes" | "fragments">;
+
 /** A selection and the message that it is of. */
 interface Selected {
   readonly set: SelectionSetNode;
@@ -14,7 +17,7 @@ interface Selected {
  * The paths of what an operation selects of a reply, for the `read_mask` of its request (AIP-157). In a page of a list they
  * are those of its items.
  */
-export function selectedPaths(info: GraphQLResolveInfo, reply: DescMessage): readonly string[] {
+export function selectedPaths(info: Selection, reply: DescMessage): readonly string[] {
   const list = pageField(reply);
   const paths = new Set<string>();
   for (const { selectionSet } of info.fieldNodes) {
@@ -39,7 +42,7 @@ function pageField({ fields }: DescMessage): DescField | undefined {
   return more.length === 0 ? list : undefined;
 }
 
-function collect({ set, message, at }: Selected, info: GraphQLResolveInfo, paths: Set<string>): void {
+function collect({ set, message, at }: Selected, info: Selection, paths: Set<string>): void {
   for (const { name, selectionSet } of fieldsIn(set, info, new Set())) {
     const field = message.fields.find((one) => fieldName(one) === name.value);
     const oneof =
@@ -65,7 +68,7 @@ function referring(message: DescMessage, name: string): readonly DescField[] {
 }
 
 /** The fields of a selection, those of fragments too. */
-function* fieldsIn(set: SelectionSetNode, info: GraphQLResolveInfo, seen: Set<string>): Generator<FieldNode> {
+function* fieldsIn(set: SelectionSetNode, info: Selection, seen: Set<string>): Generator<FieldNode> {
   for (const node of set.selections) {
     if (node.kind === Kind.FIELD) yield node;
     else if (node.kind === Kind.INLINE_FRAGMENT) yield* fieldsIn(node.selectionSet, info, seen);

@@ -61,6 +61,7 @@ export const exactly: Reviver = (_key, value, context) => {
 
 /** @throws Refusal for JSON that is nested too deeply */
 export function checkDepth(text: string): void {
+  if (text.length <= maxDepth * 2) return; // Each level has two signs.
   let depth = 0;
   openers.lastIndex = 0;
   for (let found = openers.exec(text); found !== null; found = openers.exec(text)) {

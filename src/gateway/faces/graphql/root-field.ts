@@ -16,7 +16,7 @@ import type { Inputs } from "./inputs.ts";
 import { noReason } from "./leaves.ts";
 import type { Operation } from "./operation.ts";
 import { type Outputs, readerOf } from "./outputs.ts";
-import { selectedPaths } from "./read-mask.ts";
+import { type Selection, selectedPaths } from "./read-mask.ts";
 import type { RootRpc } from "./rpcs.ts";
 import { givenPaths, isMask, maskOf, patchedOf } from "./update-mask.ts";
 
@@ -28,7 +28,13 @@ export interface RootField {
   readonly config: GraphQLFieldConfig<unknown, unknown>;
   /** The argument that says how many items a list may have; undefined for none. */
   readonly sizeArgument: string | undefined;
+  /** Makes the request of arguments. @throws ConnectError INVALID_ARGUMENT */
+  readonly requestOf: RequestOf;
+  /** The value of the field that a reply gives; null for none. */
+  readonly valueOf: (reply: Message) => unknown;
 }
+
+type RequestOf = (args: InputValues, selection: Selection) => Message;
 
 /** A resolver as those of this schema are called. */
 type Resolve = (source: unknown, args: InputValues, context: unknown, info: GraphQLResolveInfo) => unknown;
@@ -49,14 +55,17 @@ export function compileRootField(rpc: RootRpc, inputs: Inputs, outputs: Outputs)
     return value === null || value === undefined || convert === undefined ? (value ?? null) : convert(value);
   };
   const size = method.input.fields.find(({ name }) => sizeArguments.has(name));
+  const requestOf = compileRequest(rpc, members, patched);
   return {
     rpc,
     members,
     sizeArgument: members.find(({ member }) => member === size)?.name,
+    requestOf,
+    valueOf,
     config: {
       type: output.type,
       args: inputs.args(members),
-      ...resolvers(rpc, compileRequest(rpc, members, patched), valueOf),
+      ...resolvers(rpc, requestOf, valueOf),
       ...(method.deprecated && { deprecationReason: noReason }),
     },
   };
@@ -64,7 +73,7 @@ export function compileRootField(rpc: RootRpc, inputs: Inputs, outputs: Outputs)
 
 function resolvers(
   { method }: RootRpc,
-  requestOf: (args: InputValues, info: GraphQLResolveInfo) => Message,
+  requestOf: RequestOf,
   valueOf: (reply: Message) => unknown,
 ): { resolve: Resolve; subscribe?: Resolve } {
   if (isServerStream(method)) {
@@ -76,8 +85,10 @@ function resolvers(
   }
   if (!isUnary(method)) throw new TypeError(`${method.toString()} is no rpc of GraphQL`);
   return {
-    resolve: async (_source, args, context, info) =>
-      valueOf(await (context as Operation).unary(method, requestOf(args, info))),
+    resolve: async (_source, args, context, info) => {
+      const key = info.path.key as string; // The name in the result.
+      return valueOf(await (context as Operation).root(key, method, () => requestOf(args, info)));
+    },
   };
 }
 
@@ -85,7 +96,7 @@ function compileRequest(
   { method, routes, responseField }: RootRpc,
   members: readonly InputMember[],
   patched: DescField | undefined,
-): (args: InputValues, info: GraphQLResolveInfo) => Message {
+): RequestOf {
   const read = messageReader(method.input, () => members);
   const mask = maskOf(method);
   const updated = members.find(({ member }) => member === patched);
@@ -95,7 +106,7 @@ function compileRequest(
       .filter((field) => field !== undefined),
   );
   const readMask = method.input.fields.find((field) => field.name === "read_mask" && isMask(field));
-  return (args, info) => {
+  return (args, selection) => {
     const request = readOrRefuse(read, args);
     const isGiven = (field: DescField): boolean => {
       const given = readerOf(field)(request);
@@ -108,7 +119,7 @@ function compileRequest(
       if (paths.length > 0) setField(request, mask, create(FieldMaskSchema, { paths }));
     }
     if (readMask !== undefined && !isGiven(readMask)) {
-      const paths = [...selectedPaths(info, responseField?.message ?? method.output)];
+      const paths = [...selectedPaths(selection, responseField?.message ?? method.output)];
       if (paths.length > 0) setField(request, readMask, create(FieldMaskSchema, { paths }));
     }
     return request;

@@ -7,10 +7,12 @@ import { readHeaders, withHeaders } from "../../http/socket-headers.ts";
 import { CallGroup, type CallOrigin } from "../call-group.ts";
 import type { FaceConversation, FaceSocket } from "../face-socket.ts";
 import { requestError, type ShownError, type ShownResult } from "./errors.ts";
-import type { Executor, PreparedOperation } from "./execute.ts";
+import type { Executor } from "./execute.ts";
 import type { GraphqlOptions } from "./graphql-options.ts";
+import type { PreparedOperation } from "./prepared-operation.ts";
 import { checkDepth, exactly, requestOf } from "./request.ts";
 import { causedError, causeOf } from "./versions.ts";
+import { type OperationResult, WrittenResult } from "./written-result.ts";
 
 /** Codes by which sockets of graphql-transport-ws close. */
 const closeCodes = { badRequest: 4400, internal: 4500, goingAway: 1001 } as const;
@@ -40,7 +42,7 @@ export class SocketRoom {
       execute: (args) => conversationOf(args).execute(args),
       subscribe: (args) => conversationOf(args).execute(args),
       // Results are shown already.
-      onNext: (_context, _id, _payload, _args, result) => result as never,
+      onNext: ({ extra }, _id, _payload, _args, result) => extra.payloadOf(result) as never,
       onError: (_context, _id, _payload, errors) => errors.flatMap(shownErrors) as never,
       onComplete: ({ extra }, id) => extra.completed(id),
     });
@@ -75,6 +77,8 @@ class Conversation implements FaceConversation {
   readonly #closed: (code?: number, reason?: string) => Promise<void>;
   /** The operations under way, by their ids, with the names of their fields. */
   readonly #operations = new Map<string, { readonly names: string; readonly isStream: boolean }>();
+  /** The text of the result that is part of the next message. */
+  #payload: string | undefined;
   #group: CallGroup;
   #isDraining = false;
 
@@ -92,7 +96,7 @@ class Conversation implements FaceConversation {
     this.#closed = server.opened(
       {
         protocol: socket.protocol,
-        send: (text) => socket.write(text),
+        send: (text) => socket.write(this.#withPayload(text)),
         close: (code = closeCodes.internal, reason = "") => socket.close(code, reason),
         onMessage: (callback) => (receive = callback),
       },
@@ -174,7 +178,7 @@ class Conversation implements FaceConversation {
   }
 
   /** Executes what `subscribe` has returned. */
-  async execute({ contextValue }: OwnArgs): Promise<AsyncGenerator<ShownResult> | ShownResult> {
+  async execute({ contextValue }: OwnArgs): Promise<AsyncGenerator<OperationResult> | OperationResult> {
     const { prepared } = contextValue;
     const executor = this.#executor();
     if (executor === undefined) return failing([requestError(new ConnectError(stopping, Code.Unavailable))]);
@@ -182,8 +186,28 @@ class Conversation implements FaceConversation {
       prepared.type === "subscription"
         ? await executor.subscribe(prepared, this.#group)
         : await executor.execute(prepared, this.#group);
-    if (Symbol.asyncIterator in result || "data" in result) return result;
+    const isExecuted = result instanceof WrittenResult || Symbol.asyncIterator in result || "data" in result;
+    if (isExecuted) return result;
     return failing(result.errors ?? []); // The request itself is wrong.
+  }
+
+  /** What stands for a result in a message: where its text is written already, a 0 in the place of it. */
+  payloadOf(result: unknown): unknown {
+    if (!(result instanceof WrittenResult)) return result;
+    return {
+      toJSON: () => {
+        this.#payload = result.text;
+        return 0;
+      },
+    };
+  }
+
+  /** A message, which is sent as soon as it is a text, with the result in its place. */
+  #withPayload(text: string): string {
+    const payload = this.#payload;
+    if (payload === undefined) return text;
+    this.#payload = undefined;
+    return `${text.slice(0, -"0}".length)}${payload}}`; // The payload is the last member.
   }
 
   /** An operation is over. */

@@ -1,11 +1,16 @@
 import * as graphqlModule from "graphql";
 import {
+  type FieldNode,
+  getArgumentValues,
+  getVariableValues,
   GraphQLError,
   type GraphQLErrorOptions,
+  type GraphQLField,
   type GraphQLSchema,
   GraphQLScalarType,
   type ParseOptions,
   type ValueNode,
+  type VariableDefinitionNode,
   valueFromASTUntyped,
 } from "graphql";
 
@@ -59,6 +64,38 @@ export function written(type: object, value: unknown): unknown {
 export function readBy(type: object, value: unknown): unknown {
   const leaf = type as LeafValues; // Leaf types have the one or the other.
   return leaf.coerceInputValue === undefined ? leaf.parseValue?.(value) : leaf.coerceInputValue(value);
+}
+
+/** The variables of an operation, as its version of graphql has them. */
+export interface Variables {
+  /** Their values by name; those that are not given are missing. */
+  readonly values: Readonly<Record<string, unknown>>;
+  /** What `argumentsOf` needs. */
+  readonly own: Parameters<typeof getArgumentValues>[2];
+}
+
+/** Reads the values of variables; undefined where one is wrong. */
+export function variablesOf(
+  schema: GraphQLSchema,
+  definitions: readonly VariableDefinitionNode[],
+  given: Readonly<Record<string, unknown>>,
+): Variables | undefined {
+  const read = getVariableValues(schema, definitions, given) as {
+    readonly coerced?: Variables["values"]; // Version 16.
+    readonly variableValues?: { readonly coerced: Variables["values"] };
+  };
+  const values = read.variableValues?.coerced ?? read.coerced;
+  // Each version takes what it has given.
+  return values && { values, own: (read.variableValues ?? values) as unknown as Variables["own"] };
+}
+
+/** The values of the arguments of a field. @throws GraphQLError for one that is wrong */
+export function argumentsOf(
+  field: GraphQLField<unknown, unknown>,
+  node: FieldNode,
+  variables: Variables,
+): Readonly<Record<string, unknown>> {
+  return getArgumentValues(field, node, variables.own);
 }
 
 /** What was thrown and has become an error of GraphQL; undefined for an error of GraphQL itself. */

@@ -5,7 +5,7 @@ import { HttpError } from "../../http/http-error.ts";
 import type { FaceHost } from "../face.ts";
 import { EventStream } from "./event-stream.ts";
 import { checkArgumentHeaders, checkHeaders } from "./headers.ts";
-import { errorText, readMessage, resultText, type RpcMessage } from "./json-rpc.ts";
+import { errorText, readMessage, resultText, resultWithList, type RpcMessage } from "./json-rpc.ts";
 import { RpcError, rpcCodes } from "./rpc-error.ts";
 import { listen } from "./listen.ts";
 import type { Listeners } from "./listeners.ts";
@@ -121,7 +121,7 @@ export class Endpoint {
     } finally {
       exchange.onStop = undefined;
     }
-    const { error } = answered;
+    const { error, list } = answered;
     count(message.method ?? "", answered.outcome);
     if (exchange.destroyed) return;
     if (events !== undefined) {
@@ -136,6 +136,8 @@ export class Endpoint {
       exchange.respond(status, { ...json, ...challenge }, errorText(id, refusal));
       return;
     }
-    exchange.respond(200, { ...json }, resultText(id, answered.result));
+    const { result } = answered;
+    const body = list === undefined ? resultText(id, result) : resultWithList(id, result, list);
+    exchange.respond(200, { ...json }, body);
   }
 }

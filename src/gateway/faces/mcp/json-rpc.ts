@@ -207,6 +207,15 @@ export function resultText(id: string, result: string): string {
   return `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
 }
 
+/** Stands in a result where a list is: no JSON has it. */
+export const listPlace = "\0";
+
+/** As `resultText`, with the bytes of a list in its place. */
+export function resultWithList(id: string, result: string, list: Buffer): Buffer {
+  const [before = "", after = ""] = resultText(id, result).split(listPlace);
+  return Buffer.concat([Buffer.from(before), list, Buffer.from(after)]);
+}
+
 /** The text of an error. @param id null where it cannot be told */
 export function errorText(id: string | undefined, { code, message, data }: RpcError): string {
   const error = { code, message, ...(data && { data }) };

@@ -8,7 +8,7 @@ import type { FaceCall } from "../face-call.ts";
 import type { Contract, FaceHost } from "../face.ts";
 import { inSlices } from "../in-slices.ts";
 import type { HeaderArgument } from "./headers.ts";
-import { type RawJson, type RpcMessage, textParam } from "./json-rpc.ts";
+import { listPlace, type RawJson, type RpcMessage, textParam } from "./json-rpc.ts";
 import { RpcError, rpcCodes } from "./rpc-error.ts";
 import type { McpContract } from "./mcp-contract.ts";
 import type { McpOptions } from "./mcp-options.ts";
@@ -34,15 +34,18 @@ export interface Asked {
 /** An answer: a result in JSON, and the error of the rpc that it holds or that takes its place. */
 export interface Answered {
   readonly result: string;
+  /** The elements of a list in JSON, which belong where `listPlace` is; undefined where the result is whole. */
+  readonly list?: Buffer | undefined;
   readonly outcome: "ok" | "failed";
   /** Of the rpc; undefined where it has none. */
   readonly error: ConnectError | undefined;
 }
 
+/** The elements of lists, in JSON. */
 interface Lists {
-  readonly tools: string;
-  readonly resources: string;
-  readonly templates: string;
+  readonly tools: Buffer;
+  readonly resources: Buffer;
+  readonly templates: Buffer;
 }
 
 /** Tools and resources of one contract: answers requests of clients, whatever they came by. */
@@ -89,13 +92,13 @@ export class McpServer {
         return this.#call(asked);
       case "tools/list":
         checkCursor(message);
-        return this.#list(revision, (lists) => `"tools":[${lists.tools}]`);
+        return this.#list(revision, "tools", ({ tools }) => tools);
       case "resources/list":
         checkCursor(message);
-        return this.#list(revision, (lists) => `"resources":[${lists.resources}]`);
+        return this.#list(revision, "resources", ({ resources }) => resources);
       case "resources/templates/list":
         checkCursor(message);
-        return this.#list(revision, (lists) => `"resourceTemplates":[${lists.templates}]`);
+        return this.#list(revision, "resourceTemplates", ({ templates }) => templates);
       case "resources/read":
         return this.#read(asked);
       case "server/discover":
@@ -119,20 +122,22 @@ export class McpServer {
     const comments: Comments = await this.#contract.comments();
     const tools = await inSlices(toolTexts(this.#shown, comments, this.#host, this.#options));
     return {
-      tools: tools.join(","),
-      resources: this.#resources.texts(comments).join(","),
-      templates: this.#resources.templateTexts(comments).join(","),
+      tools: await inSlices(bytesOf(tools)),
+      resources: await inSlices(bytesOf(this.#resources.texts(comments))),
+      templates: await inSlices(bytesOf(this.#resources.templateTexts(comments))),
     };
   }
 
-  async #list(revision: Revision, membersOf: (lists: Lists) => string): Promise<Answered> {
+  async #list(revision: Revision, name: string, choose: (lists: Lists) => Buffer): Promise<Answered> {
     let made = this.#lists;
     if (made === undefined) {
       this.#lists = made = this.#listTexts();
       made.catch(() => (this.#lists = undefined)); // The next request tries again.
     }
-    const members = membersOf(await made);
-    return this.#good(revision, isModern(revision) ? `${members},${this.#caching()}` : members);
+    const list = choose(await made);
+    const members = `"${name}":[${listPlace}]`;
+    const answered = this.#good(revision, isModern(revision) ? `${members},${this.#caching()}` : members);
+    return { ...answered, list };
   }
 
   async #call(asked: Asked): Promise<Answered> {
@@ -234,6 +239,24 @@ export class McpServer {
     };
     return JSON.stringify(members).slice(1, -1);
   }
+}
+
+/** About how many characters become bytes in one step. */
+const stepLength = 65_536;
+
+/** Elements of a list as they stand in JSON, as bytes: in steps, for there may be megabytes of them. */
+function* bytesOf(elements: readonly string[]): Generator<void, Buffer> {
+  const parts: Buffer[] = [];
+  let text = "";
+  for (const [at, element] of elements.entries()) {
+    text += at === 0 ? element : `,${element}`;
+    if (text.length < stepLength) continue;
+    parts.push(Buffer.from(text));
+    text = "";
+    yield;
+  }
+  parts.push(Buffer.from(text));
+  return Buffer.concat(parts);
 }
 
 /** Longest name of a tool that is repeated in an error. */

@@ -4,7 +4,7 @@ import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { CallGroup, type CallOrigin } from "../call-group.ts";
 import type { FaceCall } from "../face-call.ts";
 import type { Contract, Face, FaceHost } from "../face.ts";
-import { errorText, readMessage, resultText, type RpcMessage } from "./json-rpc.ts";
+import { errorText, readMessage, resultText, resultWithList, type RpcMessage } from "./json-rpc.ts";
 import { RpcError, rpcCodes } from "./rpc-error.ts";
 import { acknowledgement, askedChanges, notification } from "./listen.ts";
 import { changes, type Listener, Listeners } from "./listeners.ts";
@@ -147,7 +147,7 @@ class Session {
     this.#open.set(id, request);
     const progressOf = progressText(message);
     try {
-      const { result, error } = await server.answer({
+      const { result, list, error } = await server.answer({
         message,
         revision,
         from: this.#calls,
@@ -161,7 +161,9 @@ class Session {
       });
       if (request.cancelled) return;
       if (result === "" && error !== undefined) throw new RpcError(rpcCodes.invalidRequest, error.rawMessage);
-      void this.#write(resultText(id, result));
+      void this.#write(
+        list === undefined ? resultText(id, result) : resultWithList(id, result, list).toString(),
+      );
     } catch (reason) {
       if (!request.cancelled) this.#refuse(message, reason);
     } finally {
