@@ -358,7 +358,8 @@ export const arrows: Arrows = {
   // Real time: the live connections of servers.
   "hub/connections": ["core/…"],
   "hub/room": ["core/…", "hub/connections"],
-  hub: ["core/…", "hub/connections", "hub/room"],
+  "hub/bus": ["core/…", "hub/room"],
+  hub: ["core/…", "hub/connections", "hub/room", "hub/bus"],
 
   // Services, written as a user writes his.
   services: ["core/…"],
