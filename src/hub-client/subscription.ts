@@ -1,4 +1,5 @@
 import {
+  aborted,
   invalidArgument,
   notFound,
   outOfRange,
@@ -256,6 +257,8 @@ export class RunningSubscription<T> implements Subscription<T> {
       return links.replace(link);
     }
     if (lasting.has(error.code) || error.reason === "REPLACED") throw error;
+    // The server has said behind which position the next stream begins.
+    if (error.code === aborted && error.reason === "RESET") return;
     const pauseMs = this.#backoff.next(retryMs);
     this.#waiting = { kind: "waiting", untilMs: Date.now() + pauseMs, error };
     this.#tell();

@@ -90,7 +90,7 @@ describe("in Chromium", { skip: noChromium, timeout: 110_000 }, () => {
         `${way} 2`,
       );
       await page.context().setOffline(true);
-      await page.waitForFunction(() => !navigator.onLine);
+      await page.waitForFunction(() => !(navigator as { readonly onLine?: boolean }).onLine);
       feed.publish(`${way} 3`);
       await page.context().setOffline(false);
       await page.waitForFunction(

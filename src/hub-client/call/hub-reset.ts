@@ -8,12 +8,13 @@ export interface HubReset {
   readonly missed: number | undefined;
 }
 
-/** A reset of the server's JSON. */
+/** A reset of the server's JSON, whose names may have the prefix of their enum. */
 export function toReset(json: Readonly<Record<string, unknown>>): HubReset {
   const { reason, room, missed } = json;
+  const count = Number(missed ?? 0);
   return {
-    reason: typeof reason === "string" ? reason : "UNKNOWN",
-    room: typeof room === "string" ? room : undefined,
-    missed: missed === undefined || missed === null ? undefined : Number(missed),
+    reason: typeof reason === "string" ? reason.replace(/^RESET_REASON_/, "") : "UNKNOWN",
+    room: typeof room === "string" && room !== "" ? room : undefined,
+    missed: count > 0 ? count : undefined,
   };
 }

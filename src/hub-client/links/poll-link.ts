@@ -73,13 +73,15 @@ class PollStream implements LinkStream {
   async run(base: string, timeoutMs: number): Promise<void> {
     let end: StreamEnd | undefined;
     let after = this.#request.after;
+    let seconds = 1; // The first one says where the stream begins, which a client should not wait long for.
     try {
       while (end === undefined) {
         const timer = setTimeout(() => this.lose("no answer has come"), waitSeconds * 1000 + timeoutMs);
         try {
-          const response = await this.#poll(base, after);
+          const response = await this.#poll(base, after, seconds);
           end = await this.#take(response, after);
           after = response.headers.get("x-resume-token") ?? undefined;
+          seconds = waitSeconds;
         } finally {
           clearTimeout(timer);
         }
@@ -113,10 +115,10 @@ class PollStream implements LinkStream {
     this.#abort.abort(new HubError(unavailable, why));
   }
 
-  #poll(base: string, after: string | undefined): Promise<Response> {
+  #poll(base: string, after: string | undefined, seconds: number): Promise<Response> {
     const { method, request, token } = this.#request;
     const headers = {
-      prefer: `wait=${waitSeconds}`,
+      prefer: `wait=${seconds}`,
       ...(after !== undefined && { "x-resume-token": after }),
     };
     return post(base, { method, request, token, headers, signal: this.#abort.signal });

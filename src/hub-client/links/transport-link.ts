@@ -8,8 +8,9 @@ import {
 } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { HubError } from "../call/hub-error.ts";
+import { HubError, isObject } from "../call/hub-error.ts";
 import type { HubMethod } from "../call/hub-method.ts";
+import { toReset, type HubReset } from "../call/hub-reset.ts";
 import { Gate } from "./gate.ts";
 import { lostEnd } from "./http.ts";
 import {
@@ -108,10 +109,7 @@ export class TransportLink implements Link {
       listener.opened();
       const position = header.get("ts-ms-position") ?? undefined;
       if (header.get("ts-ms-resume") === "reset") {
-        listener.reset(
-          { reason: header.get("ts-ms-reset") ?? "UNKNOWN", room: undefined, missed: undefined },
-          position,
-        );
+        for (const reset of resetsOf(header.get("ts-ms-reset"))) listener.reset(reset, position);
       } else if (position !== undefined) listener.moved(position);
       for await (const one of message) {
         listener.message(one, undefined, noExtra);
@@ -160,11 +158,24 @@ function endOf(reason: unknown, listener: StreamListener): StreamEnd {
   const error = toHubError(reason);
   listener.opened();
   if (error.code === aborted && error.reason === "RESET") {
-    const position = (reason as CallError).metadata.get("ts-ms-position") ?? undefined;
-    listener.reset({ reason: String(error.message), room: undefined, missed: undefined }, position);
+    const call = reason as CallError; // Others have no reason.
+    const [info] = call.findDetails(ErrorInfoSchema) as { metadata?: Record<string, string> }[];
+    listener.reset(toReset(info?.metadata ?? {}), call.metadata.get("ts-ms-position") ?? undefined);
     return { error, retryMs: 0, lost: false };
   }
   return { ...lostEnd(error), retryMs: error.retryMs, lost: false };
+}
+
+/** The resets of a stream that begins with some: a JSON array. */
+function resetsOf(text: string | null): readonly HubReset[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(text ?? "[]");
+  } catch {
+    // Then it is not known why.
+  }
+  const resets = Array.isArray(json) ? json.filter(isObject).map(toReset) : [];
+  return resets.length > 0 ? resets : [toReset({})];
 }
 
 function toHubError(reason: unknown): HubError {

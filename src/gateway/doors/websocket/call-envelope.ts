@@ -1,3 +1,4 @@
+import { isMembers } from "../../../core/codec/json-members.ts";
 import { JsonCursor } from "../../../core/codec/json-cursor.ts";
 import { jsonReadDefaults } from "../../../core/codec/json-trace.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
@@ -22,6 +23,14 @@ export interface CallEnvelope {
   readonly end: boolean;
   /** Whether the client cancels the call. */
   readonly cancel: boolean;
+  /** Whether the client wants no further replies for now; undefined where it says nothing of that. */
+  readonly pause: boolean | undefined;
+}
+
+/** The first frame of a client that understands the frames of rooms. */
+export interface Hello {
+  /** What the client calls itself; empty where it does not say. */
+  readonly client: string;
 }
 
 const longestId = 128;
@@ -33,7 +42,10 @@ const members: ReadonlySet<string> = new Set([
   "timeoutMs",
   "end",
   "cancel",
+  "pause",
 ]);
+
+const longestClient = 128;
 
 /**
  * Splits a frame into its members without parsing the message in it: `JSON.parse` would round large numbers.
@@ -58,7 +70,33 @@ export function readEnvelope(text: string): CallEnvelope {
     timeoutMs: found.get("timeoutMs"),
     end: flag(found, "end"),
     cancel: flag(found, "cancel"),
+    pause: found.has("pause") ? flag(found, "pause") : undefined,
   };
+}
+
+/**
+ * Reads `{"hello":{"client":"NAME"}}`; undefined for any other frame.
+ *
+ * @throws ConnectError INVALID_ARGUMENT for a hello with anything else in it
+ */
+export function readHello(text: string): Hello | undefined {
+  if (!/^\s*\{\s*"hello"/.test(text)) return undefined;
+  let frame: unknown;
+  try {
+    frame = JSON.parse(text);
+  } catch {
+    throw invalidArgument("a frame is a JSON object");
+  }
+  const { hello, ...others } = frame as Record<string, unknown>; // It begins as an object does.
+  if (!isMembers(hello) || Object.keys(others).length > 0)
+    throw invalidArgument('"hello" is an object, alone');
+  const { client = "", ...unknown } = hello;
+  const [name] = Object.keys(unknown);
+  if (name !== undefined) throw invalidArgument(`"hello" has no member ${JSON.stringify(name)}`);
+  if (typeof client !== "string" || client.length > longestClient) {
+    throw invalidArgument(`"client" is a string up to ${longestClient} characters`);
+  }
+  return { client };
 }
 
 function membersOf(text: string): Map<string, string> {

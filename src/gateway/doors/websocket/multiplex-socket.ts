@@ -10,11 +10,12 @@ import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import { requestedTimeoutMs } from "../deadline.ts";
 import { handshakeOf, newCall } from "../open-call.ts";
 import type { CallableMethod } from "./callable-methods.ts";
-import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts";
+import { type CallEnvelope, type CallId, readEnvelope, readHello } from "./call-envelope.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { RecentIds } from "./recent-ids.ts";
+import { RoomFrames } from "./room-frames.ts";
 import { type SendReply, SocketCall } from "./socket-call.ts";
 import { callSource, type SocketSide } from "./socket-side.ts";
 import { readHeaders, readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
@@ -50,12 +51,17 @@ export interface MultiplexOptions extends StatusOptions {
 
 const waitingFactor = 4;
 
+/** The silence behind which a client that has said hello gets a sign of life, in milliseconds. */
+const beatMs = 25_000;
+
 interface LiveCall {
   readonly idText: string;
   readonly callable: CallableMethod;
   readonly call: SocketCall;
   /** What gates have to wait for before the call; undefined for nothing. */
   readonly admitted: Promise<void> | undefined;
+  /** While the client wants no further replies. */
+  paused: PromiseWithResolvers<void> | undefined;
 }
 
 /** A socket for many calls; each frame belongs to one of them. */
@@ -66,6 +72,10 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   readonly #ended = new RecentIds();
   #headers: IncomingHttpHeaders;
   #awaitsHeaders: boolean;
+  /** Whether the next frame may be a hello. */
+  #isFirst = true;
+  /** What the client is told of rooms; undefined for one that has not said hello. */
+  #rooms: RoomFrames | undefined;
   #draining = false;
   /** With what the socket closes when it drains. */
   #close: { readonly code: number; readonly why: string } = {
@@ -102,6 +112,13 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
         this.#awaitsHeaders = false;
         return;
       }
+      if (this.#isFirst) {
+        this.#isFirst = false;
+        if (readHello(text) !== undefined) {
+          this.#rooms = new RoomFrames((frame) => this.#socket.writeUnpaced(frame), beatMs);
+          return;
+        }
+      }
       envelope = readEnvelope(text);
     } catch (reason) {
       this.#reject(closeCode.invalidData, toCallError(reason).rawMessage);
@@ -111,6 +128,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   peerClosed(): void {
+    this.#rooms?.close();
     this.#socket.closeNormally();
     this.#leaveAll(
       new ConnectError("the client closed the socket before the end of the call", Code.Canceled),
@@ -118,11 +136,13 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   disconnected(reason: ConnectError): void {
+    this.#rooms?.close();
     this.#leaveAll(reason);
   }
 
   drain(): void {
     this.#draining = true;
+    if (this.#calls.size > 0) this.#rooms?.goAway();
     this.#closeIfIdle();
   }
 
@@ -172,6 +192,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       return;
     }
     this.#calls.set(id, live);
+    this.#rooms?.begin(idText, live.call.context);
     void this.#run(id, live);
     this.#continue(live, envelope);
   }
@@ -218,7 +239,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       pause: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":true}`),
       resume: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":false}`),
     });
-    return { idText, callable, call, admitted };
+    return { idText, callable, call, admitted, paused: undefined };
   }
 
   /** Notifies observers of a call that was refused before it was made. */
@@ -231,10 +252,14 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     notifyRefusedHead(observers, { method, protocolName: "websocket", error, arrival });
   }
 
-  async #run(id: CallId, { idText, callable, call, admitted }: LiveCall): Promise<void> {
+  async #run(id: CallId, live: LiveCall): Promise<void> {
+    const { idText, callable, call, admitted } = live;
     const { codec } = callable;
-    const send: SendReply = ({ data }) =>
-      this.#socket.write(`{"id":${idText},"message":${String(data)}}`, false);
+    const send: SendReply = ({ data }) => {
+      const members = this.#rooms?.membersOf(idText) ?? "";
+      const written = this.#socket.write(`{"id":${idText},${members}"message":${String(data)}}`, false);
+      return live.paused === undefined ? written : Promise.all([written, live.paused.promise]).then(() => {});
+    };
     const error = await call.run(codec, send, admitted);
     this.#calls.delete(id);
     if (error !== undefined) this.#options.errors.faults.call(error, call.context);
@@ -242,9 +267,11 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     if (this.#draining) this.#closeIfIdle();
   }
 
-  #continue({ callable, call }: LiveCall, { message, end, cancel }: CallEnvelope): void {
+  #continue(live: LiveCall, { message, end, cancel, pause }: CallEnvelope): void {
+    const { callable, call } = live;
     const { requests } = call;
     try {
+      if (pause !== undefined) this.#pause(live, pause);
       if (cancel) throw new ConnectError("the client cancelled the call", Code.Canceled);
       if (message !== undefined) {
         if (requests.ended) throw invalidArgument("a message came after the last one");
@@ -254,6 +281,18 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       if (end || (message !== undefined && callable.takesOne)) requests.end();
     } catch (reason) {
       call.fail(toCallError(reason));
+    }
+  }
+
+  /** @throws ConnectError INVALID_ARGUMENT where the server cannot keep the place of a call */
+  #pause(live: LiveCall, isPaused: boolean): void {
+    if (this.#rooms === undefined || live.call.context.streamPlace === undefined) {
+      throw invalidArgument("only calls in rooms can pause, behind a hello");
+    }
+    if (isPaused) live.paused ??= Promise.withResolvers();
+    else {
+      live.paused?.resolve();
+      live.paused = undefined;
     }
   }
 
@@ -275,6 +314,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
 
   #end(id: CallId, idText: string, error: ConnectError | undefined, call: SocketCall | undefined): void {
     this.#ended.add(id);
+    this.#rooms?.end(idText, error);
     this.#status(idText, error, call);
   }
 
@@ -284,6 +324,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   #reject(code: number, why: string): void {
+    this.#rooms?.close();
     this.#socket.close(code, why);
     this.#failAll(new ConnectError(why, Code.Canceled));
   }
@@ -297,7 +338,9 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   #closeIfIdle(): void {
-    if (this.#calls.size === 0) this.#socket.close(this.#close.code, this.#close.why);
+    if (this.#calls.size > 0) return;
+    this.#rooms?.close();
+    this.#socket.close(this.#close.code, this.#close.why);
   }
 }
 
