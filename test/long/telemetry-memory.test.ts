@@ -40,8 +40,9 @@ void suite("L01: 12,000 traced and logged calls take no memory", () => {
 
   test("with a collector that is closed", async () => {
     const receiver = await new OtlpReceiver().start();
+    const { url } = receiver;
     await receiver.stop();
-    check(await callsWith(receiver.url));
+    check(await callsWith(url));
   });
 
   test("with a collector that is silent", async () => {
