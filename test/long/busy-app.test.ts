@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { Agent, request } from "node:http";
+import { Agent, request, type IncomingMessage } from "node:http";
 import { connect } from "node:http2";
 import { text } from "node:stream/consumers";
 import { test, type TestContext } from "node:test";
@@ -32,7 +32,7 @@ test("O04 a handler blocks the event loop for 3 s: connections stay, and all is 
   t.after(() => agent.destroy());
   const ask = async (path: string): Promise<{ readonly status: number; readonly port: number }> => {
     const sent = request(`http://${address}${path}`, { agent }).end();
-    const [response] = (await once(sent, "response")) as [import("node:http").IncomingMessage];
+    const [response] = (await once(sent, "response")) as [IncomingMessage];
     const port = response.socket.localPort ?? 0;
     await text(response);
     return { status: response.statusCode ?? 0, port };
