@@ -15,6 +15,34 @@ import { RedisServer } from "../support/redis-server.ts";
 const rate = 500;
 const slowMs = 100;
 const slowCalls = 3;
+/** How often one looks whether the limit holds while Redis stays what it is, there or away. */
+const attempts = 20;
+
+/**
+ * The time for which this process could run, in milliseconds: what other programs take of the processor at one piece is no
+ * time that a call has waited for Redis.
+ */
+class OwnTime implements Disposable {
+  readonly #timer: NodeJS.Timeout;
+  #stalledMs = 0;
+  #lastMs = performance.now();
+
+  constructor(tickMs = 5) {
+    this.#timer = setInterval(() => {
+      this.#stalledMs += Math.max(0, performance.now() - this.#lastMs - tickMs);
+      this.#lastMs = performance.now();
+    }, tickMs);
+  }
+
+  get nowMs(): number {
+    const late = Math.max(0, performance.now() - this.#lastMs);
+    return performance.now() - this.#stalledMs - late;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
 
 test("O13 Redis is frozen, killed and started without its data under load, and no call fails", async (t) => {
   const redisServer = await RedisServer.start();
@@ -28,15 +56,16 @@ test("O13 Redis is frozen, killed and started without its data under load, and n
     { redis },
   );
   const latencies: number[] = [];
+  using time = new OwnTime();
   /** Measures what the limits add to a call: client and server share this process. */
   const gate: Gate = {
     name: "measured",
     async admit(call) {
-      const since = performance.now();
+      const since = time.nowMs;
       try {
         await limiter.beforeAuthentication.admit(call);
       } finally {
-        latencies.push(performance.now() - since);
+        latencies.push(time.nowMs - since);
       }
     },
   };
@@ -79,15 +108,24 @@ test("O13 Redis is frozen, killed and started without its data under load, and n
     }
     await Promise.all(calls);
   };
-  const holds = async (user: string): Promise<void> => {
-    const all: number[] = [];
-    for (let call = 0; call < 8; call++) all.push(await ask(user));
-    assert.deepEqual(all, [200, 200, 200, 200, 200, 429, 429, 429], "the limit holds");
+  const degraded = (): number => limiter.decisions.reduce((sum, one) => sum + one.degraded, 0);
+  /** Looks at it while Redis is there all the time, or away: it may leave for a moment on a machine with much to do. */
+  const holds = async (name: string): Promise<string> => {
+    for (let attempt = 0; ; attempt++) {
+      const user = `${name}-${attempt}`;
+      const [wasAway, before] = [redis.isAway, degraded()];
+      const all: number[] = [];
+      for (let call = 0; call < 8; call++) all.push(await ask(user));
+      const hasLeft = wasAway !== redis.isAway || (!wasAway && degraded() > before);
+      if (hasLeft && attempt < attempts) continue;
+      assert.deepEqual(all, [200, 200, 200, 200, 200, 429, 429, 429], "the limit holds");
+      return user;
+    }
   };
   const backMs = async (): Promise<number> => {
-    const since = performance.now();
+    const since = time.nowMs;
     while (redis.isAway) await sleep(10);
-    return performance.now() - since;
+    return time.nowMs - since;
   };
 
   await load(2_000);
@@ -104,10 +142,10 @@ test("O13 Redis is frozen, killed and started without its data under load, and n
   await holds("killed");
   await redisServer.restart();
   assert.ok((await backMs()) <= 2_000, "in use again");
-  await holds("restarted");
+  const user = await holds("restarted");
   await load(1_000);
   await backMs(); // A machine with much to do may be late itself.
-  const { used } = await limiter.usage("each", "restarted");
+  const { used } = await limiter.usage("each", user);
   assert.ok(used > 0, "counted by Redis again");
   const slow = latencies.filter((ms) => ms > slowMs).length;
   assert.deepEqual(new Set(statuses.keys()), new Set([200, 429]));

@@ -22,7 +22,8 @@ import type { Feature } from "../features.ts";
  * How a section of the configuration becomes part of a program.
  *
  * To add one: a file in this folder that exports `open`, and a line in `sections.ts` with the keys that ask for it. The
- * file, and whatever it imports, is loaded only by programs whose configuration uses the section.
+ * file, and whatever it imports, is loaded only by programs whose configuration uses the section; those of sections that
+ * every configuration uses are loaded with the list.
  *
  * 1. `App.load` reads and checks the configuration and calls `open` of every section that is used, in the order of the
  *    list. `open` compiles its message, and makes and returns the parts; it throws `kit.mistake(key, problem)` for what
@@ -46,8 +47,13 @@ export interface Section {
    * Whether it cannot come into use, or out of it, by a reload: servers are made with what it makes. Default: false.
    */
   readonly isFixed?: boolean;
-  /** Loads its file. */
-  readonly load: () => Promise<{ readonly open: OpenSection }>;
+  /** Loads its file, unless every program has it. */
+  readonly load: () => SectionFile | Promise<SectionFile>;
+}
+
+/** What the file of a section exports. */
+export interface SectionFile {
+  readonly open: OpenSection;
 }
 
 /** Makes the parts of a section. @throws what `SectionKit.mistake` returns, for what cannot be used */

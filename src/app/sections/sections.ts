@@ -2,25 +2,34 @@ import type { Config } from "../../core/config/loader/config-types.ts";
 import { isFaceOn } from "./face-use.ts";
 import type { Section } from "./section.ts";
 import { hasUpstream, hasUpstreams } from "./upstream-use.ts";
+// What every configuration uses, unless it says otherwise, is loaded at once: each file of its own would cost a start.
+import * as app from "./app-section.ts";
+import * as clients from "./clients-section.ts";
+import * as grpc from "./grpc-section.ts";
+import * as http from "./http-section.ts";
+import * as sse from "./sse-section.ts";
+import * as telemetry from "./telemetry-section.ts";
+import * as validation from "./validation-section.ts";
+import * as websocket from "./websocket-section.ts";
 
 /** All sections, in the order in which they are opened. */
 export const sections: readonly Section[] = [
-  { name: "telemetry", isUsed: () => true, load: () => import("./telemetry-section.ts") },
+  { name: "telemetry", isUsed: () => true, load: () => telemetry },
   {
     name: "audit",
     isUsed: ({ audit }) => audit?.destination !== undefined,
     load: () => import("./audit-section.ts"),
   },
   { name: "tls", isUsed: ({ tls }) => tls !== undefined, load: () => import("./tls-section.ts") },
-  { name: "clients", isUsed: () => true, load: () => import("./clients-section.ts") },
+  { name: "clients", isUsed: () => true, load: () => clients },
   {
     name: "discovery",
     isUsed: ({ discovery }) => discovery?.consul !== undefined || discovery?.providers !== undefined,
     load: () => import("./discovery-section.ts"),
   },
-  { name: "app", isUsed: () => true, load: () => import("./app-section.ts") },
-  { name: "grpc", isUsed: () => true, load: () => import("./grpc-section.ts") },
-  { name: "http", isUsed: () => true, load: () => import("./http-section.ts") },
+  { name: "app", isUsed: () => true, load: () => app },
+  { name: "grpc", isUsed: () => true, load: () => grpc },
+  { name: "http", isUsed: () => true, load: () => http },
   {
     name: "access",
     isUsed: ({ access, auth, session }) => [access, auth, session].some((section) => section !== undefined),
@@ -45,7 +54,7 @@ export const sections: readonly Section[] = [
   { name: "upstream", isUsed: hasUpstream, load: () => import("./upstream-section.ts") },
   { name: "upstreams", isUsed: usesUpstreams, isFixed: true, load: () => import("./upstreams-section.ts") },
   { name: "register", isUsed: registers, load: () => import("./register-section.ts") },
-  { name: "websocket", isUsed: () => true, load: () => import("./websocket-section.ts") },
+  { name: "websocket", isUsed: () => true, load: () => websocket },
   {
     name: "stores",
     isUsed: ({ stores }) => stores?.redis !== undefined,
@@ -71,7 +80,7 @@ export const sections: readonly Section[] = [
     isUsed: ({ envelope }) => envelope !== undefined,
     load: () => import("./envelope-section.ts"),
   },
-  { name: "validation", isUsed: checksMessages, load: () => import("./validation-section.ts") },
+  { name: "validation", isUsed: checksMessages, load: () => validation },
   {
     name: "ext_authz",
     isUsed: ({ extAuthz }) => extAuthz !== undefined,
@@ -82,7 +91,7 @@ export const sections: readonly Section[] = [
     isUsed: ({ admin }) => admin !== undefined && admin.port !== "off",
     load: () => import("./admin-section.ts"),
   },
-  { name: "sse", isUsed: () => true, load: () => import("./sse-section.ts") },
+  { name: "sse", isUsed: () => true, load: () => sse },
   {
     name: "docs",
     isUsed: (config) => isFaceOn(config, config.docs),

@@ -185,7 +185,7 @@ export class Overload {
     this.#fair.count(criticality, caller);
     if (this.#isMemoryFull()) throw this.#refused("memory", criticality);
     const chance = this.#fair.chance(criticality, caller);
-    if (chance > 0 && this.#parts.random() < chance) {
+    if (chance > 0 && !this.#isRoomy() && this.#parts.random() < chance) {
       throw this.#refused(this.#lag.share > 0 ? "lag" : "concurrency", criticality);
     }
     const isFirst = chance > 0 || criticality === "SHEDDABLE" || !this.#fair.isSharing;
@@ -336,6 +336,11 @@ export class Overload {
     const count = Math.ceil(this.#streams.size * streamsEndShare);
     const error = unavailableFor("the server runs out of memory", this.#retryMs());
     for (const context of [...this.#streams.keys()].slice(0, count)) context.abort(error);
+  }
+
+  /** Whether so few calls are in flight that to refuse one would leave places empty: what was completed says too little. */
+  #isRoomy(): boolean {
+    return this.#lag.share === 0 && this.#inFlight < this.#limit / 2;
   }
 
   #isFull(): boolean {

@@ -1,4 +1,5 @@
 import { systemClock, type Clock } from "../time/clock.ts";
+import { PendingCommands, type Pending } from "./pending-commands.ts";
 import { linkTo, type RedisLink, type RedisReply } from "./link.ts";
 import { toRedisOptions, type RedisOptions } from "./redis-options.ts";
 import type { RedisScript } from "./script.ts";
@@ -15,11 +16,6 @@ export class RedisAway extends Error {
 const failuresToOpen = 3;
 /** The time between two questions whether Redis is back, in milliseconds. */
 const probeMs = 1_000;
-
-interface Pending {
-  readonly untilMs: number;
-  readonly fail: (error: RedisAway) => void;
-}
 
 /**
  * Redis as calls use it: a command takes `commandTimeoutMs` at most, and after three failures in a row all fail at once,
@@ -39,8 +35,8 @@ export class Redis {
   readonly #clock: Clock;
   readonly #afterReading: (fn: () => void) => void;
   readonly #timeoutMs: number;
-  /** Commands under way, the oldest first: all have the same time. */
-  readonly #pending = new Set<Pending>();
+  /** Commands under way: all have the same time. */
+  readonly #pending = new PendingCommands();
   #cancelTimer: (() => void) | undefined;
   #cancelProbe: (() => void) | undefined;
   #failures = 0;
@@ -131,17 +127,21 @@ export class Redis {
 
   #timed(answer: Promise<RedisReply>): Promise<RedisReply> {
     return new Promise((resolve, reject) => {
-      const pending: Pending = { untilMs: this.#clock.nowMs() + this.#timeoutMs, fail: reject };
+      const pending: Pending = {
+        untilMs: this.#clock.nowMs() + this.#timeoutMs,
+        fail: reject,
+        isSettled: false,
+      };
       this.#pending.add(pending);
-      if (this.#pending.size === 1) this.#watchFirst();
+      if (this.#pending.first === pending) this.#watchFirst();
       answer.then(
         (reply) => {
-          if (!this.#pending.delete(pending)) return;
+          if (!this.#pending.settle(pending)) return;
           this.#failures = 0;
           resolve(reply);
         },
         (reason: unknown) => {
-          if (!this.#pending.delete(pending)) return;
+          if (!this.#pending.settle(pending)) return;
           if (isAnswer(reason)) {
             this.#failures = 0;
             reject(reason);
@@ -154,10 +154,10 @@ export class Redis {
     });
   }
 
-  /** One timer for all: it runs until the set is empty when it fires. */
+  /** One timer for all: it runs until none is under way when it fires. */
   #watchFirst(): void {
     if (this.#cancelTimer !== undefined) return;
-    const [first] = this.#pending;
+    const { first } = this.#pending;
     if (first === undefined) return;
     const leftMs = Math.max(0, first.untilMs - this.#clock.nowMs());
     // In a process that is late itself the answer may be there, but not read.
@@ -167,12 +167,12 @@ export class Redis {
 
   #expire(): void {
     this.#cancelTimer = undefined;
-    const [first] = this.#pending;
+    const { first } = this.#pending;
     if (first !== undefined && first.untilMs <= this.#clock.nowMs()) {
       // Redis answers in order: what was sent behind the first command would wait even longer.
-      for (const pending of this.#pending) {
-        this.#pending.delete(pending);
-        pending.fail(new RedisAway(`Redis has not answered in ${this.#timeoutMs} ms`));
+      for (let late = this.#pending.first; late !== undefined; late = this.#pending.first) {
+        this.#pending.settle(late);
+        late.fail(new RedisAway(`Redis has not answered in ${this.#timeoutMs} ms`));
         this.#failed();
       }
     }
@@ -185,9 +185,7 @@ export class Redis {
 
   #open(): void {
     this.#failures = 0;
-    const waiting = [...this.#pending];
-    this.#pending.clear();
-    for (const { fail } of waiting) fail(new RedisAway("Redis is away"));
+    for (const { fail } of this.#pending.takeAll()) fail(new RedisAway("Redis is away"));
     if (this.#away) return;
     this.#away = true;
     this.#askLater();

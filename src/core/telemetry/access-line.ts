@@ -103,8 +103,24 @@ function jsonLine(f: AccessFields): string {
   const times = `,"duration_ms":${f.duration_ms}${f.ttfb_ms === undefined ? "" : `,"ttfb_ms":${f.ttfb_ms}`}`;
   const rest = `${text("refused_by", f.refused_by)}${text("user_agent", f.user_agent)}${text("referer", f.referer)}`;
   const trace = `${text("trace_id", f.trace_id)}${text("span_id", f.span_id)}`;
-  const head = `{"time":"${f.time.toISOString()}"${text("request_id", f.request_id)}`;
+  const head = `{"time":"${isoTime(f.time)}"${text("request_id", f.request_id)}`;
   return `${head}${what}${where}${outcome}${who}${bytes}${messages}${times}${rest}${trace}}\n`;
+}
+
+let lastSecond = Number.NaN;
+/** `2026-11-30T10:24:29.` of that second. */
+let startOfSecond = "";
+
+/** As `toISOString`, of which a second's lines share all but the milliseconds. */
+function isoTime(time: Date): string {
+  const ms = time.getTime();
+  const second = Math.floor(ms / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    startOfSecond = time.toISOString().slice(0, -"000Z".length);
+  }
+  const rest = ms - second * 1000;
+  return `${startOfSecond}${rest < 10 ? "00" : rest < 100 ? "0" : ""}${rest}Z`;
 }
 
 /** Text that JSON has as it is, between quotes. */

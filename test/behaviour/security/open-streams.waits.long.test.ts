@@ -48,7 +48,7 @@ const clients: readonly (readonly [name: string, open: (at: Guarded, token: stri
   ],
 ];
 
-suite("open streams end with UNAUTHENTICATED", () => {
+suite("S22: open streams end with UNAUTHENTICATED", () => {
   for (const [name, open] of clients) {
     test(`${name}: when the token ends, after the skew of clocks`, async () => {
       await using issuer = await FakeIssuer.start(key);

@@ -66,9 +66,10 @@ export class Completion {
 
   /** The default of a key; undefined where it has none. */
   #default(key: KeyField, path: Path): Bound | undefined {
-    const { section, option, shape, isOptional } = key;
-    if (section !== undefined) {
-      if (shape !== "single" || option?.always !== true) return undefined;
+    const { type, option, shape, isOptional } = key;
+    if (type === "section") {
+      const section = shape === "single" && option?.always === true ? key.section : undefined;
+      if (section === undefined) return undefined;
       return this.section({ kind: "section", keys: new Map(), place: defaultPlace }, section, path);
     }
     const text = option?.default;

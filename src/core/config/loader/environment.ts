@@ -30,40 +30,58 @@ const namesOf = new WeakMap<KeySection, EnvironmentNames>();
 /** The names of all keys. */
 export function environmentNames(root: KeySection): EnvironmentNames {
   let names = namesOf.get(root);
-  if (names === undefined) {
-    names = collectNames(root);
-    namesOf.set(root, names);
-  }
+  if (names === undefined) namesOf.set(root, (names = new NamesOfKeys(root)));
   return names;
 }
 
-function collectNames(root: KeySection): EnvironmentNames {
-  const names = { plain: new Map(), openTelemetry: new Map(), own: new Map() } satisfies EnvironmentNames as {
-    readonly [K in keyof EnvironmentNames]: Map<string, EnvironmentKey>;
-  };
-  const add = (section: KeySection, path: readonly string[], isPlain: boolean): void => {
-    for (const key of section.fields) {
-      const keyPath = [...path, key.name];
-      const { option } = key;
-      if (key.shape === "single" && key.section !== undefined) {
-        add(key.section, keyPath, isPlain || option?.plainEnv === true);
-        continue;
-      }
-      if (key.section !== undefined) continue;
-      const found: EnvironmentKey = { key, path: keyPath };
-      names.own.set(`${prefix}${toCapitals(keyPath)}`, found);
+/** Most environments have no name that begins with `TS_MS_`: those of all keys are collected when one does. */
+class NamesOfKeys implements EnvironmentNames {
+  readonly plain = new Map<string, EnvironmentKey>();
+  readonly openTelemetry = new Map<string, EnvironmentKey>();
+  readonly #root: KeySection;
+  /** Names of an option that begin as those of all keys do. */
+  readonly #further = new Map<string, EnvironmentKey>();
+  #own: ReadonlyMap<string, EnvironmentKey> | undefined;
+
+  constructor(root: KeySection) {
+    this.#root = root;
+    eachKey(root, (found, isPlain) => {
+      const { key, path } = found;
       if (isPlain) {
-        for (const name of [key.name, ...(option?.aliases ?? [])])
-          names.plain.set(toCapitals([...path, name]), found);
+        const above = path.slice(0, -1);
+        for (const name of [key.name, ...(key.option?.aliases ?? [])])
+          this.plain.set(toCapitals([...above, name]), found);
       }
-      for (const name of option?.env ?? []) {
-        const group = name.startsWith("OTEL_") ? "openTelemetry" : name.startsWith(prefix) ? "own" : "plain";
-        names[group].set(name, found);
+      for (const name of key.option?.env ?? []) {
+        const group = name.startsWith("OTEL_") ? this.openTelemetry : this.plain;
+        (name.startsWith(prefix) ? this.#further : group).set(name, found);
       }
+    });
+  }
+
+  get own(): ReadonlyMap<string, EnvironmentKey> {
+    if (this.#own !== undefined) return this.#own;
+    const own = new Map<string, EnvironmentKey>();
+    eachKey(this.#root, (found) => own.set(`${prefix}${toCapitals(found.path)}`, found));
+    for (const [name, found] of this.#further) own.set(name, found);
+    return (this.#own = own);
+  }
+}
+
+/** Calls `visit` with every key that has names in the environment. */
+function eachKey(
+  section: KeySection,
+  visit: (found: EnvironmentKey, isPlain: boolean) => void,
+  path: readonly string[] = [],
+  isPlain = false,
+): void {
+  for (const key of section.fields) {
+    const keyPath = [...path, key.name];
+    if (key.type !== "section") visit({ key, path: keyPath }, isPlain);
+    else if (key.shape === "single" && key.section !== undefined) {
+      eachKey(key.section, visit, keyPath, isPlain || key.option?.plainEnv === true);
     }
-  };
-  add(root, [], false);
-  return names;
+  }
 }
 
 /** What the environment says: three layers, the later win. */
@@ -77,9 +95,10 @@ export function environmentLayers(
   const reader = new EnvironmentReader(references, problems);
   const plain = reader.read(names.plain);
   const openTelemetry = reader.read(names.openTelemetry);
-  const own = reader.read(names.own);
-  for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith(prefix) || value === undefined) continue;
+  const given = Object.entries(env).filter(([name]) => name.startsWith(prefix));
+  const own = given.length === 0 ? [] : reader.read(names.own);
+  for (const [name, value] of given) {
+    if (value === undefined) continue;
     if (names.own.has(name) || otherNames.test(name) || reader.isRead(name)) continue;
     if (isServiceLink(name, value)) {
       reader.links.push(name);

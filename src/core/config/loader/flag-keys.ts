@@ -34,10 +34,20 @@ interface FlagKey {
 
 /** The flags of all keys of a program. */
 export class KeyFlags {
-  readonly #keys: ReadonlyMap<string, FlagKey>;
+  readonly #root: KeySection;
+  readonly #program: string;
+  #found: ReadonlyMap<string, FlagKey> | undefined;
 
   /** @param program whose flags they are: of two keys with one flag, that of the program counts */
   constructor(root: KeySection, program: string) {
+    this.#root = root;
+    this.#program = program;
+  }
+
+  /** Collected for the first command line that has an argument. */
+  get #keys(): ReadonlyMap<string, FlagKey> {
+    if (this.#found !== undefined) return this.#found;
+    const program = this.#program;
     const keys = new Map<string, FlagKey>();
     const add = (section: KeySection, path: readonly string[]): void => {
       for (const key of section.fields) {
@@ -49,8 +59,8 @@ export class KeyFlags {
         if (programs.length > 0 || !keys.has(name)) keys.set(name, { key, path: keyPath });
       }
     };
-    add(root, []);
-    this.#keys = keys;
+    add(this.#root, []);
+    return (this.#found = keys);
   }
 
   /** The flags, for the parser of command lines; their values are the texts that were given. */

@@ -55,14 +55,23 @@ export function keyTree(): KeySection {
 function sectionOf(message: string, inherited: Inherited): KeySection {
   const shapes = JSON.parse(keyShapes[message] ?? "[]") as readonly KeyShape[]; // As the tool has made it.
   const fields = shapes.map((shape) => keyOf(shape, message, inherited));
+  let spellings: KeySection["spellings"] | undefined;
+  return {
+    message,
+    fields,
+    get spellings() {
+      return (spellings ??= spellingsOf(fields));
+    },
+  };
+}
+
+function spellingsOf(fields: readonly KeyField[]): KeySection["spellings"] {
   const spellings = new Map<string, KeyField>();
   for (const one of fields) {
-    for (const name of [one.name, ...(one.option?.aliases ?? [])]) {
-      spellings.set(name, one);
-      spellings.set(toCamel(name), one);
-    }
+    spellings.set(one.name, one).set(one.localName, one);
+    for (const alias of one.option?.aliases ?? []) spellings.set(alias, one).set(toCamel(alias), one);
   }
-  return { message, fields, spellings };
+  return spellings;
 }
 
 function keyOf(found: KeyShape, owner: string, inherited: Inherited): KeyField {
@@ -70,8 +79,15 @@ function keyOf(found: KeyShape, owner: string, inherited: Inherited): KeyField {
   const option = found.option && { ...optionDefaults, ...found.option };
   const reload = inherited.reload || option?.reload === true;
   const secret = inherited.secret || option?.secret === true;
-  const section = found.section === undefined ? undefined : sectionOf(found.section, { reload, secret });
-  return { name, localName, owner, option, shape, type, numbers, isOptional, section, reload, secret };
+  const message = found.section;
+  let section: KeySection | undefined;
+  return {
+    ...{ name, localName, owner, option, shape, type, numbers, isOptional, reload, secret },
+    // Most of the tree are entries of maps, which few programs have.
+    get section() {
+      return message === undefined ? undefined : (section ??= sectionOf(message, { reload, secret }));
+    },
+  };
 }
 
 const nothing: readonly string[] = Object.freeze([]);

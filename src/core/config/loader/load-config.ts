@@ -34,7 +34,7 @@ export async function loadConfig(options: LoadConfigOptions = {}): Promise<Loade
   const keyFlags = new KeyFlags(root, program);
   const isHelp = argv.some((argument) => /^--?(?:h|help)$/.test(argument));
   const texts = isHelp ? (await import("./key-texts.ts")).keyTexts : undefined;
-  const group: FlagGroup = { ...keyFlags.group(texts), ...flags };
+  const group: FlagGroup = argv.length === 0 ? flags : { ...keyFlags.group(texts), ...flags };
   const line = readCommandLine(program, group, argv);
   if (line.kind === "refuse") throw new ConfigError(line.text.trimEnd().split("\n"));
   if (line.kind === "print") return loadPrinted(options, line.text);
@@ -153,6 +153,7 @@ export class Loaded implements LoadedConfig {
   readonly reader: ConfigReader;
   readonly state: ConfigState;
   readonly files: readonly string[];
+  #origins: LoadedConfig["origins"] | undefined;
 
   constructor(reader: ConfigReader, state: ConfigState, request: ConfigRequest) {
     this.reader = reader;
@@ -163,7 +164,7 @@ export class Loaded implements LoadedConfig {
   }
 
   get origins(): LoadedConfig["origins"] {
-    return originsOf(this.state.tree);
+    return (this.#origins ??= originsOf(this.state.tree));
   }
 
   get warnings(): readonly string[] {
