@@ -25,6 +25,7 @@ test("ts-ms/hub-client is small, and needs neither Node nor eval", async () => {
 
 /** What the page of the test has. */
 interface InPage {
+  navigator: { readonly onLine: boolean };
   texts: string[];
   states: string[];
   close(): void;
@@ -90,7 +91,7 @@ describe("in Chromium", { skip: noChromium, timeout: 110_000 }, () => {
         `${way} 2`,
       );
       await page.context().setOffline(true);
-      await page.waitForFunction(() => !(navigator as { readonly onLine?: boolean }).onLine);
+      await page.waitForFunction(() => !(globalThis as unknown as InPage).navigator.onLine);
       feed.publish(`${way} 3`);
       await page.context().setOffline(false);
       await page.waitForFunction(
