@@ -1,5 +1,6 @@
 import { notify } from "../core/call/observer.ts";
 import type { CloseReason, Connection } from "./connections/entry.ts";
+import type { ResetReason } from "./room/resets.ts";
 
 /** What listeners of a hub are told. */
 export interface HubEvents {
@@ -11,6 +12,8 @@ export interface HubEvents {
   readonly joined: { readonly connection: Connection; readonly room: string };
   /** A call of a connection has left a room. */
   readonly left: { readonly connection: Connection; readonly room: string };
+  /** A call of a connection has missed publications of a room, and was told so. */
+  readonly reset: { readonly connection: Connection; readonly room: string; readonly reason: ResetReason };
 }
 
 type Listener<E> = (event: E) => void;

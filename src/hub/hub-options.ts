@@ -3,16 +3,24 @@ import { checkOptions } from "../core/config/check-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { LimitOptions } from "./connections/limits.ts";
 import type { JoinLimits } from "./join.ts";
+import type { PublishLimits } from "./topic.ts";
+import type { Bus } from "./bus/bus.ts";
 import { defaultIdentity, type Identity } from "./connections/identity.ts";
 
 /** Options of a `Hub`. */
-export interface HubOptions extends LimitOptions, JoinLimits {
+export interface HubOptions extends LimitOptions, JoinLimits, PublishLimits {
   /** Finds out who a call belongs to, behind all gates. Default: the principal, else the name of the client's certificate. */
   readonly identify: (context: HandlerContext) => Identity | Promise<Identity>;
   /** The most rooms with members in this process; joins of further ones are RESOURCE_EXHAUSTED. Default: 100,000. */
   readonly maxRooms: number;
-  /** The largest message that is published, in bytes of protobuf. Default: 256 KiB. */
-  readonly maxMessageBytes: number;
+  /** Of hubs that share a bus, those of other names never meet. Default: `hub`. */
+  readonly name: string;
+  /** What joins the nodes of a hub, and keeps what was published. Default: `memoryBus()`, this process alone. */
+  readonly bus: Bus | undefined;
+  /** The most bytes of messages that all rooms together keep in this process; the largest lose their oldest. Default: 256 MiB. */
+  readonly maxRingBytes: number;
+  /** How long a room, with what it keeps in this process, outlives its last member, in milliseconds. Default: 30,000. */
+  readonly roomLingerMs: number;
 }
 
 /** The defaults of `HubOptions`. */
@@ -29,6 +37,11 @@ export const hubDefaults: HubOptions = Object.freeze({
   joinTimeoutMs: 5_000,
   maxMessageBytes: 256 * 1024,
   maxDirectBytes: 64 * 1024,
+  publishTimeoutMs: 2_000,
+  name: "hub",
+  bus: undefined,
+  maxRingBytes: 256 * 1024 ** 2,
+  roomLingerMs: 30_000,
 });
 
 /** @throws SetupError naming the option that cannot be used */
@@ -41,6 +54,13 @@ export function toHubOptions(options: Partial<HubOptions>): HubOptions {
   }
   if (typeof merged.identify !== "function")
     throw new SetupError("Hub: the option identify must be a function");
+  if (typeof merged.name !== "string" || !/^[A-Za-z0-9_-]{1,64}$/.test(merged.name)) {
+    throw new SetupError("Hub: the option name must be 1 to 64 letters, digits, _ and -");
+  }
+  if (merged.bus !== undefined && merged.maxMessageBytes > merged.bus.maxMessageBytes) {
+    const { name, maxMessageBytes } = merged.bus;
+    throw new SetupError(`Hub: the option maxMessageBytes is more than the bus ${name} takes, ${maxMessageBytes}`);
+  }
   if (merged.onUserLimit !== "refuse" && merged.onUserLimit !== "close-oldest") {
     throw new SetupError('Hub: the option onUserLimit must be "refuse" or "close-oldest"');
   }

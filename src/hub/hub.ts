@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import type { DescMessage, DescMethodServerStreaming } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { CallHead, DoorName } from "../core/admission/call-head.ts";
@@ -7,8 +6,11 @@ import type { Gate } from "../core/admission/gate.ts";
 import type { BookedConnection } from "../core/call/booked-connection.ts";
 import { CallContext } from "../core/call/context.ts";
 import type { ConnectError } from "../core/errors/errors.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
 import { unavailableFor } from "../core/errors/retry-info.ts";
 import { rpcName } from "../core/call/service.ts";
+import type { Bus } from "./bus/bus.ts";
+import { memoryBus } from "./bus/memory-bus.ts";
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import { type Counts, countsOf, type GroupBy } from "./connections/counts.ts";
 import {
@@ -25,6 +27,8 @@ import { Refusals } from "./connections/refusals.ts";
 import { ConnectionCounts } from "./connections/statistics.ts";
 import { Table } from "./connections/table.ts";
 import type { Member } from "./room/member.ts";
+import { randomName } from "./room/position.ts";
+import type { RoomReset } from "./room/resets.ts";
 import { Rooms } from "./rooms.ts";
 import { HubTopic, type RpcTopic, serveTopic, type Topic, type TopicKit } from "./topic.ts";
 import type { RpcTopicInit, TopicInit } from "./topic-options.ts";
@@ -34,6 +38,9 @@ import { type HubEvents, HubListeners } from "./hub-events.ts";
 import { type HubOptions, toHubOptions } from "./hub-options.ts";
 import { checkedIdentity, type Identity } from "./connections/identity.ts";
 import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
+
+/** Buses that have a hub. */
+const started = new WeakSet<Bus>();
 
 /** What a hub needs beside its options. */
 export interface HubParts {
@@ -59,7 +66,7 @@ export interface NodeInfo {
  */
 export class Hub implements ConnectionBook {
   /** The id of this process among those with a hub; another one in each of its lives. */
-  readonly node = nodeId();
+  readonly node = randomName();
   readonly gate: Gate;
   readonly #options: HubOptions;
   readonly #parts: Required<HubParts>;
@@ -70,6 +77,7 @@ export class Hub implements ConnectionBook {
   readonly #listeners = new HubListeners();
   readonly #topics = new Topics();
   readonly #kit: TopicKit;
+  readonly #bus: Bus;
   readonly #scope: SelectorScope = { node: this.node, hasTopic: (name) => this.#topics.has(name) };
   #lastNumber = 0;
   #isStopped = false;
@@ -82,18 +90,38 @@ export class Hub implements ConnectionBook {
     this.#refusals = new Refusals(wallMs);
     this.#limits = new Limits(this.#options, this.#table, this.#refusals, random);
     this.#counts = new ConnectionCounts(wallMs());
+    const { bus = memoryBus(), name } = this.#options;
+    const { clock } = this.#parts;
+    if (started.has(bus)) throw new SetupError("Hub: the option bus is the bus of another hub already");
+    started.add(bus);
+    this.#bus = bus;
+    const rooms = new Rooms({ ...this.#options, bus, clock });
     this.#kit = {
-      rooms: new Rooms(this.#options.maxRooms),
+      rooms,
+      bus,
       scope: this.#scope,
       limits: this.#options,
-      clock: this.#parts.clock,
+      clock,
+      random,
       owner: {
         joined: (member) => this.#joined(member),
         left: (member) => this.#left(member),
         published: (topic, deliveries) => this.#topics.counts.published(topic, deliveries),
         asked: (topic, error) => this.#topics.counts.asked(topic, error),
+        resumed: (topic, result) => this.#topics.counts.resumed(topic, result),
+        reset: (member, reset) => this.#reset(member, reset),
       },
     };
+    bus
+      .start({
+        name,
+        id: this.node,
+        clock,
+        published: (room, entry) => rooms.published(room, entry),
+        begun: (room, top, why) => rooms.begun(room, top, why),
+        frame: () => {}, // Nodes have nothing to say to one another yet.
+      })
+      .catch(() => {}); // What needs it is refused until it is there.
     this.gate = {
       name: "hub",
       concerns: ({ methodKind }) => methodKind !== "unary",
@@ -116,11 +144,12 @@ export class Hub implements ConnectionBook {
   ): RpcTopic<DescMethodServerStreaming> | Topic<DescMessage> {
     const init = typeof from === "string" ? third : (second as TopicInit); // As the overloads say.
     if (typeof from === "string") {
-      return this.#topics.add(new HubTopic(shapeOfType(from, second as DescMessage), init, this.#kit), from);
+      const shape = shapeOfType(from, second as DescMessage);
+      return this.#topics.add(new HubTopic(shape, init, this.#kit, from), from);
     }
     const { roomsOf, ...stated } = shapeOfRpc(from);
     const shape = { ...stated, name: init.name ?? stated.name };
-    const topic = this.#topics.add(new HubTopic(shape, init, this.#kit), rpcName(from));
+    const topic = this.#topics.add(new HubTopic(shape, init, this.#kit, rpcName(from)), rpcName(from));
     return Object.assign(topic, { serve: serveTopic(topic, roomsOf) });
   }
 
@@ -174,7 +203,7 @@ export class Hub implements ConnectionBook {
   /** What the connections have done since the hub was made. */
   async statistics(): Promise<HubStatistics> {
     const { rooms } = this.#kit;
-    return { ...this.#counts.read(this.#table), rooms: rooms.size, ...this.#topics.counts.read() };
+    return { ...this.#counts.read(this.#table), rooms: rooms.size, ...this.#topics.counts.totals() };
   }
 
   /** The processes with a hub. */
@@ -215,6 +244,7 @@ export class Hub implements ConnectionBook {
     this.#isStopped = true;
     const options = { reason: "the server is shutting down", reconnect: true };
     for (const entry of this.#table) this.#close(entry, options, "closed");
+    await this.#bus.close();
   }
 
   /** @throws ConnectError */
@@ -327,6 +357,13 @@ export class Hub implements ConnectionBook {
     this.#topics.counts.members -= memberships.length;
   }
 
+  #reset({ entry, memberships }: Member, { room: name, reason }: RoomReset): void {
+    const room = memberships.find((membership) => membership.room.name === name)?.room;
+    if (room === undefined) return;
+    this.#topics.counts.wasReset(room.topic, reason);
+    this.#listeners.emit("reset", () => ({ connection: entry.describe(), room: room.path, reason }));
+  }
+
   readonly #owner = {
     wallMs: (): number => this.#parts.wallMs(),
     callEnded: (entry: Entry, call: CallContext): void => this.#counts.callEnded(entry, call),
@@ -347,15 +384,4 @@ export function connectionOf(context: HandlerContext): Connection | undefined {
 /** Health and reflection are never refused: by them balancers and people look at a server that is full. */
 function isForOperators(service: string): boolean {
   return service.startsWith("grpc.health.") || service.startsWith("grpc.reflection.");
-}
-
-/** Eight characters that no other process has had. */
-function nodeId(): string {
-  const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-  // Bytes above are left out, so that all letters are alike.
-  const bytes = [...randomBytes(64)].filter((byte) => byte < letters.length * 4);
-  return bytes
-    .slice(0, 8)
-    .map((byte) => letters[byte % letters.length])
-    .join("");
 }

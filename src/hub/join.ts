@@ -1,13 +1,18 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "../core/call/context.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
+import { lastEventIdHeader } from "../core/metadata/stream-position.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Entry } from "./connections/entry.ts";
+import { beginningOf, type Initial, withoutHistory } from "./room/beginning.ts";
 import { compileFilter, type Wants } from "./room/header-filter.ts";
 import { Member, type MemberOwner } from "./room/member.ts";
+import type { Beginning } from "./room/membership.ts";
+import { type Position, PositionVector } from "./room/position.ts";
+import type { RoomReset } from "./room/resets.ts";
+import { pathOf, type Room, type RoomKind } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
-import { tooManyRooms } from "./rooms.ts";
-import type { Rooms } from "./rooms.ts";
+import { type Rooms, tooManyRooms } from "./rooms.ts";
 import type { JoinGrant, JoinOptions, TopicInit } from "./topic-options.ts";
 import type { TopicShape } from "./topic-shape.ts";
 
@@ -19,7 +24,7 @@ export interface JoinLimits {
   readonly maxRoomsPerCall: number;
   /** Joins of one connection in a second, four times as many at once; 0 for any number. Default: 50. */
   readonly joinsPerSecond: number;
-  /** How long `authorize` may take, in milliseconds: UNAVAILABLE beyond. Default: 5,000. */
+  /** How long a join may take: `authorize`, the bus and `snapshot` together, in milliseconds: UNAVAILABLE beyond. Default: 5,000. */
   readonly joinTimeoutMs: number;
   /** Bytes of messages for one call alone that wait for it. Default: 64 KiB. */
   readonly maxDirectBytes: number;
@@ -28,8 +33,9 @@ export interface JoinLimits {
 /** A topic as those see it that join it. */
 export interface JoinedTopic {
   readonly shape: TopicShape;
+  readonly kind: RoomKind;
   readonly maxMembers: number;
-  readonly ringSize: number;
+  readonly initial: Initial;
   readonly authorize: TopicInit["authorize"];
 }
 
@@ -42,41 +48,143 @@ export interface Joining {
   readonly options: JoinOptions;
 }
 
+/** With what a join is done. */
+export interface JoinKit {
+  readonly rooms: Rooms;
+  readonly limits: JoinLimits;
+  readonly clock: Clock;
+}
+
+/** A member, and how its call begins. */
+export interface Joined {
+  readonly member: Member;
+  /** Undefined for a topic without history. */
+  readonly result: Beginning["result"] | undefined;
+  readonly resets: readonly RoomReset[];
+}
+
 const burst = 4;
 
 /**
- * **The story of a join**: limits, whether the client may, its place in the rooms. Whatever step is under way when the
- * call ends, the call is in no room behind it.
+ * **The story of a join**: limits; whether the client may; the rooms, where what is published comes from then on; where it
+ * begins, by the position that it has; the state of the rooms; its place there. Whatever step is under way when the call
+ * ends, the call is in no room behind it.
  *
- * @returns the member that reads the rooms
  * @throws ConnectError by which the call is refused
  */
 export async function join(
   topic: JoinedTopic,
   joining: Joining,
-  rooms: Rooms,
-  limits: JoinLimits,
-  clock: Clock,
+  { rooms, limits, clock }: JoinKit,
   owner: MemberOwner,
-): Promise<Member> {
-  const { entry, context } = joining;
+): Promise<Joined> {
+  const { entry, context, options } = joining;
+  const { kind, shape } = topic;
   const names = [...new Set(joining.rooms)];
-  for (const name of names) checkRoom(name, "room", topic.shape.isNamed);
+  for (const name of names) checkRoom(name, "room", shape.isNamed);
   checkLimits(names.length, entry, limits, clock.nowMs());
-  const own = joining.options.filter && compileFilter(joining.options.filter);
-  const grants = await authorized(topic, joining, names, limits, clock);
-  if (context.reason !== undefined) throw context.reason;
-  checkLimits(names.length, entry, { ...limits, joinsPerSecond: 0 }, 0); // Other calls may have joined meanwhile.
-  for (const name of names) {
-    const { maxMembers, shape } = topic;
-    if (maxMembers > 0 && (rooms.find(shape.name, name)?.size ?? 0) >= maxMembers) {
-      throw tooManyRooms(`the room ${JSON.stringify(name)} is full`);
+  const own = options.filter && compileFilter(options.filter);
+  const vector = kind.hasHistory ? new PositionVector(names) : undefined;
+  const held: Room[] = [];
+  const patience = new Patience(context, clock, limits.joinTimeoutMs);
+  try {
+    const grants = await authorized(topic, joining, names, patience);
+    for (const name of names) held.push(rooms.hold(kind, name, pathOf(kind.topic, name)));
+    checkPlaces(topic, entry, held, limits);
+    if (held.some(({ isReady }) => !isReady)) await patience.of(Promise.all(held.map(({ ready }) => ready)));
+    const beginnings = await begin(topic, held, vector && askedOf(context, vector), patience);
+    if (context.reason !== undefined) throw context.reason;
+    checkPlaces(topic, entry, held, limits); // Other calls may have joined meanwhile.
+    const member = new Member({ entry, context, maxDirectBytes: limits.maxDirectBytes, vector }, owner);
+    const positions = vector?.format(beginnings.map(({ beginning }) => beginning.position));
+    const resets: RoomReset[] = [];
+    for (const [place, room] of held.entries()) {
+      const found = beginnings[place];
+      if (found === undefined) continue; // There is one for each room.
+      const { beginning, state } = found;
+      const { reason } = beginning;
+      const lost = reason && { room: room.name, reason, missed: undefined };
+      if (lost !== undefined) resets.push(lost);
+      const message = lost && kind.resetMessage?.(lost, positions);
+      member.enter(room, both(own, grants[place]), beginning, message === undefined ? state : [message, ...state]);
     }
+    return { member, result: vector && resultOf(beginnings), resets };
+  } catch (reason) {
+    for (const room of held) rooms.release(room);
+    throw reason;
+  } finally {
+    patience.end();
   }
-  const opened = names.map((name) => rooms.open(topic.shape.name, name, topic.ringSize));
-  const member = new Member(entry, context, limits.maxDirectBytes, owner);
-  for (const [place, room] of opened.entries()) member.enter(room, both(own, grants[place]));
-  return member;
+}
+
+/** Waits for what a join needs, no longer than it may take altogether. */
+class Patience {
+  readonly #context: CallContext;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #late = Promise.withResolvers<never>();
+  #cancel: (() => void) | undefined;
+
+  constructor(context: CallContext, clock: Clock, timeoutMs: number) {
+    this.#context = context;
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Rejects when the call ends, and with UNAVAILABLE when it takes too long since the first of its kind. */
+  of<T>(work: Promise<T>): Promise<T> {
+    this.#cancel ??= this.#clock.after(this.#timeoutMs, () => {
+      this.#late.reject(new ConnectError("joining the room takes too long", Code.Unavailable));
+    });
+    return this.#context.race(Promise.race([work, this.#late.promise]));
+  }
+
+  end(): void {
+    this.#cancel?.();
+  }
+}
+
+interface Found {
+  readonly beginning: Beginning;
+  /** Messages that are the state of the room. */
+  readonly state: readonly Message[];
+}
+
+/** Where a call begins in each of its rooms. */
+function begin(
+  { kind, initial }: JoinedTopic,
+  held: readonly Room[],
+  asked: readonly Position[] | "unknown" | undefined,
+  patience: Patience,
+): Promise<readonly Found[]> | readonly Found[] {
+  if (!kind.hasHistory && kind.snapshot === undefined) {
+    return held.map(({ ring }) => ({ beginning: withoutHistory(ring), state: [] }));
+  }
+  const all = held.map(async (room, place): Promise<Found> => {
+    const own = asked === undefined || asked === "unknown" ? asked : asked[place];
+    const beginning = await beginningOf(room, own, initial);
+    if (beginning.result === "recovered" || kind.snapshot === undefined) return { beginning, state: [] };
+    return { beginning, state: await kind.snapshot(room.name) };
+  });
+  return patience.of(Promise.all(all));
+}
+
+function resultOf(found: readonly Found[]): Beginning["result"] {
+  const results = new Set(found.map(({ beginning }) => beginning.result));
+  return results.has("reset") ? "reset" : results.has("recovered") ? "recovered" : "fresh";
+}
+
+/** The positions that a client has; undefined for none. */
+function askedOf(context: CallContext, vector: PositionVector): readonly Position[] | "unknown" | undefined {
+  const text = context.requestField(lastEventIdHeader) ?? "";
+  return text === "" ? undefined : (vector.parse(text) ?? "unknown");
+}
+
+/** @throws ConnectError RESOURCE_EXHAUSTED where the rooms, or the connection, take no more */
+function checkPlaces({ maxMembers }: JoinedTopic, entry: Entry, held: readonly Room[], limits: JoinLimits): void {
+  checkLimits(held.length, entry, { ...limits, joinsPerSecond: 0 }, 0);
+  const full = held.find(({ size }) => maxMembers > 0 && size >= maxMembers);
+  if (full !== undefined) throw tooManyRooms(`the room ${JSON.stringify(full.name)} is full`);
 }
 
 /** @throws ConnectError RESOURCE_EXHAUSTED */
@@ -99,8 +207,7 @@ async function authorized(
   { authorize }: JoinedTopic,
   { entry, context, request }: Joining,
   names: readonly string[],
-  { joinTimeoutMs }: JoinLimits,
-  clock: Clock,
+  patience: Patience,
 ): Promise<readonly (Wants | undefined)[]> {
   if (authorize === undefined) return [];
   const { identity, user } = entry;
@@ -109,15 +216,7 @@ async function authorized(
     const granted = await authorize({ user, identity, room, request, connection: entry.describe(), signal });
     return wantsOf(granted ?? {});
   });
-  const late = Promise.withResolvers<never>();
-  const cancel = clock.after(joinTimeoutMs, () =>
-    late.reject(new ConnectError("the decision on the room takes too long", Code.Unavailable)),
-  );
-  try {
-    return await context.race(Promise.race([Promise.all(asked), late.promise]));
-  } finally {
-    cancel();
-  }
+  return patience.of(Promise.all(asked));
 }
 
 function wantsOf({ filter }: JoinGrant): Wants | undefined {

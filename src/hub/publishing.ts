@@ -8,24 +8,30 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { CallContext } from "../core/call/context.ts";
-import { setField } from "../core/codec/field-shape.ts";
+import { shareMessage } from "../core/call/shared-message.ts";
+import { fieldsOf, setField } from "../core/codec/field-shape.ts";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { Entry } from "./connections/entry.ts";
 import { compileSelector, type SelectorScope } from "./connections/selector.ts";
 import type { EventHeaders } from "./room/header-filter.ts";
-import type { Publication } from "./room/publication.ts";
-import type { SendOptions } from "./topic-options.ts";
+import type { Priority, Publication } from "./room/publication.ts";
+import type { PublishOptions, SendOptions } from "./topic-options.ts";
 import type { TopicShape } from "./topic-shape.ts";
 
-/** A publication that is ready, and its size. */
-export interface Prepared extends Publication {
-  readonly bytes: number;
+/** What publications of a topic have in common. */
+export interface PrepareKit {
+  readonly scope: SelectorScope;
+  readonly maxMessageBytes: number;
+  /** Whether ids of messages are positions. */
+  readonly hasPositions: boolean;
 }
 
 const maxHeaders = 16;
 const maxHeaderBytes = 1_024;
 const maxIdLength = 128;
 const headerName = /^(?!ts-ms-)[a-z0-9-]{1,64}$/;
+const eventName = /^[A-Za-z0-9_.-]{1,64}$/;
+const priorities: ReadonlySet<string> = new Set<Priority>(["low", "normal", "high"]);
 const control = /[\u0000-\u001f\u007f]/;
 
 /**
@@ -36,30 +42,52 @@ const control = /[\u0000-\u001f\u007f]/;
 export function prepare<D extends DescMessage>(
   shape: TopicShape,
   init: MessageInitShape<D>,
-  options: SendOptions,
-  scope: SelectorScope,
-  maxMessageBytes: number,
-): Prepared {
-  const { id = randomUUID(), to, from, echo = true } = options;
+  options: PublishOptions,
+  { scope, maxMessageBytes, hasPositions }: PrepareKit,
+): Publication {
+  const { id = randomUUID(), to, from, echo = true, event, ttlMs, priority = "normal" } = options;
   if (typeof id !== "string" || id === "" || id.length > maxIdLength) {
     throw invalidArgument(`id: a text of 1 to ${maxIdLength} characters is expected`);
+  }
+  if (!priorities.has(priority)) throw invalidArgument("priority: low, normal or high is expected");
+  if (ttlMs !== undefined && !(ttlMs > 0)) throw invalidArgument("ttlMs: a number of milliseconds is expected");
+  if (event !== undefined && !eventName.test(event)) {
+    throw invalidArgument("event: 1 to 64 letters, digits and _.- are expected");
   }
   const headers = checkedHeaders(options.headers ?? {});
   const message = messageOf(shape, init);
   const { idField, headersField } = shape;
-  if (idField !== undefined) setField(message, idField, id);
+  // A position comes there with it; another id would be taken for one.
+  if (idField !== undefined) setField(message, idField, hasPositions ? "" : id);
   if (headersField !== undefined) setField(message, headersField, headers);
+  shareMessage(message, event);
   return {
     id,
     message,
     headers,
+    key: keyOf(shape, message, options.key),
+    priority,
+    ttlMs,
     to: to === undefined ? undefined : compileSelector(to, scope),
     notTo: echo ? undefined : publisherOf(from),
     bytes: sizeOf(shape.schema, message, maxMessageBytes),
+    delivered: undefined,
   };
 }
 
-function messageOf({ name, schema }: TopicShape, init: MessageInitShape<DescMessage>): Message {
+/** @throws ConnectError INVALID_ARGUMENT */
+function keyOf({ keyField }: TopicShape, message: Message, asked: string | undefined): string | undefined {
+  if (asked !== undefined) {
+    if (typeof asked === "string" && asked !== "" && asked.length <= maxIdLength) return asked;
+    throw invalidArgument(`key: a text of 1 to ${maxIdLength} characters is expected`);
+  }
+  if (keyField === undefined) return undefined;
+  const value = String(fieldsOf(message)[keyField.localName]);
+  return value === "" ? undefined : value;
+}
+
+/** A copy of what a publisher gives. @throws ConnectError INVALID_ARGUMENT */
+export function messageOf({ name, schema }: TopicShape, init: MessageInitShape<DescMessage>): Message {
   const { $typeName } = init as Partial<Message>; // Only messages have one.
   if ($typeName !== undefined && $typeName !== schema.typeName) {
     throw invalidArgument(`the topic ${name} is of ${schema.typeName}, and the message of ${$typeName}`);

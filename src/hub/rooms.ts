@@ -1,48 +1,170 @@
 import { Code, type ConnectError } from "../core/errors/errors.ts";
 import { refusal } from "../core/admission/refusal.ts";
-import { Room } from "./room/room.ts";
+import type { Clock } from "../core/time/clock.ts";
+import type { Bus } from "./bus/bus.ts";
+import type { Position } from "./room/position.ts";
+import type { RoomEntry } from "./room/publication.ts";
+import { type BegunWhy, RingBudget } from "./room/ring.ts";
+import { Room, type RoomKind } from "./room/room.ts";
 
-/** The rooms of a hub that have members. */
+/** What rooms need. */
+export interface RoomsInit {
+  readonly bus: Bus;
+  readonly clock: Clock;
+  /** The most rooms; those without members make place. */
+  readonly maxRooms: number;
+  /** The most bytes of messages in the rings of all rooms. */
+  readonly maxRingBytes: number;
+  /** How long a room is kept behind its last member, in milliseconds. */
+  readonly roomLingerMs: number;
+}
+
+/** The rooms of a hub that have members, or had some a moment ago. */
 export class Rooms {
-  readonly #rooms = new Map<string, Map<string, Room>>();
-  readonly #maxRooms: number;
-  #size = 0;
+  readonly #init: RoomsInit;
+  readonly #budget: RingBudget;
+  readonly #rooms = new Map<string, Room>();
+  /** Rooms that all have left, about in the order of their times; some may have members again. */
+  readonly #left: Room[] = [];
+  #isWaiting = false;
+  #occupied = 0;
 
-  constructor(maxRooms: number) {
-    this.#maxRooms = maxRooms;
+  constructor(init: RoomsInit) {
+    this.#init = init;
+    this.#budget = new RingBudget(init.maxRingBytes);
   }
 
+  /** Rooms with members, or with calls that are about to be. */
   get size(): number {
-    return this.#size;
+    return this.#occupied;
   }
 
-  find(topic: string, name: string): Room | undefined {
-    return this.#rooms.get(topic)?.get(name);
+  /** Bytes of messages in rings. */
+  get ringBytes(): number {
+    return this.#budget.bytes;
   }
 
-  /** The room of a name, made if there is none. @throws ConnectError RESOURCE_EXHAUSTED where there are too many */
-  open(topic: string, name: string, ringSize: number): Room {
-    const known = this.find(topic, name);
-    if (known !== undefined) return known;
-    if (this.#size >= this.#maxRooms) throw tooManyRooms("there are too many rooms");
-    const room = new Room(topic, name, ringSize);
-    const ofTopic = this.#rooms.get(topic) ?? new Map<string, Room>();
-    this.#rooms.set(topic, ofTopic.set(name, room));
-    this.#size++;
+  /** @param path as `pathOf` */
+  find(path: string): Room | undefined {
+    return this.#rooms.get(path);
+  }
+
+  /**
+   * Holds the room of a name, made if there is none, until `release`.
+   *
+   * @param path as `pathOf`
+   * @throws ConnectError RESOURCE_EXHAUSTED where there are too many
+   */
+  hold(kind: RoomKind, name: string, path: string): Room {
+    let room = this.#rooms.get(path);
+    if (room === undefined) {
+      this.#makePlace();
+      room = this.#open(kind, name);
+    }
+    if (room.holds++ === 0) this.#occupied++;
     return room;
   }
 
-  /** Forgets a room without members. */
-  closeEmpty(room: Room): void {
-    const { topic, name } = room;
-    if (room.size > 0 || this.find(topic, name) !== room) return;
-    this.#rooms.get(topic)?.delete(name);
-    this.#size--;
+  /** A member, or a call that was about to be one, has left. */
+  release(room: Room): void {
+    if (--room.holds > 0) return;
+    this.#occupied--;
+    const { clock, roomLingerMs } = this.#init;
+    if (this.#rooms.get(room.path) !== room) return;
+    if (roomLingerMs <= 0) {
+      this.#close(room);
+      return;
+    }
+    room.untilMs = clock.nowMs() + roomLingerMs;
+    if (room.queuedMs === undefined) this.#queue(room);
+    this.#wait(roomLingerMs);
   }
 
-  /** The rooms of a topic. */
-  of(topic: string): Iterable<Room> {
-    return this.#rooms.get(topic)?.values() ?? [];
+  /** A publication has come from the bus. */
+  published(path: string, entry: RoomEntry): void {
+    const deliveries = this.#rooms.get(path)?.deliver(entry);
+    const { publication } = entry;
+    if (deliveries === undefined) return;
+    publication.delivered?.(deliveries);
+    publication.delivered = undefined;
+  }
+
+  begun(path: string, top: Position, why: BegunWhy): void {
+    this.#rooms.get(path)?.begun(top, why);
+  }
+
+  #open(kind: RoomKind, name: string): Room {
+    const { bus } = this.#init;
+    const room: Room = new Room(kind, name, this.#budget, (after, limit) => bus.read(room.path, after, limit));
+    this.#rooms.set(room.path, room);
+    room.ready = this.#subscribe(room);
+    room.ready.catch(() => this.#forget(room)); // The next join tries again.
+    return room;
+  }
+
+  async #subscribe(room: Room): Promise<void> {
+    const { bus } = this.#init;
+    await bus.subscribe([room.path]);
+    if (room.kind.hasHistory) {
+      const [top] = await bus.tops([{ room: room.path, seen: undefined }]);
+      if (top !== undefined) room.ring.opened(top);
+    }
+    room.isReady = true;
+  }
+
+  /** Closes the rooms whose time is over. */
+  #wait(ms: number): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    const { clock } = this.#init;
+    clock.after(
+      ms,
+      () => {
+        this.#isWaiting = false;
+        this.#closeLeft(clock.nowMs());
+        const [next] = this.#left;
+        if (next !== undefined) this.#wait((next.queuedMs ?? 0) - clock.nowMs());
+      },
+      false,
+    );
+  }
+
+  #closeLeft(nowMs: number): void {
+    for (let [room] = this.#left; room !== undefined; [room] = this.#left) {
+      const isEmpty = room.holds === 0;
+      if (isEmpty && (room.queuedMs ?? 0) > nowMs) return;
+      this.#left.shift();
+      room.queuedMs = undefined;
+      if (isEmpty && room.untilMs > nowMs) this.#queue(room); // It had members in between.
+      else if (isEmpty) this.#close(room);
+    }
+  }
+
+  #queue(room: Room): void {
+    room.queuedMs = room.untilMs;
+    this.#left.push(room);
+  }
+
+  /** @throws ConnectError RESOURCE_EXHAUSTED */
+  #makePlace(): void {
+    while (this.#rooms.size >= this.#init.maxRooms) {
+      const oldest = this.#left.shift();
+      if (oldest === undefined) throw tooManyRooms("there are too many rooms");
+      oldest.queuedMs = undefined;
+      if (oldest.holds === 0) this.#close(oldest);
+    }
+  }
+
+  #close(room: Room): void {
+    if (!this.#forget(room)) return;
+    this.#init.bus.unsubscribe([room.path]).catch(() => {}); // A bus that is away tells nothing either.
+  }
+
+  #forget(room: Room): boolean {
+    if (this.#rooms.get(room.path) !== room) return false;
+    this.#rooms.delete(room.path);
+    room.ring.close();
+    return true;
   }
 }
 

@@ -1,10 +1,11 @@
-import type { DescMethod, Message, MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethod, Message, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Identity } from "./connections/identity.ts";
 import type { Connection } from "./connections/entry.ts";
 import type { Selector } from "./connections/selector.ts";
 import type { EventHeaders, HeaderFilter } from "./room/header-filter.ts";
-import type { Deliveries } from "./room/publication.ts";
+import type { Deliveries, Priority } from "./room/publication.ts";
+import type { TopicSettingsInit } from "./topic-settings.ts";
 
 /** Who wants to join a room. */
 export interface JoinAttempt<R extends Message = Message> {
@@ -26,27 +27,29 @@ export interface JoinGrant {
 }
 
 /** Options of a topic; where the contract has a field too, this one wins. */
-export interface TopicInit<R extends Message = Message> {
+export interface TopicInit<R extends Message = Message, D extends DescMessage = DescMessage>
+  extends TopicSettingsInit {
   /** See `ts_ms.v1.Topic`. */
   readonly name?: string;
-  /** See `ts_ms.v1.Topic`. */
-  readonly maxMembers?: number;
-  /**
-   * How many publications of a room are kept for members that are behind. A member that is further behind ends with
-   * RESOURCE_EXHAUSTED, reason `SLOW_CONSUMER`. Default: 256.
-   */
-  readonly ringSize?: number;
-  /** How long the `id` of a publication is known, in milliseconds. Default: 120,000. */
-  readonly dedupeMs?: number;
   /**
    * Decides on each room that a call joins, all of them at once; the call is refused by what is thrown. Default: a topic
    * is as open as its rpc.
    */
   readonly authorize?: (attempt: JoinAttempt<R>) => void | JoinGrant | Promise<void | JoinGrant>;
+  /**
+   * The state of a room: messages that a member without a position, or one that has missed some, gets before all others.
+   * It is asked for behind the subscription, so that no change of it is missed.
+   */
+  readonly snapshot?: (room: string) => Snapshot<D> | Promise<Snapshot<D>>;
 }
 
+/** Messages that are the state of a room. */
+export type Snapshot<D extends DescMessage> =
+  | Iterable<MessageInitShape<D>>
+  | AsyncIterable<MessageInitShape<D>>;
+
 /** The options of a topic that is an rpc. */
-export type RpcTopicInit<M extends DescMethod> = TopicInit<MessageShape<M["input"]>>;
+export type RpcTopicInit<M extends DescMethod> = TopicInit<MessageShape<M["input"]>, M["output"]>;
 
 /** How a handler joins rooms. */
 export interface JoinOptions {
@@ -66,10 +69,26 @@ export interface SendOptions {
   readonly echo?: boolean;
   /** At most 128 characters; one that was used already within `dedupeMs` is not sent again. Default: a UUID. */
   readonly id?: string;
+  /**
+   * `high` passes everything that waits for a member; it has no position. `low` is not given to members that are behind.
+   * Default: `normal`.
+   */
+  readonly priority?: Priority;
+  /** It is not delivered later than that, in milliseconds. Default: as long as it is kept. */
+  readonly ttlMs?: number;
+  /** `event:` of server-sent events: `[A-Za-z0-9_.-]`, at most 64. Default: none, the event `message`. */
+  readonly event?: string;
+  /** Aborts the wait for the bus; the message may be published all the same. Default: none. */
+  readonly signal?: AbortSignal;
 }
 
 /** How a message is published in a room. */
-export type PublishOptions = SendOptions;
+export interface PublishOptions extends SendOptions {
+  /** Of publications with the same key only the last one counts, where they are conflated. Default: that of its field. */
+  readonly key?: string;
+  /** Whether it gets a position and is kept, where the topic has history. Default: true. */
+  readonly history?: boolean;
+}
 
 /** A message for a room. */
 export interface RoomPublication<I> {
@@ -81,8 +100,36 @@ export interface RoomPublication<I> {
 /** What has become of a message, for the members at that moment. */
 export interface Receipt extends Readonly<Deliveries> {
   readonly id: string;
+  /** Undefined for what is not kept. */
+  readonly position: string | undefined;
   /** Whether the id was known: nothing was sent again. */
   readonly duplicate: boolean;
   /** Nodes that have not answered. */
   readonly unreachable: readonly string[];
+}
+
+/** Which part of a room's history is read. */
+export interface HistoryOptions {
+  /** The position behind which it begins. Default: from the oldest on. */
+  readonly after?: string;
+  /** The most messages, up to 1,000. Default: 100. */
+  readonly limit?: number;
+}
+
+/** A part of a room's history. */
+export interface HistoryPage<M> {
+  /** The oldest one first. */
+  readonly messages: readonly {
+    /** Id of the publication. */
+    readonly id: string;
+    readonly position: string;
+    readonly message: M;
+    readonly headers: EventHeaders;
+  }[];
+  /** The position behind the last one: `after` of the next page. */
+  readonly position: string;
+  /** The last position of the room. */
+  readonly top: string;
+  /** Whether nothing is missing between `after` and the first one. */
+  readonly complete: boolean;
 }

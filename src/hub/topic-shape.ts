@@ -8,11 +8,17 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { event_id as eventIdOption } from "../../gen/ts_ms/v1/options_pb.ts";
-import { event_headers as eventHeadersOption, topic as topicOption } from "../../gen/ts_ms/v1/topic_pb.ts";
+import { ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import {
+  conflation_key as conflationKeyOption,
+  event_headers as eventHeadersOption,
+  topic as topicOption,
+} from "../../gen/ts_ms/v1/topic_pb.ts";
 import { fieldsOf } from "../core/codec/field-shape.ts";
 import { rpcName } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { checkRoom } from "./room/room-key.ts";
+import { statedSettings, type TopicSettingsInit } from "./topic-settings.ts";
 
 /** What the contract says of a topic. */
 export interface TopicShape {
@@ -21,12 +27,16 @@ export interface TopicShape {
   readonly schema: DescMessage;
   /** Whether its rooms have names. */
   readonly isNamed: boolean;
-  /** The most members of a room; 0 for any number. */
-  readonly maxMembers: number;
   /** The field that gets the id of a publication; undefined for none. */
   readonly idField: DescField | undefined;
   /** The field that gets the headers of a publication; undefined for none. */
   readonly headersField: DescField | undefined;
+  /** The field that is the key of a publication; undefined for none. */
+  readonly keyField: DescField | undefined;
+  /** The field that says that publications are missing; undefined for none. */
+  readonly resetField: DescField | undefined;
+  /** What the contract says of it otherwise. */
+  readonly stated: TopicSettingsInit;
 }
 
 /** The rooms that a request asks for, each once. @throws ConnectError INVALID_ARGUMENT naming the field of the request */
@@ -39,14 +49,23 @@ const placeholder = /\{([^{}]*)\}/g;
 export function shapeOfRpc(method: DescMethodServerStreaming): TopicShape & { readonly roomsOf: RoomsOf } {
   const rpc = rpcName(method);
   const stated = hasOption(method, topicOption) ? getOption(method, topicOption) : undefined;
-  const { name = "", room = "", maxMembers = 0 } = stated ?? {};
+  const { name = "", room = "" } = stated ?? {};
   const shape = shapeOf(name === "" ? rpc.replace("/", ".") : name, method.output, rpc);
-  return { ...shape, isNamed: room !== "", maxMembers, roomsOf: compileRooms(room, method) };
+  return { ...shape, isNamed: room !== "", stated: statedSettings(rpc, stated), roomsOf: compileRooms(room, method) };
+}
+
+/** @throws SetupError where ids of messages cannot be positions */
+export function checkPositions({ schema, idField }: TopicShape): void {
+  const field = schema.fields.find((candidate) => hasOption(candidate, eventIdOption) && getOption(candidate, eventIdOption));
+  if (field === undefined || idField !== undefined) return;
+  throw new SetupError(
+    `${schema.typeName}: the field "${field.name}" is (ts_ms.v1.event_id) and has to be a text, as its topic has history`,
+  );
 }
 
 /** The topic of a type of messages without an rpc. @throws SetupError naming the topic and what is wrong */
 export function shapeOfType(name: string, schema: DescMessage): TopicShape {
-  return { ...shapeOf(name, schema, name), isNamed: true, maxMembers: 0 };
+  return { ...shapeOf(name, schema, name), isNamed: true, stated: {} };
 }
 
 function shapeOf(name: string, schema: DescMessage, owner: string) {
@@ -70,9 +89,20 @@ function shapeOf(name: string, schema: DescMessage, owner: string) {
       `${schema.typeName}: the field "${headersField.name}" is (ts_ms.v1.event_headers) and has to be a map of texts to texts`,
     );
   }
+  const keyField = only(
+    schema,
+    "(ts_ms.v1.conflation_key)",
+    (field) => hasOption(field, conflationKeyOption) && getOption(field, conflationKeyOption),
+  );
+  if (keyField !== undefined && !(keyField.fieldKind === "scalar" && isRoomPart(keyField))) {
+    throw new SetupError(
+      `${schema.typeName}: the field "${keyField.name}" is (ts_ms.v1.conflation_key) and has to be a text or an integer`,
+    );
+  }
+  const resetField = only(schema, ResetSchema.typeName, ({ message }) => message?.typeName === ResetSchema.typeName);
   // Other types have ids of their service's own.
   const isText = idField?.fieldKind === "scalar" && idField.scalar === ScalarType.STRING;
-  return { name, schema, idField: isText ? idField : undefined, headersField };
+  return { name, schema, idField: isText ? idField : undefined, headersField, keyField, resetField };
 }
 
 /** The only field with an option; undefined for none. @throws SetupError naming both where there are two */

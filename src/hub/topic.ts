@@ -1,25 +1,39 @@
-import type {
-  DescMessage,
-  DescMethodServerStreaming,
-  Message,
-  MessageInitShape,
-  MessageShape,
+import {
+  type DescMessage,
+  type DescMethodServerStreaming,
+  type Message,
+  type MessageInitShape,
+  type MessageShape,
+  toJson,
 } from "@bufbuild/protobuf";
 import type { HandlerContext, MethodImpl } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
 import { CallContext } from "../core/call/context.ts";
 import { LiveSet } from "../core/call/live-set.ts";
-import { type ConnectError, toCallError } from "../core/errors/errors.ts";
+import { Code, ConnectError, invalidArgument, toCallError } from "../core/errors/errors.ts";
+import { retryAfterMsOf, retryInfo } from "../core/errors/retry-info.ts";
+import { positionHeader, resetHeader, resumeHeader } from "../core/metadata/stream-position.ts";
 import type { Clock } from "../core/time/clock.ts";
+import type { Bus, BusPublication, BusReceipt } from "./bus/bus.ts";
+import { RecentIds } from "./bus/recent-ids.ts";
+import { retryMs } from "./connections/close.ts";
 import { Entry } from "./connections/entry.ts";
 import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
-import { join, type JoinLimits } from "./join.ts";
+import { join, type JoinedTopic, type JoinLimits } from "./join.ts";
 import { prepare } from "./publishing.ts";
-import { RecentPublications } from "./recent-publications.ts";
 import type { Member, MemberOwner } from "./room/member.ts";
-import { noDeliveries, type Deliveries } from "./room/publication.ts";
+import type { Beginning } from "./room/membership.ts";
+import { formatPosition, parsePosition, type Position } from "./room/position.ts";
+import { type Deliveries, noDeliveries, type Publication } from "./room/publication.ts";
+import type { RoomReset } from "./room/resets.ts";
+import { pathOf } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
 import type { Rooms } from "./rooms.ts";
+import { messagesOf, resetOf } from "./topic-messages.ts";
 import type {
+  HistoryOptions,
+  HistoryPage,
   JoinOptions,
   PublishOptions,
   Receipt,
@@ -27,16 +41,19 @@ import type {
   SendOptions,
   TopicInit,
 } from "./topic-options.ts";
-import type { RoomsOf, TopicShape } from "./topic-shape.ts";
+import { settingsOf, type TopicSettings } from "./topic-settings.ts";
+import { checkPositions, type RoomsOf, type TopicShape } from "./topic-shape.ts";
 
 /** Messages of one type, published in rooms: what is published in a room reaches all members of it. */
 export interface Topic<D extends DescMessage> {
   readonly name: string;
   /**
-   * Publishes a message in a room; resolves when the members have it, or will read it. Publications of one process to one
-   * room reach every member in the order of the calls.
+   * Publishes a message in a room; resolves when the bus has it. Publications of one process to one room reach every
+   * member in the order of the calls.
    *
-   * @throws ConnectError INVALID_ARGUMENT naming what cannot be used, RESOURCE_EXHAUSTED for a message that is too large
+   * @throws ConnectError INVALID_ARGUMENT naming what cannot be used, RESOURCE_EXHAUSTED for a message that is too large,
+   *   UNAVAILABLE when the bus is away; with the reason `PUBLISH_UNKNOWN` when it has not answered in `publishTimeoutMs`:
+   *   then the message may be published, and publishing it with the same `id` again is safe
    */
   publish(room: string, message: MessageInitShape<D>, options?: PublishOptions): Promise<Receipt>;
   /** As `publish`, for several; each has an outcome of its own. */
@@ -54,6 +71,19 @@ export interface Topic<D extends DescMessage> {
     context: HandlerContext,
     options?: JoinOptions,
   ): AsyncIterable<MessageShape<D>>;
+  /** The last position of a room. @throws ConnectError FAILED_PRECONDITION for a topic without history */
+  position(room: string): Promise<string>;
+  /**
+   * Puts the last position of a room into the reply of a call, as its header `ts-ms-position`: for clients that load by one
+   * rpc and read on by another, from that position. It belongs before the load.
+   *
+   * @throws ConnectError as `position`
+   */
+  mark(context: HandlerContext, room: string): Promise<void>;
+  /** What was kept of a room. @throws ConnectError as `position`, INVALID_ARGUMENT for a position that is none */
+  history(room: string, options?: HistoryOptions): Promise<HistoryPage<MessageShape<D>>>;
+  /** Forgets what was kept of a room, whose members get a reset. @throws ConnectError as `position` */
+  clear(room: string): Promise<void>;
 }
 
 /** A topic that is an rpc: its handler is `serve`. */
@@ -61,12 +91,23 @@ export interface RpcTopic<M extends DescMethodServerStreaming> extends Topic<M["
   readonly serve: MethodImpl<M>;
 }
 
+/** The limits of publications. */
+export interface PublishLimits {
+  /** The largest message that is published, in bytes of protobuf. Default: 256 KiB. */
+  readonly maxMessageBytes: number;
+  /** How long the bus may take for a publication, in milliseconds. Default: 2,000. */
+  readonly publishTimeoutMs: number;
+}
+
 /** What the topics of a hub have in common. */
 export interface TopicKit {
   readonly rooms: Rooms;
+  readonly bus: Bus;
   readonly scope: SelectorScope;
-  readonly limits: JoinLimits & { readonly maxMessageBytes: number };
+  readonly limits: JoinLimits & PublishLimits;
   readonly clock: Clock;
+  /** Returns numbers from 0 to 1. */
+  readonly random: () => number;
   readonly owner: TopicOwner;
 }
 
@@ -77,26 +118,34 @@ export interface TopicOwner {
   published(topic: string, deliveries: Deliveries): void;
   /** @param error undefined for a join that has succeeded */
   asked(topic: string, error: ConnectError | undefined): void;
+  /** A member of a topic with history has begun. */
+  resumed(topic: string, result: Beginning["result"]): void;
+  reset(member: Member, reset: RoomReset): void;
 }
-
-const defaultRingSize = 256;
-const defaultDedupeMs = 120_000;
 
 /** A topic of a hub. Messages are of its schema, which the functions that make one give its type. */
 export class HubTopic implements MemberOwner {
   readonly name: string;
   readonly #shape: TopicShape;
-  readonly #init: TopicInit;
   readonly #kit: TopicKit;
+  readonly #settings: TopicSettings;
+  readonly #joined: JoinedTopic;
   readonly #members = new LiveSet<Member>();
-  readonly #recent: RecentPublications;
+  /** Ids of publications that are not kept. */
+  readonly #recent = new RecentIds<true>();
 
-  constructor(shape: TopicShape, init: TopicInit, kit: TopicKit) {
+  /** @throws SetupError naming owner and field. @param owner the rpc or the name of the topic */
+  constructor(shape: TopicShape, init: TopicInit, kit: TopicKit, owner: string) {
     this.name = shape.name;
     this.#shape = shape;
-    this.#init = init;
     this.#kit = kit;
-    this.#recent = new RecentPublications(init.dedupeMs ?? defaultDedupeMs);
+    const settings = settingsOf(owner, shape.stated, init);
+    this.#settings = settings;
+    const hasHistory = settings.history !== undefined;
+    if (hasHistory) checkPositions(shape);
+    const { maxMembers, initial } = settings;
+    const kind = { topic: shape.name, hasHistory, ...settings, ...messagesOf(shape, init.snapshot) };
+    this.#joined = { shape, kind, maxMembers, initial, authorize: init.authorize };
   }
 
   /** Calls that are members. */
@@ -109,13 +158,22 @@ export class HubTopic implements MemberOwner {
     message: MessageInitShape<DescMessage>,
     options: PublishOptions = {},
   ): Promise<Receipt> {
-    checkRoom(room, "room", this.#shape.isNamed);
-    return this.#sent(
-      room,
-      message,
-      options,
-      (prepared) => this.#kit.rooms.find(this.name, room)?.deliver(prepared) ?? noDeliveries(),
-    );
+    const publication = this.#prepare(room, message, options);
+    const history = options.history === false ? undefined : this.#settings.history;
+    if (history !== undefined && publication.priority === "high") {
+      throw invalidArgument("priority: high passes others, and what is kept has a place among them: history: false");
+    }
+    const { id } = publication;
+    const dedupeMs = options.id === undefined ? 0 : this.#settings.dedupeMs;
+    if (history === undefined && !this.#isNew(room, id, dedupeMs)) return receipt(id, undefined, true);
+    let deliveries = noDeliveries();
+    publication.delivered = (all) => {
+      deliveries = all;
+    };
+    const path = pathOf(this.name, room);
+    const answer = await this.#published({ room: path, publication, history, dedupeMs }, options.signal);
+    if (!answer.duplicate) this.#kit.owner.published(this.name, deliveries);
+    return receipt(id, answer.position, answer.duplicate, deliveries);
   }
 
   async publishAll(
@@ -132,19 +190,22 @@ export class HubTopic implements MemberOwner {
     options: SendOptions = {},
   ): Promise<Receipt> {
     const matches = compileSelector(to, this.#kit.scope, true);
-    return this.#sent("", message, options, (prepared) => {
-      const deliveries = noDeliveries();
-      const seen = new Set<Entry>();
-      for (const member of this.#members) {
-        const { entry } = member;
-        if (seen.has(entry) || !matches(entry)) continue;
-        seen.add(entry);
-        deliveries.members++;
-        const isFor = entry !== prepared.notTo && (prepared.to?.(entry) ?? true);
-        deliveries[isFor ? member.direct(prepared.message, prepared.bytes) : "filtered"]++;
-      }
-      return deliveries;
-    });
+    const publication = this.#prepare("", message, options, false);
+    const { id } = publication;
+    const dedupeMs = options.id === undefined ? 0 : this.#settings.dedupeMs;
+    if (!this.#isNew("", id, dedupeMs)) return receipt(id, undefined, true);
+    const deliveries = noDeliveries();
+    const seen = new Set<Entry>();
+    for (const member of this.#members) {
+      const { entry } = member;
+      if (seen.has(entry) || !matches(entry)) continue;
+      seen.add(entry);
+      deliveries.members++;
+      const isFor = entry !== publication.notTo && (publication.to?.(entry) ?? true);
+      deliveries[isFor ? member.direct(publication.message, publication.bytes) : "filtered"]++;
+    }
+    this.#kit.owner.published(this.name, deliveries);
+    return receipt(id, undefined, false, deliveries);
   }
 
   broadcast(message: MessageInitShape<DescMessage>, options?: SendOptions): Promise<Receipt> {
@@ -171,10 +232,53 @@ export class HubTopic implements MemberOwner {
     };
   }
 
+  async position(room: string): Promise<string> {
+    const path = this.#keptPath(room);
+    const known = this.#kit.rooms.find(path);
+    if (known?.isReady === true) return formatPosition(known.ring.top);
+    const [top] = await this.#kit.bus.tops([{ room: path, seen: undefined }]);
+    return top === undefined ? "" : formatPosition(top); // There is one for each room.
+  }
+
+  async mark(context: HandlerContext, room: string): Promise<void> {
+    context.responseHeader.set(positionHeader, await this.position(room));
+  }
+
+  async history(room: string, { after, limit = 100 }: HistoryOptions = {}): Promise<HistoryPage<Message>> {
+    const path = this.#keptPath(room);
+    if (!Number.isInteger(limit) || limit < 1 || limit > mostOfHistory) {
+      throw invalidArgument(`limit: a number from 1 to ${mostOfHistory} is expected`);
+    }
+    const from = after === undefined ? undefined : parsePosition(after);
+    if (after !== undefined && from === undefined) throw invalidArgument("after: it is no position");
+    const { entries, top, complete } = await this.#kit.bus.read(path, from, limit);
+    const nowMs = this.nowMs();
+    const messages = entries.flatMap(({ publication, position, untilMs }) => {
+      if (position === undefined || (untilMs !== undefined && nowMs >= untilMs)) return [];
+      this.#joined.kind.stamp(publication, position);
+      const { id, message, headers } = publication;
+      return [{ id, position: formatPosition(position), message, headers }];
+    });
+    const last = entries.at(-1)?.position ?? from ?? top;
+    return { messages, position: formatPosition(last), top: formatPosition(top), complete };
+  }
+
+  async clear(room: string): Promise<void> {
+    await this.#kit.bus.clear(this.#keptPath(room));
+  }
+
+  nowMs(): number {
+    return this.#kit.clock.nowMs();
+  }
+
   left(member: Member): void {
     this.#members.delete(member);
-    for (const { room } of member.memberships) this.#kit.rooms.closeEmpty(room);
+    for (const { room } of member.memberships) this.#kit.rooms.release(room);
     this.#kit.owner.left(member);
+  }
+
+  reset(member: Member, reset: RoomReset): void {
+    this.#kit.owner.reset(member, reset);
   }
 
   async #join(
@@ -183,40 +287,124 @@ export class HubTopic implements MemberOwner {
     request: Message | undefined,
     options: JoinOptions,
   ): Promise<Member> {
-    const { rooms, limits, clock, owner } = this.#kit;
-    const { ringSize = defaultRingSize, maxMembers = this.#shape.maxMembers, authorize } = this.#init;
+    const { owner } = this.#kit;
     try {
       const call = callOf(context, this.name);
-      const topic = { shape: this.#shape, maxMembers, ringSize, authorize };
       const joining = { ...call, rooms: names, request, options };
-      const member = await join(topic, joining, rooms, limits, clock, this);
+      const { member, result, resets } = await join(this.#joined, joining, this.#kit, this);
       this.#members.add(member);
       owner.joined(member);
       owner.asked(this.name, undefined);
+      if (result !== undefined) owner.resumed(this.name, result);
+      for (const reset of resets) owner.reset(member, reset);
       member.live();
+      if (result !== undefined) tellBeginning(call.context, member, result, resets);
       return member;
     } catch (reason) {
       const error = toCallError(reason);
+      if (error.code === Code.Unavailable && retryAfterMsOf(error) === undefined) {
+        error.details.push(retryInfo(retryMs(this.#kit.random)));
+      }
       owner.asked(this.name, error);
       throw error;
     }
   }
 
   /** @throws ConnectError of what cannot be sent */
-  #sent(
+  #prepare(
     room: string,
     message: MessageInitShape<DescMessage>,
-    options: SendOptions,
-    deliver: (prepared: ReturnType<typeof prepare>) => Deliveries,
-  ): Receipt {
-    const { scope, limits, clock, owner } = this.#kit;
-    const prepared = prepare(this.#shape, message, options, scope, limits.maxMessageBytes);
-    const { id } = prepared;
-    const duplicate = options.id !== undefined && !this.#recent.add(room, id, clock.nowMs());
-    const deliveries = duplicate ? noDeliveries() : deliver(prepared);
-    if (!duplicate) owner.published(this.name, deliveries);
-    return { id, duplicate, ...deliveries, unreachable: [] };
+    options: PublishOptions,
+    isForRoom = true,
+  ): Publication {
+    if (isForRoom) checkRoom(room, "room", this.#shape.isNamed);
+    const { scope, limits } = this.#kit;
+    const { maxMessageBytes } = limits;
+    const hasPositions = this.#settings.history !== undefined;
+    return prepare(this.#shape, message, options, { scope, maxMessageBytes, hasPositions });
   }
+
+  /** Whether an id of a publication that is not kept is new; it is known from now on. */
+  #isNew(room: string, id: string, dedupeMs: number): boolean {
+    if (dedupeMs === 0) return true;
+    const key = `${room}/${id}`;
+    const nowMs = this.nowMs();
+    if (this.#recent.find(key, nowMs) !== undefined) return false;
+    this.#recent.add(key, true, nowMs, dedupeMs);
+    return true;
+  }
+
+  /** Rejects when the bus is away, or does not answer in time. */
+  async #published(publication: BusPublication, signal: AbortSignal | undefined): Promise<BusReceipt> {
+    const { bus, clock, limits } = this.#kit;
+    if (signal?.aborted === true) throw new ConnectError("the publisher does not want it any more", Code.Canceled);
+    const ending = new AbortController();
+    const late = Promise.withResolvers<never>();
+    const cancel = clock.after(limits.publishTimeoutMs, () => late.reject(unknownOutcome(publication)));
+    const aborted = (): void => late.reject(new ConnectError("the publisher waits no longer", Code.Canceled));
+    signal?.addEventListener("abort", aborted);
+    try {
+      return await Promise.race([bus.publish(publication, ending.signal), late.promise]);
+    } catch (reason) {
+      ending.abort();
+      throw reason;
+    } finally {
+      cancel();
+      signal?.removeEventListener("abort", aborted);
+    }
+  }
+
+  /** @throws ConnectError FAILED_PRECONDITION for a topic without history */
+  #keptPath(room: string): string {
+    checkRoom(room, "room", this.#shape.isNamed);
+    if (this.#settings.history !== undefined) return pathOf(this.name, room);
+    throw new ConnectError(`the topic ${this.name} has no history`, Code.FailedPrecondition);
+  }
+}
+
+const mostOfHistory = 1_000;
+
+function receipt(
+  id: string,
+  position: Position | undefined,
+  duplicate: boolean,
+  deliveries: Deliveries = noDeliveries(),
+): Receipt {
+  return { id, position: position && formatPosition(position), duplicate, ...deliveries, unreachable: [] };
+}
+
+/** The bus has not answered in time. */
+function unknownOutcome({ publication: { id } }: BusPublication): ConnectError {
+  const error = new ConnectError(
+    "the bus has not answered in time: the message may be published, and may be published again with its id",
+    Code.Unavailable,
+  );
+  const metadata = { id };
+  error.details = [{ desc: ErrorInfoSchema, value: { reason: "PUBLISH_UNKNOWN", domain: "ts-ms", metadata } }];
+  return error;
+}
+
+/** Tells the client of a call where it begins, before the first message. */
+function tellBeginning(
+  context: CallContext,
+  member: Member,
+  result: Beginning["result"],
+  resets: readonly RoomReset[],
+): void {
+  const position = member.positionText() ?? "";
+  context.setResponseField(positionHeader, position);
+  context.setResponseField(resumeHeader, result);
+  if (resets.length > 0 && member.memberships[0]?.room.kind.resetMessage === undefined) {
+    const said = resets.map((reset) => toJson(ResetSchema, resetOf(reset, position)));
+    context.setResponseField(resetHeader, asAscii(JSON.stringify(said)));
+  }
+  context.setStreamPlace(member);
+  context.responseHeaderArrived();
+}
+
+/** Headers are of ASCII; JSON can be. */
+function asAscii(json: string): string {
+  return json.replace(/[^ -~]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Reads a member that the first `next()` makes. */

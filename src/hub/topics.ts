@@ -18,11 +18,27 @@ export interface HubStatistics extends ConnectionsStatistics {
   readonly delivered: number;
   /** Messages that members did not get, as their connections had ended or were behind. */
   readonly dropped: number;
+  /** How often members were told that they have missed something. */
+  readonly resets: number;
 }
 
 /** The page of metrics, as `Metrics` of `ts-ms/telemetry` has it. */
 export interface MetricsPage {
   watch(metric: WatchedMetric, read: ReadWatched): () => void;
+}
+
+/** Counts by topic and a second label. */
+type Counted = Map<string, Map<string, number>>;
+
+function countOf(counted: Counted, topic: string, label: string): void {
+  const ofTopic = counted.get(topic) ?? new Map<string, number>();
+  counted.set(topic, ofTopic.set(label, (ofTopic.get(label) ?? 0) + 1));
+}
+
+function read(counted: Counted, name: string) {
+  return [...counted].flatMap(([topic, labels]) =>
+    [...labels].map(([label, value]) => ({ labels: { topic, [name]: label }, value })),
+  );
 }
 
 type Outcome = Exclude<keyof Deliveries, "members">;
@@ -32,7 +48,9 @@ export class TopicCounts {
   members = 0;
   readonly #published = new Map<string, number>();
   readonly #deliveries = new Map<string, Record<Outcome, number>>();
-  readonly #joins = new Map<string, Map<string, number>>();
+  readonly #joins: Counted = new Map();
+  readonly #resumes: Counted = new Map();
+  readonly #resets: Counted = new Map();
 
   published(topic: string, { members: _, ...outcomes }: Deliveries): void {
     this.#published.set(topic, (this.#published.get(topic) ?? 0) + 1);
@@ -43,9 +61,16 @@ export class TopicCounts {
 
   /** @param error undefined for a join that has succeeded */
   asked(topic: string, error: ConnectError | undefined): void {
-    const codes = this.#joins.get(topic) ?? new Map<string, number>();
-    const code = error === undefined ? "OK" : codeName(error.code);
-    this.#joins.set(topic, codes.set(code, (codes.get(code) ?? 0) + 1));
+    countOf(this.#joins, topic, error === undefined ? "OK" : codeName(error.code));
+  }
+
+  /** A member of a topic with history has begun. */
+  resumed(topic: string, result: string): void {
+    countOf(this.#resumes, topic, result);
+  }
+
+  wasReset(topic: string, reason: string): void {
+    countOf(this.#resets, topic, reason);
   }
 
   /** Adds what is counted to a page of metrics. @returns functions that take it from there */
@@ -59,21 +84,20 @@ export class TopicCounts {
           Object.entries(results).map(([result, value]) => ({ labels: { topic, result }, value })),
         ),
       ),
-      metrics.watch("hubJoins", () =>
-        [...this.#joins].flatMap(([topic, codes]) =>
-          [...codes].map(([code, value]) => ({ labels: { topic, code }, value })),
-        ),
-      ),
+      metrics.watch("hubJoins", () => read(this.#joins, "code")),
+      metrics.watch("hubResumes", () => read(this.#resumes, "result")),
+      metrics.watch("hubResets", () => read(this.#resets, "reason")),
     ];
   }
 
-  read(): Pick<HubStatistics, "members" | "published" | "delivered" | "dropped"> {
+  totals(): Pick<HubStatistics, "members" | "published" | "delivered" | "dropped" | "resets"> {
     const outcomes = [...this.#deliveries.values()];
     return {
       members: this.members,
       published: [...this.#published.values()].reduce((sum, count) => sum + count, 0),
       delivered: outcomes.reduce((sum, { sent, lagging }) => sum + sent + lagging, 0),
       dropped: outcomes.reduce((sum, { failed, dropped }) => sum + failed + dropped, 0),
+      resets: read(this.#resets, "reason").reduce((sum, { value }) => sum + value, 0),
     };
   }
 }

@@ -39,7 +39,11 @@ class Run {
   readonly #random: () => number;
   readonly #clock = new VirtualClock();
   readonly #hub = new Hub({ maxPerUser: 0, joinsPerSecond: 0 }, { clock: this.#clock });
-  readonly #topic = this.#hub.topic("model", WatchRoomResponseSchema, { ringSize, dedupeMs: 1_000 });
+  readonly #topic = this.#hub.topic("model", WatchRoomResponseSchema, {
+    ring: { size: ringSize },
+    overflow: "DISCONNECT",
+    dedupeMs: 1_000,
+  });
   readonly #clients: Client[] = [];
   /** Everything that was published in a room. */
   readonly #log = new Map<string, string[]>();

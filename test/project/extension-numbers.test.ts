@@ -7,7 +7,7 @@ const protos = join(import.meta.dirname, "../../proto/ts_ms");
 
 /**
  * Numbers of our options, which contracts of users contain: they never change. Kept free for what is to come: 61130
- * (messaging), 61152 (keys of topics).
+ * (messaging).
  */
 const numbers: Readonly<Record<string, number>> = {
   event_id: 61101,
@@ -23,6 +23,7 @@ const numbers: Readonly<Record<string, number>> = {
   service_faces: 61142,
   topic: 61150,
   event_headers: 61151,
+  conflation_key: 61152,
 };
 
 test("the numbers of our options are those that were given out", () => {

@@ -358,7 +358,8 @@ export const arrows: Arrows = {
   // Real time: the live connections of servers.
   "hub/connections": ["core/…"],
   "hub/room": ["core/…", "hub/connections"],
-  hub: ["core/…", "hub/connections", "hub/room"],
+  "hub/bus": ["core/…", "hub/room"],
+  hub: ["core/…", "hub/connections", "hub/room", "hub/bus"],
 
   // The client of live rpcs, for pages: it has nothing of the server, and nothing of Node.
   "hub-client/call": [],

@@ -8,17 +8,17 @@
 // The numbers of these extensions are in the range 50000-99999, which descriptor.proto leaves to individual
 // organizations, and never change.
 
-import type { GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { FieldOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file ts_ms/v1/topic.proto.
  */
 export const file_ts_ms_v1_topic: GenFile = /*@__PURE__*/
-  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEiOAoFVG9waWMSDAoEbmFtZRgBIAEoCRIMCgRyb29tGAIgASgJEhMKC21heF9tZW1iZXJzGAMgASgNOkcKBXRvcGljEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY3t0DIAEoCzIPLnRzX21zLnYxLlRvcGljUgV0b3BpYzpECg1ldmVudF9oZWFkZXJzEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjf3QMgASgIUgxldmVudEhlYWRlcnNiBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEiuQIKBVRvcGljEgwKBG5hbWUYASABKAkSDAoEcm9vbRgCIAEoCRITCgttYXhfbWVtYmVycxgDIAEoDRInCgdoaXN0b3J5GAQgASgLMhYudHNfbXMudjEuVG9waWNIaXN0b3J5EhIKCnJlcGxheV9tYXgYBSABKA0SJwoHaW5pdGlhbBgGIAEoCzIWLnRzX21zLnYxLlRvcGljSW5pdGlhbBIhCgRyaW5nGAcgASgLMhMudHNfbXMudjEuVG9waWNSaW5nEikKCG92ZXJmbG93GAggASgOMhcudHNfbXMudjEuVG9waWNPdmVyZmxvdxIWCg5jb25mbGF0ZV9ldmVyeRgJIAEoCRIjCgViYXRjaBgKIAEoCzIULnRzX21zLnYxLlRvcGljQmF0Y2gSDgoGZGVkdXBlGAsgASgJIjgKDFRvcGljSGlzdG9yeRIMCgRzaXplGAEgASgNEgsKA3R0bBgCIAEoCRINCgVieXRlcxgDIAEoCSI9CgxUb3BpY0luaXRpYWwSDgoEbGFzdBgBIAEoDUgAEhcKDWxhdGVzdF9ieV9rZXkYAiABKAhIAEIECgJvZiIoCglUb3BpY1JpbmcSDAoEc2l6ZRgBIAEoDRINCgVieXRlcxgCIAEoCSIoCgpUb3BpY0JhdGNoEg0KBWRlbGF5GAEgASgJEgsKA21heBgCIAEoDSqLAQoNVG9waWNPdmVyZmxvdxIeChpUT1BJQ19PVkVSRkxPV19VTlNQRUNJRklFRBAAEh4KGlRPUElDX09WRVJGTE9XX0RST1BfT0xERVNUEAESGwoXVE9QSUNfT1ZFUkZMT1dfQ09ORkxBVEUQAhIdChlUT1BJQ19PVkVSRkxPV19ESVNDT05ORUNUEAM6RwoFdG9waWMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxje3QMgASgLMg8udHNfbXMudjEuVG9waWNSBXRvcGljOkQKDWV2ZW50X2hlYWRlcnMSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGN/dAyABKAhSDGV2ZW50SGVhZGVyczpGCg5jb25mbGF0aW9uX2tleRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY4N0DIAEoCFINY29uZmxhdGlvbktleWIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * A stream whose messages are published in rooms.
@@ -47,6 +47,63 @@ export type Topic = Message<"ts_ms.v1.Topic"> & {
    * @generated from field: uint32 max_members = 3;
    */
   maxMembers: number;
+
+  /**
+   * What is kept of a room, so that clients can resume. Default: nothing.
+   *
+   * @generated from field: ts_ms.v1.TopicHistory history = 4;
+   */
+  history?: TopicHistory | undefined;
+
+  /**
+   * The most publications that one resume is given; more are a reset. Default: 1,000.
+   *
+   * @generated from field: uint32 replay_max = 5;
+   */
+  replayMax: number;
+
+  /**
+   * What a member that comes without a position gets of the history. Default: nothing.
+   *
+   * @generated from field: ts_ms.v1.TopicInitial initial = 6;
+   */
+  initial?: TopicInitial | undefined;
+
+  /**
+   * What each process keeps of a room for members that are behind. At least as much as of the history.
+   *
+   * @generated from field: ts_ms.v1.TopicRing ring = 7;
+   */
+  ring?: TopicRing | undefined;
+
+  /**
+   * What becomes of a member that is further behind than the ring. Default: DROP_OLDEST.
+   *
+   * @generated from field: ts_ms.v1.TopicOverflow overflow = 8;
+   */
+  overflow: TopicOverflow;
+
+  /**
+   * Of the messages of each key, only the last in this time is sent, the first at once, for example `200ms`. Default: 0,
+   * all are sent.
+   *
+   * @generated from field: string conflate_every = 9;
+   */
+  conflateEvery: string;
+
+  /**
+   * How publications are gathered. Default: those of one turn of the event loop leave together.
+   *
+   * @generated from field: ts_ms.v1.TopicBatch batch = 10;
+   */
+  batch?: TopicBatch | undefined;
+
+  /**
+   * How long the id of a publication is known. Default: `2m`.
+   *
+   * @generated from field: string dedupe = 11;
+   */
+  dedupe: string;
 };
 
 /**
@@ -55,6 +112,168 @@ export type Topic = Message<"ts_ms.v1.Topic"> & {
  */
 export const TopicSchema: GenMessage<Topic> = /*@__PURE__*/
   messageDesc(file_ts_ms_v1_topic, 0);
+
+/**
+ * What is kept of a room; each field bounds it.
+ *
+ * @generated from message ts_ms.v1.TopicHistory
+ */
+export type TopicHistory = Message<"ts_ms.v1.TopicHistory"> & {
+  /**
+   * Publications. Default: 100.
+   *
+   * @generated from field: uint32 size = 1;
+   */
+  size: number;
+
+  /**
+   * How long each is kept, for example `1h`. Default: `5m`.
+   *
+   * @generated from field: string ttl = 2;
+   */
+  ttl: string;
+
+  /**
+   * Bytes of their messages, for example `1MiB`. Default: `1MiB`.
+   *
+   * @generated from field: string bytes = 3;
+   */
+  bytes: string;
+};
+
+/**
+ * Describes the message ts_ms.v1.TopicHistory.
+ * Use `create(TopicHistorySchema)` to create a new message.
+ */
+export const TopicHistorySchema: GenMessage<TopicHistory> = /*@__PURE__*/
+  messageDesc(file_ts_ms_v1_topic, 1);
+
+/**
+ * @generated from message ts_ms.v1.TopicInitial
+ */
+export type TopicInitial = Message<"ts_ms.v1.TopicInitial"> & {
+  /**
+   * @generated from oneof ts_ms.v1.TopicInitial.of
+   */
+  of: {
+    /**
+     * The last publications, at most 100.
+     *
+     * @generated from field: uint32 last = 1;
+     */
+    value: number;
+    case: "last";
+  } | {
+    /**
+     * The last publication of each key.
+     *
+     * @generated from field: bool latest_by_key = 2;
+     */
+    value: boolean;
+    case: "latestByKey";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message ts_ms.v1.TopicInitial.
+ * Use `create(TopicInitialSchema)` to create a new message.
+ */
+export const TopicInitialSchema: GenMessage<TopicInitial> = /*@__PURE__*/
+  messageDesc(file_ts_ms_v1_topic, 2);
+
+/**
+ * @generated from message ts_ms.v1.TopicRing
+ */
+export type TopicRing = Message<"ts_ms.v1.TopicRing"> & {
+  /**
+   * Publications. Default: 256.
+   *
+   * @generated from field: uint32 size = 1;
+   */
+  size: number;
+
+  /**
+   * Bytes of their messages, for example `1MiB`. Default: `1MiB`.
+   *
+   * @generated from field: string bytes = 2;
+   */
+  bytes: string;
+};
+
+/**
+ * Describes the message ts_ms.v1.TopicRing.
+ * Use `create(TopicRingSchema)` to create a new message.
+ */
+export const TopicRingSchema: GenMessage<TopicRing> = /*@__PURE__*/
+  messageDesc(file_ts_ms_v1_topic, 3);
+
+/**
+ * @generated from message ts_ms.v1.TopicBatch
+ */
+export type TopicBatch = Message<"ts_ms.v1.TopicBatch"> & {
+  /**
+   * How long the first publication waits for further ones, for example `20ms`. Default: 0.
+   *
+   * @generated from field: string delay = 1;
+   */
+  delay: string;
+
+  /**
+   * The most publications that wait. Default: 64.
+   *
+   * @generated from field: uint32 max = 2;
+   */
+  max: number;
+};
+
+/**
+ * Describes the message ts_ms.v1.TopicBatch.
+ * Use `create(TopicBatchSchema)` to create a new message.
+ */
+export const TopicBatchSchema: GenMessage<TopicBatch> = /*@__PURE__*/
+  messageDesc(file_ts_ms_v1_topic, 4);
+
+/**
+ * @generated from enum ts_ms.v1.TopicOverflow
+ */
+export const TopicOverflow = {
+  /**
+   * @generated from enum value: TOPIC_OVERFLOW_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It goes on with the oldest publication that there is, behind a reset that says how many it has missed.
+   *
+   * @generated from enum value: TOPIC_OVERFLOW_DROP_OLDEST = 1;
+   */
+  DROP_OLDEST: 1,
+
+  /**
+   * While it is behind, it reads only the last publication of each key.
+   *
+   * @generated from enum value: TOPIC_OVERFLOW_CONFLATE = 2;
+   */
+  CONFLATE: 2,
+
+  /**
+   * Its call ends with RESOURCE_EXHAUSTED, reason `SLOW_CONSUMER`.
+   *
+   * @generated from enum value: TOPIC_OVERFLOW_DISCONNECT = 3;
+   */
+  DISCONNECT: 3,
+} as const;
+
+/**
+ * @generated from enum ts_ms.v1.TopicOverflow
+ */
+export type TopicOverflow = (typeof TopicOverflow)[keyof typeof TopicOverflow] | UnknownEnum;
+
+/**
+ * Describes the enum ts_ms.v1.TopicOverflow.
+ */
+export const TopicOverflowSchema: GenEnum<TopicOverflow> = /*@__PURE__*/
+  enumDesc(file_ts_ms_v1_topic, 0);
 
 /**
  * The topic that the rpc, a server stream, is.
@@ -72,4 +291,13 @@ export const topic: GenExtension<MethodOptions, Topic> = /*@__PURE__*/
  */
 export const event_headers: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
   extDesc(file_ts_ms_v1_topic, 1);
+
+/**
+ * Marks the field of a topic's messages that is the key of a publication, a text or an integer: what has the same key
+ * replaces what was before, where messages are conflated. At most one field of a message has it.
+ *
+ * @generated from extension: bool conflation_key = 61152;
+ */
+export const conflation_key: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
+  extDesc(file_ts_ms_v1_topic, 2);
 

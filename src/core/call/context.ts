@@ -12,6 +12,7 @@ import type { BookedConnection } from "./booked-connection.ts";
 import type { Live } from "./live-set.ts";
 import type { BodyCheck } from "./body-check.ts";
 import type { CallEnvelope } from "./call-envelope.ts";
+import type { StreamPlace } from "./stream-place.ts";
 import type { RpcChecks } from "./message-checks.ts";
 import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
@@ -101,6 +102,8 @@ export class CallContext implements HandlerContext, Live {
   connection: BookedConnection | undefined;
   /** Must be called with the body of a unary call, by `bodyArrived`; undefined where nothing looks at the body. */
   bodyCheck: BodyCheck | undefined;
+  /** Where the stream stands, if its client may go on from there later; undefined for others. */
+  streamPlace: StreamPlace | undefined;
   /** How the bodies of a unary call are encrypted; undefined where they are not. */
   envelope: CallEnvelope | undefined;
   /** What becomes of the query of a REST call before it is bound; undefined: it stays as it came. */
@@ -311,6 +314,12 @@ export class CallContext implements HandlerContext, Live {
       if (this.#reason !== undefined) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
+  }
+
+  /** Says where the stream stands, to all that the call is a part of. */
+  setStreamPlace(place: StreamPlace): void {
+    this.streamPlace = place;
+    this.#outer?.setStreamPlace(place);
   }
 
   /** Whether `end` was called. */

@@ -55,6 +55,8 @@ export const watchedMetrics = [
   "hubPublished",
   "hubDeliveries",
   "hubJoins",
+  "hubResumes",
+  "hubResets",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -388,6 +388,18 @@ export const metricList = {
     help: "Calls that asked to join rooms of a topic, by status code.",
     labels: ["topic", "code"],
   },
+  hubResumes: {
+    name: "ts_ms_hub_resumes_total",
+    type: "counter",
+    help: "Calls that joined rooms of a topic with history, by how they began: fresh, recovered, or reset.",
+    labels: ["topic", "result"],
+  },
+  hubResets: {
+    name: "ts_ms_hub_resets_total",
+    type: "counter",
+    help: "Members that were told that they have missed publications of a topic, by why.",
+    labels: ["topic", "reason"],
+  },
   overloadLimit: {
     name: "ts_ms_overload_limit",
     type: "gauge",

@@ -1,74 +1,46 @@
 import type { Message } from "@bufbuild/protobuf";
-import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import type { CallContext, EndListener } from "../../core/call/context.ts";
 import type { Live } from "../../core/call/live-set.ts";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
+import type { StreamPlace } from "../../core/call/stream-place.ts";
 import type { Entry } from "../connections/entry.ts";
 import type { Wants } from "./header-filter.ts";
-import type { Offered, Publication } from "./publication.ts";
-import type { Room, RoomPlace } from "./room.ts";
+import { type Beginning, Membership } from "./membership.ts";
+import type { PositionVector } from "./position.ts";
+import type { RoomReset } from "./resets.ts";
+import type { Room } from "./room.ts";
 
 type Answer = IteratorResult<Message, undefined>;
 
-/** A member's place in one of its rooms. */
-export class Membership implements RoomPlace {
-  livePlace = -1;
-  readonly room: Room;
-  readonly member: Member;
-  readonly #wants: Wants | undefined;
-  /** Number of the publication that the member reads next. */
-  #cursor: number;
-
-  constructor(room: Room, member: Member, wants: Wants | undefined) {
-    this.room = room;
-    this.member = member;
-    this.#wants = wants;
-    this.#cursor = room.ring.next;
-  }
-
-  offer(publication: Publication): Offered {
-    if (!this.#isFor(publication)) {
-      if (this.#cursor === this.room.ring.next - 1) this.#cursor++; // It has read everything before.
-      return "filtered";
-    }
-    if (this.member.isOver) return "failed";
-    if (this.#cursor < this.room.ring.next - 1 || !this.member.hand(publication.message)) return "lagging";
-    this.#cursor++;
-    return "sent";
-  }
-
-  /** The next message of the room for the member; undefined where it has read all of them. */
-  read(): Message | undefined {
-    const { ring } = this.room;
-    if (this.#cursor < ring.oldest) throw slowConsumer();
-    while (this.#cursor < ring.next) {
-      const publication = ring.at(this.#cursor++);
-      if (publication !== undefined && this.#isFor(publication)) return publication.message;
-    }
-    return undefined;
-  }
-
-  #isFor({ to, notTo, headers }: Publication): boolean {
-    const { entry } = this.member;
-    return notTo !== entry && (to?.(entry) ?? true) && (this.#wants?.(headers) ?? true);
-  }
+/** Is told what becomes of a member. */
+export interface MemberOwner {
+  /** By the clock of the hub. */
+  nowMs(): number;
+  left(member: Member): void;
+  reset(member: Member, reset: RoomReset): void;
 }
 
-/** Is told when a member leaves. */
-export interface MemberOwner {
-  left(member: Member): void;
+/** What a member is made of. */
+export interface MemberInit {
+  readonly entry: Entry;
+  readonly context: CallContext;
+  /** Bytes of messages for it alone that wait for it. */
+  readonly maxDirectBytes: number;
+  /** How its places are one text; undefined where publications have no positions. */
+  readonly vector: PositionVector | undefined;
 }
 
 /**
  * A call that reads its rooms: the replies of the call. A room's messages stand once in its ring, and a member is a place
  * there, so that one that is slow costs a number and no copy. Messages for it alone come first.
  */
-export class Member implements AsyncIterableIterator<Message, undefined, undefined>, EndListener, Live {
+export class Member
+  implements AsyncIterableIterator<Message, undefined, undefined>, EndListener, Live, StreamPlace
+{
   livePlace = -1;
   readonly entry: Entry;
   readonly context: CallContext;
+  readonly #init: MemberInit;
   readonly #owner: MemberOwner;
-  readonly #maxDirectBytes: number;
   readonly #memberships: Membership[] = [];
   /** The room that is read next: they take turns. */
   #turn = 0;
@@ -77,10 +49,10 @@ export class Member implements AsyncIterableIterator<Message, undefined, undefin
   #waiting: PromiseWithResolvers<Answer> | undefined;
   #isOver = false;
 
-  constructor(entry: Entry, context: CallContext, maxDirectBytes: number, owner: MemberOwner) {
-    this.entry = entry;
-    this.context = context;
-    this.#maxDirectBytes = maxDirectBytes;
+  constructor(init: MemberInit, owner: MemberOwner) {
+    this.entry = init.entry;
+    this.context = init.context;
+    this.#init = init;
     this.#owner = owner;
   }
 
@@ -88,13 +60,22 @@ export class Member implements AsyncIterableIterator<Message, undefined, undefin
     return this.#isOver;
   }
 
+  /** Whether its call waits for a message. */
+  get isWaiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
   get memberships(): readonly Membership[] {
     return this.#memberships;
   }
 
-  /** Joins a room: what is published from now on is read. */
-  enter(room: Room, wants: Wants | undefined): void {
-    const membership = new Membership(room, this, wants);
+  nowMs(): number {
+    return this.#owner.nowMs();
+  }
+
+  /** Joins a room. @param intro messages that come first */
+  enter(room: Room, wants: Wants | undefined, beginning: Beginning, intro: readonly Message[]): void {
+    const membership = new Membership(room, this, wants, beginning, intro);
     this.#memberships.push(membership);
     room.add(membership);
   }
@@ -104,20 +85,47 @@ export class Member implements AsyncIterableIterator<Message, undefined, undefin
     this.context.onEnd(this);
   }
 
-  /** Hands a message to a call that waits for one. @returns false where it does not wait */
-  hand(message: Message): boolean {
+  positionText(): string | undefined {
+    return this.#init.vector?.format(this.#memberships.map(({ position }) => position));
+  }
+
+  settledText(): string | undefined {
+    return this.isWaiting ? this.positionText() : undefined;
+  }
+
+  reset(reset: RoomReset): void {
+    this.#owner.reset(this, reset);
+  }
+
+  /** Hands a message of a room to a call that waits for one. */
+  hand(message: Message): void {
+    this.#hand(this.#stamped(message));
+  }
+
+  /** Gives a call that waits what there is to read now. */
+  wake(): void {
     const waiting = this.#waiting;
-    if (waiting === undefined) return false;
-    this.#waiting = undefined;
-    waiting.resolve({ done: false, value: message });
-    return true;
+    if (waiting === undefined) return;
+    let message: Message | undefined;
+    try {
+      message = this.#read();
+    } catch (reason) {
+      this.#waiting = undefined;
+      waiting.reject(reason);
+      this.#leave();
+      return;
+    }
+    if (message !== undefined) this.#hand(message);
   }
 
   /** A message for this call alone. @param bytes its size */
   direct(message: Message, bytes: number): "sent" | "failed" {
     if (this.#isOver) return "failed";
-    if (this.hand(message)) return "sent";
-    if (this.#directBytes + bytes > this.#maxDirectBytes) return "failed";
+    if (this.isWaiting) {
+      this.#hand(message);
+      return "sent";
+    }
+    if (this.#directBytes + bytes > this.#init.maxDirectBytes) return "failed";
     this.#direct.push({ message, bytes });
     this.#directBytes += bytes;
     return "sent";
@@ -135,7 +143,7 @@ export class Member implements AsyncIterableIterator<Message, undefined, undefin
       message = this.#read();
     } catch (reason) {
       this.#leave();
-      return Promise.reject(reason); // `slowConsumer` alone.
+      return Promise.reject(reason);
     }
     if (message !== undefined) return Promise.resolve({ done: false, value: message });
     this.#waiting = Promise.withResolvers();
@@ -155,16 +163,30 @@ export class Member implements AsyncIterableIterator<Message, undefined, undefin
     return this;
   }
 
+  #hand(message: Message): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve({ done: false, value: message });
+  }
+
   #read(): Message | undefined {
     const count = this.#memberships.length;
     for (let i = 0; i < count; i++) {
       const membership = this.#memberships[(this.#turn + i) % count];
       const message = membership?.read();
-      if (message === undefined) continue;
+      if (membership === undefined || message === undefined) continue;
       this.#turn = (this.#turn + i + 1) % count;
-      return message;
+      return this.#stamped(message);
     }
     return undefined;
+  }
+
+  /** A message of a call with several rooms has the places of all of them. */
+  #stamped(message: Message): Message {
+    const [first, second] = this.#memberships;
+    if (first === undefined || second === undefined) return message;
+    const position = this.positionText();
+    return position === undefined ? message : first.room.kind.restamp(message, position);
   }
 
   /** Leaves all rooms, once. */
@@ -177,14 +199,4 @@ export class Member implements AsyncIterableIterator<Message, undefined, undefin
     this.#waiting = undefined;
     this.#owner.left(this);
   }
-}
-
-/** With what a call ends whose client reads so slowly that the ring of a room has gone on. */
-function slowConsumer(): ConnectError {
-  const error = new ConnectError(
-    "the client reads more slowly than messages are published: come back",
-    Code.ResourceExhausted,
-  );
-  error.details = [{ desc: ErrorInfoSchema, value: { reason: "SLOW_CONSUMER", domain: "ts-ms" } }];
-  return error;
 }

@@ -2,20 +2,42 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Entry } from "../connections/entry.ts";
 import type { Matches } from "../connections/selector.ts";
 import type { EventHeaders } from "./header-filter.ts";
+import type { Position } from "./position.ts";
+
+/** How a publication stands to others that wait for a member: see `SendOptions`. */
+export type Priority = "low" | "normal" | "high";
 
 /** What is published in a room. It does not change any more. */
 export interface Publication {
   readonly id: string;
   readonly message: Message;
   readonly headers: EventHeaders;
+  /** Size of the message. */
+  readonly bytes: number;
+  /** Of publications with the same key only the last one counts, where they are conflated; undefined for none. */
+  readonly key: string | undefined;
+  readonly priority: Priority;
+  /** How long it is delivered, in milliseconds behind its publishing; undefined for as long as it is kept. */
+  readonly ttlMs: number | undefined;
   /** The connections that it is for; undefined for all. */
   readonly to: Matches | undefined;
   /** The connection that it is not for: its publisher's. Undefined for none. */
   readonly notTo: Entry | undefined;
+  /** Is told what has become of it in the process that publishes it; undefined once it was. */
+  delivered: ((deliveries: Deliveries) => void) | undefined;
+}
+
+/** A publication as it came from the bus. */
+export interface RoomEntry {
+  readonly publication: Publication;
+  /** Undefined for one that is not kept. */
+  readonly position: Position | undefined;
+  /** When it is delivered no more, by the clock of this process; undefined for never. */
+  readonly untilMs: number | undefined;
 }
 
 /** What becomes of a publication for one member. */
-export type Offered = "sent" | "lagging" | "filtered" | "failed";
+export type Offered = "sent" | "lagging" | "filtered" | "failed" | "dropped";
 
 /** How many members a publication has reached; the sum of all but `members` is `members`. */
 export interface Deliveries {

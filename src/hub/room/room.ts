@@ -1,29 +1,76 @@
+import type { Message } from "@bufbuild/protobuf";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
-import { type Deliveries, noDeliveries, type Offered, type Publication } from "./publication.ts";
-import { Ring } from "./ring.ts";
+import type { Position } from "./position.ts";
+import { type Deliveries, noDeliveries, type Offered, type Publication, type RoomEntry } from "./publication.ts";
+import type { ResetMessage } from "./resets.ts";
+import { type BegunWhy, Ring, type RingBounds, type RingBudget } from "./ring.ts";
+import { type ReadHistory, RoomHistory } from "./room-history.ts";
 
 /** A member's place in a room, as the room sees it. */
 export interface RoomPlace extends Live {
   /** The room has a publication, which its ring has already. */
-  offer(publication: Publication): Offered;
+  offer(entry: RoomEntry): Offered;
+  /** A publication that passes what waits; the ring does not have it. */
+  offerFirst(publication: Publication): Offered;
+  /** The room has begun anew, as its ring says. */
+  begun(): void;
 }
+
+/** What all rooms of a topic have in common. */
+export interface RoomKind {
+  /** Name of the topic. */
+  readonly topic: string;
+  readonly ring: RingBounds;
+  /** Whether publications get positions. */
+  readonly hasHistory: boolean;
+  /** The most publications that a member reads on from the history. */
+  readonly replayMax: number;
+  readonly overflow: Overflow;
+  /** Says in a message where it stands. */
+  stamp(publication: Publication, position: Position): void;
+  /** Says in a copy of a message where a call with several rooms stands. */
+  restamp(message: Message, position: string): Message;
+  /** Undefined where messages cannot say that some are missing. */
+  readonly resetMessage: ResetMessage | undefined;
+  /** The state of a room; undefined for none. */
+  readonly snapshot: ((room: string) => Promise<readonly Message[]>) | undefined;
+}
+
+/** What becomes of a member that is further behind than the ring. */
+export type Overflow = "DROP_OLDEST" | "CONFLATE" | "DISCONNECT";
 
 /** A room of a topic in this process: its members, and what they still have to read. */
 export class Room {
-  readonly topic: string;
+  readonly kind: RoomKind;
   readonly name: string;
+  readonly path: string;
   readonly ring: Ring;
+  readonly history: RoomHistory;
+  /** Resolves when what is published comes here; rejects where the bus is away. */
+  ready: Promise<void> = Promise.resolve();
+  /** Whether `ready` has resolved. */
+  isReady = false;
+  /** Members, and calls that are about to be. */
+  holds = 0;
+  /** Until when it is kept without members, and when that is looked for; undefined for not at all. */
+  untilMs = 0;
+  queuedMs: number | undefined;
   readonly #members = new LiveSet<RoomPlace>();
 
-  constructor(topic: string, name: string, ringSize: number) {
-    this.topic = topic;
+  constructor(kind: RoomKind, name: string, budget: RingBudget, read: ReadHistory) {
+    this.kind = kind;
     this.name = name;
-    this.ring = new Ring(ringSize);
+    this.path = pathOf(kind.topic, name);
+    this.ring = new Ring(kind.ring, budget);
+    this.history = new RoomHistory(this.ring, async (after, limit) => {
+      const page = await read(after, limit);
+      for (const entry of page.entries) this.#stamp(entry);
+      return page;
+    });
   }
 
-  /** As selectors write it: `topic/room`, or `topic` where the room has no name. */
-  get path(): string {
-    return pathOf(this.topic, this.name);
+  get topic(): string {
+    return this.kind.topic;
   }
 
   get size(): number {
@@ -39,17 +86,31 @@ export class Room {
   }
 
   /** Gives a publication to all members: at once to those that wait for it, later to those that are behind. */
-  deliver(publication: Publication): Deliveries {
+  deliver(entry: RoomEntry): Deliveries {
     const deliveries = noDeliveries();
-    this.ring.add(publication);
+    const { publication } = entry;
+    this.#stamp(entry);
+    const passes = publication.priority === "high" && entry.position === undefined;
+    if (!passes) this.ring.add(entry);
     for (const place of this.#members) {
       deliveries.members++;
-      deliveries[place.offer(publication)]++;
+      deliveries[passes ? place.offerFirst(publication) : place.offer(entry)]++;
     }
     return deliveries;
   }
+
+  /** What was kept is no more. @param top the room's position now */
+  begun(top: Position, why: BegunWhy): void {
+    this.ring.begun(top, why);
+    for (const place of this.#members) place.begun();
+  }
+
+  #stamp({ publication, position }: RoomEntry): void {
+    if (position !== undefined) this.kind.stamp(publication, position);
+  }
 }
 
+/** As selectors write it: `topic/room`, or `topic` where the room has no name. */
 export function pathOf(topic: string, room: string): string {
   return room === "" ? topic : `${topic}/${room}`;
 }

@@ -7,6 +7,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
+import type { Reset } from "../../../ts_ms/hub/v1/events_pb.ts";
+import { file_ts_ms_hub_v1_events } from "../../../ts_ms/hub/v1/events_pb.ts";
 import { file_ts_ms_v1_options } from "../../../ts_ms/v1/options_pb.ts";
 import { file_ts_ms_v1_topic } from "../../../ts_ms/v1/topic_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tsms/test/v1/live.proto.
  */
 export const file_tsms_test_v1_live: GenFile = /*@__PURE__*/
-  fileDesc("Chd0c21zL3Rlc3QvdjEvbGl2ZS5wcm90bxIMdHNtcy50ZXN0LnYxIjAKEFdhdGNoUm9vbVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEgwKBHJvb20YAiABKAkiuQEKEVdhdGNoUm9vbVJlc3BvbnNlEhAKAmlkGAEgASgJQgTo6h0BEkMKB2hlYWRlcnMYAiADKAsyLC50c21zLnRlc3QudjEuV2F0Y2hSb29tUmVzcG9uc2UuSGVhZGVyc0VudHJ5QgT47R0BEgwKBHRleHQYAyABKAkSDwoHbnVtYmVycxgEIAMoBRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIlChRXYXRjaEFsbFJvb21zUmVxdWVzdBINCgVyb29tcxgBIAMoCSI1ChVXYXRjaEFsbFJvb21zUmVzcG9uc2USDAoEcm9vbRgBIAEoCRIOCgZudW1iZXIYAiABKAUyogIKC0xpdmVTZXJ2aWNlEpIBCglXYXRjaFJvb20SHi50c21zLnRlc3QudjEuV2F0Y2hSb29tUmVxdWVzdBofLnRzbXMudGVzdC52MS5XYXRjaFJvb21SZXNwb25zZSJC8u0dGQoEbGl2ZRIPe3RlbmFudH0ue3Jvb219GDKC0+STAh8SHS90ZXN0L3YxL2xpdmUve3RlbmFudH0ve3Jvb219MAESfgoNV2F0Y2hBbGxSb29tcxIiLnRzbXMudGVzdC52MS5XYXRjaEFsbFJvb21zUmVxdWVzdBojLnRzbXMudGVzdC52MS5XYXRjaEFsbFJvb21zUmVzcG9uc2UiIvLtHQkSB3tyb29tc32C0+STAg8SDS90ZXN0L3YxL2xpdmUwAWIGcHJvdG8z", [file_google_api_annotations, file_ts_ms_v1_options, file_ts_ms_v1_topic]);
+  fileDesc("Chd0c21zL3Rlc3QvdjEvbGl2ZS5wcm90bxIMdHNtcy50ZXN0LnYxIjAKEFdhdGNoUm9vbVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEgwKBHJvb20YAiABKAkiuQEKEVdhdGNoUm9vbVJlc3BvbnNlEhAKAmlkGAEgASgJQgTo6h0BEkMKB2hlYWRlcnMYAiADKAsyLC50c21zLnRlc3QudjEuV2F0Y2hSb29tUmVzcG9uc2UuSGVhZGVyc0VudHJ5QgT47R0BEgwKBHRleHQYAyABKAkSDwoHbnVtYmVycxgEIAMoBRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIlChRXYXRjaEFsbFJvb21zUmVxdWVzdBINCgVyb29tcxgBIAMoCSI1ChVXYXRjaEFsbFJvb21zUmVzcG9uc2USDAoEcm9vbRgBIAEoCRIOCgZudW1iZXIYAiABKAUiIwoSRm9sbG93Um9vbXNSZXF1ZXN0Eg0KBXJvb21zGAEgAygJIkgKE0ZvbGxvd1Jvb21zUmVzcG9uc2USEAoCaWQYASABKAlCBOjqHQESDAoEdGV4dBgCIAEoCRIRCgNrZXkYAyABKAlCBIDuHQEiIgoSRm9sbG93U3RhdGVSZXF1ZXN0EgwKBHJvb20YASABKAkiZgoTRm9sbG93U3RhdGVSZXNwb25zZRIQCgJpZBgBIAEoCUIE6OodARIOCgR0ZXh0GAIgASgJSAASJAoFcmVzZXQYAyABKAsyEy50c19tcy5odWIudjEuUmVzZXRIAEIHCgVldmVudDK2BAoLTGl2ZVNlcnZpY2USkgEKCVdhdGNoUm9vbRIeLnRzbXMudGVzdC52MS5XYXRjaFJvb21SZXF1ZXN0Gh8udHNtcy50ZXN0LnYxLldhdGNoUm9vbVJlc3BvbnNlIkLy7R0ZCgRsaXZlEg97dGVuYW50fS57cm9vbX0YMoLT5JMCHxIdL3Rlc3QvdjEvbGl2ZS97dGVuYW50fS97cm9vbX0wARJ+Cg1XYXRjaEFsbFJvb21zEiIudHNtcy50ZXN0LnYxLldhdGNoQWxsUm9vbXNSZXF1ZXN0GiMudHNtcy50ZXN0LnYxLldhdGNoQWxsUm9vbXNSZXNwb25zZSIi8u0dCRIHe3Jvb21zfYLT5JMCDxINL3Rlc3QvdjEvbGl2ZTABEoYBCgtGb2xsb3dSb29tcxIgLnRzbXMudGVzdC52MS5Gb2xsb3dSb29tc1JlcXVlc3QaIS50c21zLnRlc3QudjEuRm9sbG93Um9vbXNSZXNwb25zZSIw8u0dFwoEa2VwdBIHe3Jvb21zfSIGCDISAjFtgtPkkwIPEg0vdGVzdC92MS9rZXB0MAESiAEKC0ZvbGxvd1N0YXRlEiAudHNtcy50ZXN0LnYxLkZvbGxvd1N0YXRlUmVxdWVzdBohLnRzbXMudGVzdC52MS5Gb2xsb3dTdGF0ZVJlc3BvbnNlIjLy7R0RCgVzdGF0ZRIGe3Jvb219IgCC0+STAhcSFS90ZXN0L3YxL3N0YXRlL3tyb29tfTABYgZwcm90bzM", [file_google_api_annotations, file_ts_ms_hub_v1_events, file_ts_ms_v1_options, file_ts_ms_v1_topic]);
 
 /**
  * @generated from message tsms.test.v1.WatchRoomRequest
@@ -111,6 +113,101 @@ export const WatchAllRoomsResponseSchema: GenMessage<WatchAllRoomsResponse> = /*
   messageDesc(file_tsms_test_v1_live, 3);
 
 /**
+ * @generated from message tsms.test.v1.FollowRoomsRequest
+ */
+export type FollowRoomsRequest = Message<"tsms.test.v1.FollowRoomsRequest"> & {
+  /**
+   * @generated from field: repeated string rooms = 1;
+   */
+  rooms: string[];
+};
+
+/**
+ * Describes the message tsms.test.v1.FollowRoomsRequest.
+ * Use `create(FollowRoomsRequestSchema)` to create a new message.
+ */
+export const FollowRoomsRequestSchema: GenMessage<FollowRoomsRequest> = /*@__PURE__*/
+  messageDesc(file_tsms_test_v1_live, 4);
+
+/**
+ * @generated from message tsms.test.v1.FollowRoomsResponse
+ */
+export type FollowRoomsResponse = Message<"tsms.test.v1.FollowRoomsResponse"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * @generated from field: string key = 3;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message tsms.test.v1.FollowRoomsResponse.
+ * Use `create(FollowRoomsResponseSchema)` to create a new message.
+ */
+export const FollowRoomsResponseSchema: GenMessage<FollowRoomsResponse> = /*@__PURE__*/
+  messageDesc(file_tsms_test_v1_live, 5);
+
+/**
+ * @generated from message tsms.test.v1.FollowStateRequest
+ */
+export type FollowStateRequest = Message<"tsms.test.v1.FollowStateRequest"> & {
+  /**
+   * @generated from field: string room = 1;
+   */
+  room: string;
+};
+
+/**
+ * Describes the message tsms.test.v1.FollowStateRequest.
+ * Use `create(FollowStateRequestSchema)` to create a new message.
+ */
+export const FollowStateRequestSchema: GenMessage<FollowStateRequest> = /*@__PURE__*/
+  messageDesc(file_tsms_test_v1_live, 6);
+
+/**
+ * @generated from message tsms.test.v1.FollowStateResponse
+ */
+export type FollowStateResponse = Message<"tsms.test.v1.FollowStateResponse"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from oneof tsms.test.v1.FollowStateResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: string text = 2;
+     */
+    value: string;
+    case: "text";
+  } | {
+    /**
+     * @generated from field: ts_ms.hub.v1.Reset reset = 3;
+     */
+    value: Reset;
+    case: "reset";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message tsms.test.v1.FollowStateResponse.
+ * Use `create(FollowStateResponseSchema)` to create a new message.
+ */
+export const FollowStateResponseSchema: GenMessage<FollowStateResponse> = /*@__PURE__*/
+  messageDesc(file_tsms_test_v1_live, 7);
+
+/**
  * @generated from service tsms.test.v1.LiveService
  */
 export const LiveService: GenService<{
@@ -133,6 +230,26 @@ export const LiveService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchAllRoomsRequestSchema;
     output: typeof WatchAllRoomsResponseSchema;
+  },
+  /**
+   * What is published in any of several rooms, which keep it.
+   *
+   * @generated from rpc tsms.test.v1.LiveService.FollowRooms
+   */
+  followRooms: {
+    methodKind: "server_streaming";
+    input: typeof FollowRoomsRequestSchema;
+    output: typeof FollowRoomsResponseSchema;
+  },
+  /**
+   * The same, where a reset is a message.
+   *
+   * @generated from rpc tsms.test.v1.LiveService.FollowState
+   */
+  followState: {
+    methodKind: "server_streaming";
+    input: typeof FollowStateRequestSchema;
+    output: typeof FollowStateResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tsms_test_v1_live, 0);

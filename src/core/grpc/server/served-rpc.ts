@@ -10,8 +10,6 @@ export interface ServedRpc {
   readonly handler: Handler;
   /** Asks the gates of the rpc; undefined where there are none. */
   readonly admit: Admit | undefined;
-  /** Whether the handler calls another server, whose headers are sent when they arrive. */
-  readonly isProxied: boolean;
   /** Decodes a request; throws for malformed bytes. */
   readonly read: (bytes: Uint8Array) => Message;
   /**
@@ -31,7 +29,6 @@ export interface ServedRpc {
 export function servedRpc(
   method: DescMethod,
   handler: Handler,
-  isProxied: boolean,
   maxSendBytes: number,
   admit: Admit | undefined,
 ): ServedRpc {
@@ -47,13 +44,12 @@ export function servedRpc(
     // Such a handler takes and gives bytes where others have messages.
     const read = (bytes: Uint8Array): Message => bytes as unknown as Message;
     const write = (reply: Message): Uint8Array => limited(reply as unknown as Uint8Array);
-    return { handler: handler.bytes, admit, isProxied, read, write };
+    return { handler: handler.bytes, admit, read, write };
   }
   const check = messageCheck(output); // The encoder itself accepts a number for a string.
   return {
     handler,
     admit,
-    isProxied,
     // Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
     read: ({ buffer, byteOffset, byteLength }) =>
       fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength)),

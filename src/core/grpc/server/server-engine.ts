@@ -102,11 +102,10 @@ export class ServerEngine {
   /** Serves the rpcs of a service that the dispatcher has. */
   register(service: AnyService): void {
     for (const method of service.descriptor.methods) {
-      const isProxied = isHandlerSource(service);
       const handler = this.#dispatcher.handlerOf(method);
       const admit = this.#admission?.of(method);
-      const rpc = servedRpc(method, handler, isProxied, this.#environment.maxSendBytes, admit);
-      const implemented = isProxied || implementationOf(service, method) !== undefined;
+      const rpc = servedRpc(method, handler, this.#environment.maxSendBytes, admit);
+      const implemented = isHandlerSource(service) || implementationOf(service, method) !== undefined;
       this.#door.add(`/${rpcName(method)}`, rpc, implemented);
     }
   }

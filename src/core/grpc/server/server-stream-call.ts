@@ -28,7 +28,7 @@ export class ServerStreamCall extends ServerCall {
       this.onDrain();
     });
     this.begin();
-    if (rpc.isProxied) this.context.onResponseHeader(() => this.sendHead());
+    this.context.onResponseHeader(() => this.sendHead());
     void this.#run();
   }
 

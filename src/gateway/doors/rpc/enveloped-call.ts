@@ -185,6 +185,8 @@ class EnvelopedCall {
     };
     if (first === undefined) requests.onEnd = complete;
     else complete();
+    // A stream that says where it begins says so before its first message.
+    context.onResponseHeader(() => this.#flush());
     const exchange = this.#exchange;
     if (methodKind !== "client_streaming") exchange.onStop = (reason) => context.abort(reason);
     try {

@@ -24,6 +24,7 @@ export function jsonArray(statusText: StatusText, onError: ArrayError = "truncat
 class ArrayEncoder implements StreamEncoder {
   readonly opening = "[";
   readonly heartbeat = undefined;
+  readonly place = undefined;
   readonly stop = undefined;
   readonly #messageText: MessageText;
   readonly #statusText: StatusText;

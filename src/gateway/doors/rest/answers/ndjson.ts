@@ -18,6 +18,7 @@ export function ndjson(statusText: StatusText, options: NdjsonOptions = {}): Str
   const begin = ({ messageText }: EncoderStart): StreamEncoder => ({
     opening: "",
     heartbeat: undefined,
+    place: undefined,
     frame: { before: () => before, after, printed: () => {} },
     message: (message) => before + messageText(message) + after,
     end: () => "",

@@ -1,9 +1,14 @@
 import type { Message } from "@bufbuild/protobuf";
+import { ErrorInfoSchema } from "../../../../../gen/google/rpc/error_details_pb.ts";
+import { sharedOf } from "../../../../core/call/shared-message.ts";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
+import { retryAfterMsOf } from "../../../../core/errors/retry-info.ts";
+import { resetPosition } from "../../../../core/metadata/stream-position.ts";
 import type { EventId } from "./event-id.ts";
 import type {
   EncoderStart,
   MessageFrame,
+  PlaceText,
   StatusText,
   StreamEncoder,
   StreamEncoding,
@@ -64,6 +69,7 @@ export function sse(options: SseOptions): StreamEncoding {
 class SseEncoder implements StreamEncoder {
   readonly opening: string;
   readonly heartbeat = ": ping\n\n";
+  readonly place: PlaceText = placeText;
   readonly reportsErrors = true;
   readonly #start: EncoderStart;
   readonly #options: SseOptions;
@@ -81,8 +87,10 @@ class SseEncoder implements StreamEncoder {
   message(message: Message): string {
     const { eventId } = this.#options;
     const data = this.#start.messageText(message); // One line.
-    if (eventId === undefined) return `id: ${++this.#count}\ndata: ${data}\n\n`;
-    return `${beforeData(eventId.of(message))}${data}\n\n`;
+    const event = sharedOf(message)?.event;
+    const name = event === undefined ? "" : `event: ${event}\n`;
+    if (eventId === undefined) return `${name}id: ${++this.#count}\ndata: ${data}\n\n`;
+    return `${name}${beforeData(eventId.of(message))}${data}\n\n`;
   }
 
   /** The JSON of a message is one line. */
@@ -101,11 +109,34 @@ class SseEncoder implements StreamEncoder {
   }
 
   error(error: ConnectError): string {
+    const reset = resetText(error);
+    if (reset !== undefined) return retryLine(this.#options.retryMs || stopRetryMs) + reset;
     return eventText({ event: "error", data: this.#options.statusText(error) });
   }
 
   readonly stop = (error: ConnectError): string =>
-    retryLine(this.#options.retryMs || stopRetryMs) + this.error(error);
+    retryLine(Math.ceil(retryAfterMsOf(error) ?? (this.#options.retryMs || stopRetryMs))) + this.error(error);
+}
+
+const placeText: PlaceText = {
+  // A block of an id alone is no event, and the client has the id (section 9.2.6).
+  begin: (position, resets) =>
+    `${idLine(position)}\n${resets.map((data) => eventText({ event: "reset", data })).join("")}`,
+  heartbeat: (position) => `${idLine(position)}: ping\n\n`,
+};
+
+function idLine(id: string): string {
+  return unsafeId.test(id) ? "" : `id: ${id}\n`;
+}
+
+/** The event by which a stream ends whose client comes back from another position; undefined for any other error. */
+function resetText(error: ConnectError): string | undefined {
+  const position = resetPosition(error);
+  if (position === undefined) return undefined;
+  const [info] = error.findDetails(ErrorInfoSchema);
+  const { room = "", reason = "", missed = "0" } = info?.metadata ?? {};
+  const data = JSON.stringify({ room, reason: `RESET_REASON_${reason}`, missed, position });
+  return eventText({ event: "reset", id: position, data });
 }
 
 /** The ids are those of messages. */

@@ -3,6 +3,7 @@ import type { ReadReplies, ReplyBatch } from "../../../../core/call/batches.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import { toStatusMessage } from "../../../../core/errors/status-message.ts";
+import { positionHeader, resetHeader } from "../../../../core/metadata/stream-position.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
 import { incompleteAnswer } from "../../../http/disconnect-error.ts";
 import {
@@ -33,6 +34,8 @@ export interface StreamAnswerInit {
   readonly options: StreamOptions;
   /** HTTP status of success, where the service sets no other. */
   readonly usualStatus: number;
+  /** Whether the client should come back after an error before the first message. Default: it is told the status. */
+  readonly comesBack?: ((error: ConnectError) => boolean) | undefined;
   /** How the answer is compressed. Default: not at all. */
   readonly coding?: Coding | undefined;
 }
@@ -60,13 +63,20 @@ export class StreamAnswer implements ByteAnswer<string | Buffer> {
   #flushTimer: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #stopping = false;
+  /** Whether the client knows where the stream has begun. */
+  #isPlaced = false;
+  /** The position that was said last, without a message. */
+  #position: string | undefined;
 
   constructor(init: StreamAnswerInit) {
     const { context, exchange, options } = init;
     this.#init = init;
     this.#exchange = exchange;
     this.#beginWithin(options.headerFlushMs);
-    context.onResponseHeader(() => this.#beginWithin(Math.min(options.headerFlushMs, settleMs)));
+    context.onResponseHeader(() => {
+      this.#beginWithin(Math.min(options.headerFlushMs, settleMs));
+      if (this.#state.kind === "open") this.#write(this.#state.writer, this.#placeText());
+    });
     const { encoder } = init;
     if (!encoder.reportsErrors) return;
     const reopens = encoder.stop !== undefined;
@@ -107,14 +117,38 @@ export class StreamAnswer implements ByteAnswer<string | Buffer> {
       context.abort(new ConnectError("only the head of the answer was asked for", Code.Canceled));
       return body;
     }
-    if (encoder.opening !== "") void writer.write(encoder.opening)?.catch(nothing);
+    this.#write(writer, encoder.opening + this.#placeText());
     const { heartbeat } = encoder;
     if (heartbeat !== undefined) {
       this.#heartbeat = setInterval(() => {
-        if (!writer.busy) void writer.write(heartbeat)?.catch(nothing);
+        if (!writer.busy) this.#write(writer, this.#heartbeatText(heartbeat));
       }, options.heartbeatMs);
     }
     return body;
+  }
+
+  #write(writer: StreamWriter, text: string): void {
+    if (text !== "") void writer.write(text)?.catch(nothing);
+  }
+
+  /** Where the stream begins, as soon as that is known; empty where it is not, or was said. */
+  #placeText(): string {
+    const { context, encoder } = this.#init;
+    if (encoder.place === undefined || this.#isPlaced) return "";
+    const header = context.responseHeaderIfAny;
+    const position = header?.get(positionHeader);
+    if (header === undefined || position === undefined || position === null) return "";
+    this.#isPlaced = true;
+    this.#position = position;
+    return encoder.place.begin(position, resetsOf(header.get(resetHeader)));
+  }
+
+  #heartbeatText(usual: string): string {
+    const { context, encoder } = this.#init;
+    const position = context.streamPlace?.settledText();
+    if (encoder.place === undefined || position === undefined || position === this.#position) return usual;
+    this.#position = position;
+    return encoder.place.heartbeat(position);
   }
 
   write(message: Message): string {
@@ -144,8 +178,14 @@ export class StreamAnswer implements ByteAnswer<string | Buffer> {
   }
 
   async fail(reason: unknown): Promise<void> {
+    const { errors, encoder, exchange, comesBack } = this.#init;
+    if (this.#state.kind === "waiting" && encoder.stop !== undefined && comesBack !== undefined) {
+      if (comesBack(errors.toError(reason, exchange))) {
+        this.#stopping = true;
+        this.begin();
+      }
+    }
     const open = this.#finish();
-    const { errors, encoder, exchange } = this.#init;
     if (open === undefined) {
       errors.send(exchange, reason);
       return;
@@ -218,6 +258,17 @@ export class StreamAnswer implements ByteAnswer<string | Buffer> {
     const names: Record<string, string> = {};
     this.#init.replyMetadata.trailersAsHeaders(trailer, (name, value) => (names[name] = value));
     return names;
+  }
+}
+
+/** The JSON texts of an array; none for what is no array. */
+function resetsOf(text: string | null): readonly string[] {
+  if (text === null) return [];
+  try {
+    const resets: unknown = JSON.parse(text);
+    return Array.isArray(resets) ? resets.map((reset) => JSON.stringify(reset)) : [];
+  } catch {
+    return []; // Of an upstream that means something else by the header.
   }
 }
 

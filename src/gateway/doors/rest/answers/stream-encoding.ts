@@ -42,12 +42,22 @@ export interface MessageFrame extends PieceFrame {
   printed(count: number): void;
 }
 
+/** The texts of an encoding whose clients keep positions. */
+export interface PlaceText {
+  /** Behind `opening`: where the stream begins. @param resets JSON texts of what is missing before */
+  begin(position: string, resets: readonly string[]): string;
+  /** In place of the heartbeat. */
+  heartbeat(position: string): string;
+}
+
 /** Encodes one answer; each text is sent at once. */
 export interface StreamEncoder {
   /** The text before the first message; empty for none. */
   readonly opening: string;
   /** The text that keeps an idle connection open; undefined if the encoding has none. */
   readonly heartbeat: string | undefined;
+  /** Says without a message where the stream stands; undefined for encodings whose clients keep no position. */
+  readonly place: PlaceText | undefined;
   /** The texts around the JSON of messages. */
   readonly frame: MessageFrame;
   /** The text of the next message. Throws INTERNAL for a message without a JSON form. */

@@ -1,6 +1,14 @@
 import { readEach } from "../../../../core/call/batches.ts";
 import { compileByteStreamInvoker, compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
+import { ConnectError } from "../../../../core/errors/errors.ts";
+import {
+  lastEventIdHeader,
+  positionHeader,
+  resetHeader,
+  resetPosition,
+  resumeHeader,
+} from "../../../../core/metadata/stream-position.ts";
 import { compileMessageBinder } from "../../../binding/message-binder.ts";
 import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
 import {
@@ -17,9 +25,10 @@ import { callKind, type DoorKit } from "../../door-kit.ts";
 import { admitCall, openCall, requestComplete } from "../../open-call.ts";
 import { compileReplyText } from "../../reply-text.ts";
 import { compileBodySource, compileByteBodySource } from "../streams/body-source.ts";
+import { isTopic } from "../streams/topic-requests.ts";
 import type { RouteHandler } from "../unary/unary.ts";
 import { type Batch, PolledStream } from "./polled-stream.ts";
-import type { OpenPoll, PolledStreams } from "./polled-streams.ts";
+import { isOpaque, type OpenPoll, type PolledStreams } from "./polled-streams.ts";
 import { preferredWait } from "./prefer.ts";
 
 /** Name of the header that continues a stream: in an answer, and in the request for the next messages. */
@@ -43,44 +52,55 @@ export function asksForPoll({ headers }: Pick<RequestHead, "headers">): boolean 
 export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams): RouteHandler {
   const { errors, polling, replyMetadata } = kit;
   const open = compileOpen(route, kit, polled);
+  const topic = isTopic(route.method);
   const name = routeName(route);
 
   const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
     const { headers: requestHeaders } = exchange.head;
     const waitMs = Math.min((preferredWait(requestHeaders["prefer"]) ?? 0) * 1000, polling.maxPollWaitMs);
-    const owner = `${name} ${requestHeaders.authorization ?? ""}`;
-    const token = requestHeaders[resumeToken];
+    const owner = `${name} ${requestHeaders.authorization ?? ""} ${topic ? exchange.head.url : ""}`;
+    const token = single(requestHeaders[resumeToken]);
     let poll: OpenPoll | undefined;
+    let isNew = false;
     try {
       let after = 0;
-      if (token === undefined) poll = polled.add(await open(call, exchange), owner);
-      else {
-        ({ poll, after } = polled.find(String(token), owner));
+      if (token !== undefined && (!topic || isOpaque(token))) ({ poll, after } = polled.find(token, owner));
+      else if (token !== undefined) poll = polled.findAt(token, owner);
+      if (poll === undefined) {
+        poll = polled.add(await open(call, exchange, token), owner);
+        isNew = true;
+      } else {
+        if (topic && token !== undefined && !isOpaque(token)) after = poll.stream.number;
         exchange.head.continues = true;
         poll.stream.context.connection?.seen();
       }
       const { stream } = poll;
       const batch = await nextBatch(poll, exchange, after, waitMs);
+      const position = topic ? stream.position : undefined;
       if (exchange.destroyed) {
-        // A client without a token cannot continue its stream.
-        if (token === undefined) polled.remove(poll);
+        // A client without a token cannot continue its stream, and any stream continues one with a position.
+        if (token === undefined || position !== undefined) polled.remove(poll);
         else polled.expectNext(poll);
         return;
       }
       const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = stream.context;
       const headers: ResponseHeaders = {};
-      const set = (key: string, value: string): void => setField(headers, key, value);
+      const set = (key: string, value: string): void => {
+        // Those that say how a stream begins are of its first answer.
+        if (isNew || !beginningHeaders.has(key)) setField(headers, key, value);
+      };
       if (header !== undefined) replyMetadata.headers(header, set);
       if (batch.isLast && trailer !== undefined) replyMetadata.trailersAsHeaders(trailer, set);
       headers["preference-applied"] = `wait=${Math.floor(waitMs / 1000)}`;
       headers["vary"] = "prefer";
-      if (!batch.isLast) headers[resumeToken] = `${poll.id}.${batch.number}`;
+      if (!batch.isLast) headers[resumeToken] = position ?? `${poll.id}.${batch.number}`;
       sendBatch(batch, headers, exchange);
       // The client may request the last messages again.
       if (batch.isLast && batch.texts.length === 0) polled.remove(poll);
-      else polled.expectNext(poll);
+      else polled.expectNext(poll, batch.isLast ? undefined : position);
     } catch (reason) {
       if (poll !== undefined) polled.remove(poll);
+      if (topic && answerReset(reason, exchange)) return;
       errors.send(exchange, reason);
     }
   };
@@ -110,18 +130,22 @@ function compileOpen(
   route: Route,
   kit: DoorKit,
   polled: PolledStreams,
-): (call: RouteCall, exchange: HttpExchange) => Promise<PolledStream> {
+): (call: RouteCall, exchange: HttpExchange, position: string | undefined) => Promise<PolledStream> {
   const { requestMetadata, polling } = kit;
   const { method } = route;
   const kind = callKind(method, "rest", kit);
   const begin = compileTexts(route, kit);
-  return async (call, exchange) => {
+  return async (call, exchange, position) => {
     const { headers } = exchange.head;
     polled.checkLimit();
     const askedMs = requestedTimeoutMs(headers);
     requestMetadata.check(headers);
     // Attached to the exchange: a client that disconnects before it has a token cannot continue.
-    const context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers));
+    const context = openCall(kind, exchange, askedMs, () => {
+      const metadata = requestMetadata.of(headers);
+      if (position !== undefined) metadata.set(lastEventIdHeader, asHeader(position));
+      return metadata;
+    });
     try {
       const admitted = admitCall(kind, "long-poll", exchange, context, route.template.text);
       if (admitted !== undefined) await admitted;
@@ -175,6 +199,26 @@ function compileTexts(
         return [textOf(message)];
       });
   };
+}
+
+/** Answers with the position from which a stream goes on that has lost some. @returns false for any other error */
+function answerReset(reason: unknown, exchange: HttpExchange): boolean {
+  const position = reason instanceof ConnectError ? resetPosition(reason) : undefined;
+  if (position === undefined || exchange.destroyed) return false;
+  const headers = { [resumeToken]: position, [resumeHeader]: "reset", vary: "prefer", "cache-control": "no-store" };
+  exchange.respond(204, headers, undefined);
+  return true;
+}
+
+const beginningHeaders: ReadonlySet<string> = new Set([positionHeader, resumeHeader, resetHeader]);
+
+/** As a header can have it: what else was sent is no position either. */
+function asHeader(token: string): string {
+  return /^[\x21-\x7e]+$/.test(token) ? token : "?";
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return typeof value === "string" ? value : value?.[0];
 }
 
 function sendBatch({ texts }: Batch, headers: ResponseHeaders, exchange: HttpExchange): void {

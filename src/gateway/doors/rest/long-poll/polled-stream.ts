@@ -35,6 +35,8 @@ export class PolledStream {
   #bytes = 0;
   #end: { readonly error: ConnectError | undefined } | undefined;
   #resume: (() => void) | undefined;
+  /** The position behind the last message that was read. */
+  #position: string | undefined;
   /** Ends the wait of the current request, `gatherMs` after its first message or at once when the stream has ended. */
   #wake: (() => void) | undefined;
   #cutWait: (() => void) | undefined;
@@ -43,6 +45,20 @@ export class PolledStream {
     this.#init = init;
     this.context = init.context;
     void this.#read();
+  }
+
+  /**
+   * The position behind the last batch, by which any process continues the stream; undefined for a stream without. Belongs
+   * right behind `next`.
+   */
+  get position(): string | undefined {
+    const place = this.context.streamPlace;
+    return place?.settledText() ?? this.#position ?? place?.positionText();
+  }
+
+  /** Number of the last batch. */
+  get number(): number {
+    return this.#last.number;
   }
 
   /** Whether the number is that of the last returned batch, or of the one before. */
@@ -92,6 +108,7 @@ export class PolledStream {
         for (const text of texts) {
           if (context.reason !== undefined) throw context.reason;
           this.#waiting.push(text);
+          this.#position = context.streamPlace?.positionText();
           this.#bytes += Buffer.byteLength(text);
           this.#wake?.();
           while (this.#bytes >= bufferBytes && context.reason === undefined) {

@@ -11,6 +11,13 @@ export interface OpenPoll {
   /** The route and credentials of the request that opened it. */
   readonly owner: string;
   timer: NodeJS.Timeout | undefined;
+  /** Under which the next request finds it by position; undefined while it is not looked for so. */
+  place: string | undefined;
+}
+
+/** Whether a resume token is one of a stream in this process alone, not a position. */
+export function isOpaque(token: string): boolean {
+  return tokenForm.test(token);
 }
 
 const tokenForm = /^([\w-]{24})\.(\d{1,15})$/;
@@ -19,6 +26,8 @@ const tokenForm = /^([\w-]{24})\.(\d{1,15})$/;
 export class PolledStreams {
   readonly #options: Pick<LongPollOptions, "pollIdleMs" | "maxPolledStreams">;
   readonly #open = new Map<string, OpenPoll>();
+  /** Those that wait for their next request, by owner and position. Those of one place are alike. */
+  readonly #places = new Map<string, OpenPoll[]>();
 
   constructor(options: Pick<LongPollOptions, "pollIdleMs" | "maxPolledStreams">) {
     this.#options = options;
@@ -31,7 +40,7 @@ export class PolledStreams {
   }
 
   add(stream: PolledStream, owner: string): OpenPoll {
-    const poll: OpenPoll = { id: randomBytes(18).toString("base64url"), stream, owner, timer: undefined };
+    const poll: OpenPoll = { id: randomBytes(18).toString("base64url"), stream, owner, timer: undefined, place: undefined };
     this.#open.set(poll.id, poll);
     return poll;
   }
@@ -51,16 +60,37 @@ export class PolledStreams {
     return { poll, after };
   }
 
-  /** Starts the timer after an answer: the next request must arrive within `pollIdleMs`. */
-  expectNext(poll: OpenPoll): void {
+  /** A stream whose client has got everything up to a position; undefined where none is open here. */
+  findAt(position: string, owner: string): OpenPoll | undefined {
+    const poll = this.#places.get(placeOf(owner, position))?.at(-1);
+    if (poll === undefined) return undefined;
+    this.#unplace(poll);
+    clearTimeout(poll.timer);
+    return poll;
+  }
+
+  /**
+   * Starts the timer after an answer: the next request must arrive within `pollIdleMs`.
+   *
+   * @param position what the client has got everything up to; undefined for a stream without positions
+   */
+  expectNext(poll: OpenPoll, position?: string): void {
     clearTimeout(poll.timer);
     if (!this.#open.has(poll.id)) return;
+    this.#unplace(poll);
+    if (position !== undefined) {
+      poll.place = placeOf(poll.owner, position);
+      const alike = this.#places.get(poll.place);
+      if (alike === undefined) this.#places.set(poll.place, [poll]);
+      else alike.push(poll);
+    }
     poll.timer = setTimeout(() => this.remove(poll), this.#options.pollIdleMs).unref();
   }
 
   /** Removes a stream, and cancels it if it has not ended. */
   remove(poll: OpenPoll, reason: ConnectError = abandoned()): void {
     clearTimeout(poll.timer);
+    this.#unplace(poll);
     this.#open.delete(poll.id);
     poll.stream.close(reason);
   }
@@ -70,6 +100,19 @@ export class PolledStreams {
     const reason = new ConnectError("the server is shutting down", Code.Unavailable);
     for (const poll of this.#open.values()) this.remove(poll, reason);
   }
+
+  #unplace(poll: OpenPoll): void {
+    const { place } = poll;
+    if (place === undefined) return;
+    poll.place = undefined;
+    const left = this.#places.get(place)?.filter((other) => other !== poll) ?? [];
+    if (left.length === 0) this.#places.delete(place);
+    else this.#places.set(place, left);
+  }
+}
+
+function placeOf(owner: string, position: string): string {
+  return `${position} ${owner}`;
 }
 
 function invalidToken(): HttpError {

@@ -28,6 +28,7 @@ import { rangeHeaders } from "../files/raw-headers.ts";
 import { replyWriter } from "../unary/reply-writer.ts";
 import type { RouteHandler } from "../unary/unary.ts";
 import { usualStatusOf } from "../usual-status.ts";
+import { isRefusedForNow, isTopic, takeLastEventId, withLastEventId } from "./topic-requests.ts";
 import { compileBodySource, compileByteBodySource } from "./body-source.ts";
 
 /**
@@ -107,22 +108,30 @@ function streamHandler<M, A extends Answer>(
 ): RouteHandler {
   const { errors, requestMetadata, streams } = kit;
   const kind = callKind(method, "rest", kit);
+  const resumes = isTopic(method);
 
-  const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
+  const serve = async (called: RouteCall, exchange: HttpExchange): Promise<void> => {
     const { headers } = exchange.head;
+    const { query, id } = resumes ? takeLastEventId(called.query) : { query: called.query, id: undefined };
+    const call = id === undefined ? called : { ...called, query };
     let context: CallContext | undefined;
+    let make: ChosenAnswer<A>["make"] | undefined;
     let answer: A | undefined;
     let requests: RequestMessages<M> | undefined;
     let entered: StreamLimit | undefined;
     try {
-      const { door, make } = answerOf(call, exchange);
+      const chosen = answerOf(call, exchange);
+      const { door } = chosen;
+      make = chosen.make;
       if (streams.streamLimit !== undefined && door !== "rest") {
         streams.streamLimit.enter();
         entered = streams.streamLimit;
       }
       const askedMs = requestedTimeoutMs(headers);
       requestMetadata.check(headers);
-      context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers, forwarded));
+      context = openCall(kind, exchange, askedMs, () =>
+        withLastEventId(requestMetadata.of(headers, forwarded), id),
+      );
       const admitted = admitCall(kind, door, exchange, context, template.text);
       if (admitted !== undefined) await admitted;
       const { changeQuery } = context;
@@ -139,6 +148,7 @@ function streamHandler<M, A extends Answer>(
       // An error of the request has caused the error of the call.
       const error = requests?.failure ?? reason;
       if (context !== undefined) context.received = requests?.count ?? 0;
+      if (resumes && make !== undefined && context !== undefined) answer ??= make(context);
       if (answer === undefined) errors.send(exchange, error);
       else await answer.fail(error);
     } finally {
@@ -165,6 +175,7 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
   const printerOf = printers(route, binder, kit);
   const replies = replyWriter(route, method, kit, binder);
   const usualStatus = usualStatusOf(method);
+  const comesBack = isTopic(method) ? isRefusedForNow : undefined;
   const { methodKind } = method;
   const answersOnce = methodKind === "unary" || methodKind === "client_streaming";
   return (call, exchange) => {
@@ -186,7 +197,7 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
     const { messageText, readerOf } = printerOf(call);
     const encoder = encoding.begin({ messageText, lastEventId: single(headers["last-event-id"]) });
     const read = readerOf(encoder);
-    const common = { encoding, encoder, read, exchange, errors, replyMetadata, usualStatus };
+    const common = { encoding, encoder, read, exchange, errors, replyMetadata, usualStatus, comesBack };
     if (oldClient && !encoding.endsVisibly) {
       const { maxBufferedBytes: maxBytes } = streams;
       return { door, make: (context) => new BufferedAnswer({ ...common, context, maxBytes }) };

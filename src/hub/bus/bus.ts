@@ -1,0 +1,100 @@
+import type { Clock } from "../../core/time/clock.ts";
+import type { Position } from "../room/position.ts";
+import type { Publication, RoomEntry } from "../room/publication.ts";
+
+/** What is kept of a room; each field bounds it. */
+export interface HistoryBounds {
+  /** Publications. */
+  readonly size: number;
+  /** How long each is kept, in milliseconds. */
+  readonly ttlMs: number;
+  /** Bytes of messages. */
+  readonly bytes: number;
+}
+
+/** A publication for a bus. */
+export interface BusPublication {
+  /** Path of the room: `topic/room`. */
+  readonly room: string;
+  readonly publication: Publication;
+  /** What is kept of the room, this publication too; undefined for one that gets no position. */
+  readonly history: HistoryBounds | undefined;
+  /** How long its id is known, in milliseconds; 0 for an id that is not published again. */
+  readonly dedupeMs: number;
+}
+
+/** What a bus answers to a publication. */
+export interface BusReceipt {
+  /** Undefined for one that is not kept. */
+  readonly position: Position | undefined;
+  /** Whether its id was known: nothing was told again, and the position is that of the first one. */
+  readonly duplicate: boolean;
+}
+
+/** A room with the last position that a node has seen there. */
+export interface RoomSeen {
+  readonly room: string;
+  /** Undefined for none. */
+  readonly seen: Position | undefined;
+}
+
+/** Publications that a bus has kept. */
+export interface BusPage {
+  /** In their order. */
+  readonly entries: readonly RoomEntry[];
+  /** The last position of the room. */
+  readonly top: Position;
+  /** Whether nothing is missing between the position that was asked for and the first entry. */
+  readonly complete: boolean;
+}
+
+/** A hub as its bus sees it. */
+export interface BusNode {
+  /** Hubs of other names never meet. */
+  readonly name: string;
+  readonly id: string;
+  readonly clock: Clock;
+  /** Something was published in a room that the node has subscribed to. */
+  published(room: string, entry: RoomEntry): void;
+  /** A room has begun anew: what was kept is no more. @param top its position now */
+  begun(room: string, top: Position, why: "BUS" | "CLEARED"): void;
+  /** A frame of another node, or of this one. */
+  frame(bytes: Uint8Array): void;
+}
+
+/**
+ * What joins nodes. Every function rejects with UNAVAILABLE where the bus cannot be reached: nothing has happened then.
+ */
+export interface Bus {
+  readonly name: string;
+  /** The largest message that it takes, in bytes. */
+  readonly maxMessageBytes: number;
+  /** Called once, by its hub. */
+  start(node: BusNode): Promise<void>;
+  close(): Promise<void>;
+  /**
+   * Numbers a publication, keeps it, and tells the nodes that have subscribed to its room, as one atomic step; those of
+   * one node in the order of its calls. Resolves when this is done.
+   *
+   * @param signal aborted when the answer is of no interest any more
+   */
+  publish(publication: BusPublication, signal: AbortSignal): Promise<BusReceipt>;
+  /** Resolves when everything that is published in these rooms from now on is told. */
+  subscribe(rooms: readonly string[]): Promise<void>;
+  unsubscribe(rooms: readonly string[]): Promise<void>;
+  /**
+   * What was kept of a room behind a position, or from the oldest on; nothing, and not complete, where the position is of
+   * another epoch.
+   *
+   * @param limit the most entries
+   */
+  read(room: string, after: Position | undefined, limit: number): Promise<BusPage>;
+  /** The last positions of rooms. Where there is less than was seen, the room begins a new epoch. */
+  tops(rooms: readonly RoomSeen[]): Promise<readonly Position[]>;
+  /** Passes a frame to a node, or to all of them, this one too. */
+  cast(node: string | "all", frame: Uint8Array): Promise<void>;
+  /** Keeps a position by a key, or gives the one that is kept. */
+  cursor(key: string, set?: Position): Promise<Position | undefined>;
+  /** Forgets what was kept of a room, which begins a new epoch. */
+  clear(room: string): Promise<void>;
+}

@@ -1,0 +1,224 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { Wants } from "./header-filter.ts";
+import type { Member } from "./member.ts";
+import type { Position } from "./position.ts";
+import type { Offered, Publication, RoomEntry } from "./publication.ts";
+import { resetError, slowConsumer, type ResetReason } from "./resets.ts";
+import { type RingItem, unkeptBefore } from "./ring.ts";
+import type { Room, RoomPlace } from "./room.ts";
+
+/** Where a member begins in a room. */
+export interface Beginning {
+  readonly result: "fresh" | "recovered" | "reset";
+  /** Why it is not continued; undefined where it is, or is fresh. */
+  readonly reason: ResetReason | undefined;
+  /** Behind which everything is read. */
+  readonly position: Position;
+  /** Publications that are read first. */
+  readonly replay: readonly RoomEntry[];
+  /** Number in the ring from which is read then. */
+  readonly number: number;
+}
+
+/** A member's place in one of its rooms: what it has still to read there. */
+export class Membership implements RoomPlace {
+  livePlace = -1;
+  readonly room: Room;
+  readonly member: Member;
+  readonly #wants: Wants | undefined;
+  /** Messages that are read before all others: a reset, and the state of the room. */
+  #intro: readonly Message[];
+  /** Publications that are read behind them. */
+  #replay: readonly RoomEntry[];
+  #replayed = 0;
+  /** Number in the ring of what is read then. */
+  #cursor: number;
+  /** The last place that was read. */
+  #epoch: string;
+  #offset: number;
+  #unkept: number;
+  /** Number of the publication of low priority that is read, as nothing else waited when it came. */
+  #low = -1;
+  /** How often it waits for what comes from elsewhere: the history, and the state of the room. */
+  #pauses = 0;
+  #failure: unknown;
+
+  /** @param intro messages that come first */
+  constructor(room: Room, member: Member, wants: Wants | undefined, beginning: Beginning, intro: readonly Message[]) {
+    this.room = room;
+    this.member = member;
+    this.#wants = wants;
+    this.#intro = intro;
+    this.#replay = beginning.replay;
+    this.#cursor = beginning.number;
+    this.#epoch = beginning.position.epoch;
+    this.#offset = beginning.position.offset;
+    this.#unkept = room.ring.unkept;
+  }
+
+  /** Behind the last message that was read. */
+  get position(): Position {
+    return { epoch: this.#epoch, offset: this.#offset };
+  }
+
+  offer(entry: RoomEntry): Offered {
+    const { publication } = entry;
+    const isNext = this.#isNext();
+    if (!this.#isFor(publication)) {
+      if (isNext) this.#pass(this.room.ring.at(this.#cursor));
+      return "filtered";
+    }
+    if (this.member.isOver) return "failed";
+    if (!isNext) return publication.priority === "low" ? "dropped" : "lagging";
+    if (!this.member.isWaiting) {
+      if (publication.priority === "low") this.#low = this.#cursor;
+      return "lagging";
+    }
+    this.#pass(this.room.ring.at(this.#cursor));
+    this.member.hand(publication.message);
+    return "sent";
+  }
+
+  offerFirst(publication: Publication): Offered {
+    if (!this.#isFor(publication)) return "filtered";
+    return this.member.direct(publication.message, publication.bytes);
+  }
+
+  begun(): void {
+    this.member.wake();
+  }
+
+  /**
+   * The next message of the room for the member; undefined where it has read all of them, or waits.
+   *
+   * @throws ConnectError with which its call ends, where some are missing and its messages cannot say so
+   */
+  read(): Message | undefined {
+    const first = this.#readFirst();
+    if (first !== undefined || this.#pauses > 0) return first;
+    const { ring } = this.room;
+    for (;;) {
+      if (this.#cursor < ring.oldest) return this.#fallenBehind();
+      const number = this.#cursor;
+      const item = ring.at(number);
+      if (item === undefined) return undefined;
+      this.#pass(item);
+      const { entry, begun } = item;
+      if (begun !== undefined) return this.#reset(begun, undefined);
+      if (entry !== undefined && this.#isDue(entry, number)) return entry.publication.message;
+    }
+  }
+
+  #readFirst(): Message | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    const [message, ...others] = this.#intro;
+    if (message !== undefined) {
+      this.#intro = others;
+      return message;
+    }
+    while (this.#replayed < this.#replay.length) {
+      const entry = this.#replay[this.#replayed++];
+      if (entry?.position === undefined) continue;
+      this.#offset = entry.position.offset;
+      if (this.#isDue(entry, -1)) return entry.publication.message;
+    }
+    this.#replay = [];
+    this.#replayed = 0;
+    return undefined;
+  }
+
+  /** Whether the publication that has just come is the next one that is read. */
+  #isNext(): boolean {
+    return (
+      this.#cursor === this.room.ring.next - 1 &&
+      this.#pauses === 0 &&
+      this.#intro.length === 0 &&
+      this.#replay.length === 0
+    );
+  }
+
+  /** An item of the ring is read. */
+  #pass(item: RingItem | undefined): void {
+    if (item === undefined) return; // The ring has what has just come.
+    this.#cursor++;
+    this.#epoch = item.epoch;
+    this.#offset = item.offset;
+    this.#unkept = item.unkept;
+  }
+
+  #isDue({ publication, untilMs }: RoomEntry, number: number): boolean {
+    if (publication.priority === "low" && number >= 0 && number !== this.#low) return false; // It was dropped.
+    if (untilMs !== undefined && this.member.nowMs() >= untilMs) return false;
+    return this.#isFor(publication);
+  }
+
+  #isFor({ to, notTo, headers }: Publication): boolean {
+    const { entry } = this.member;
+    return notTo !== entry && (to?.(entry) ?? true) && (this.#wants?.(headers) ?? true);
+  }
+
+  /** The ring has gone on. */
+  #fallenBehind(): Message | undefined {
+    const { ring, kind, history } = this.room;
+    if (kind.overflow === "DISCONNECT") throw slowConsumer(this.member.positionText());
+    const oldest = ring.at(ring.oldest);
+    const lost = (oldest === undefined ? ring.unkept : unkeptBefore(oldest)) - this.#unkept;
+    if (!kind.hasHistory || lost > 0) return this.#lagged();
+    this.#pause(
+      history.after(this.position, kind.replayMax).then((following) => {
+        if (typeof following === "string") return this.#late(this.#lagged());
+        this.#replay = following.entries;
+        this.#cursor = following.number;
+      }),
+    );
+    return undefined;
+  }
+
+  /** It goes on with the oldest publication that there is. */
+  #lagged(): Message | undefined {
+    const { ring } = this.room;
+    const { oldest } = ring;
+    const missed = oldest - this.#cursor;
+    const item = ring.at(oldest);
+    this.#cursor = oldest;
+    this.#epoch = item?.epoch ?? ring.top.epoch;
+    this.#offset = item === undefined ? ring.top.offset : item.offset - (item.entry?.position === undefined ? 0 : 1);
+    return this.#reset("LAGGED", missed);
+  }
+
+  #reset(reason: ResetReason, missed: number | undefined): Message | undefined {
+    const { room, member } = this;
+    const { resetMessage, snapshot } = room.kind;
+    const reset = { room: room.name, reason, missed };
+    member.reset(reset);
+    if (resetMessage === undefined) throw resetError(reset, member.positionText());
+    if (snapshot !== undefined) {
+      const { ring } = room;
+      this.#cursor = ring.next;
+      ({ epoch: this.#epoch, offset: this.#offset } = ring.top);
+      this.#pause(
+        snapshot(room.name).then((state) => {
+          this.#intro = [...this.#intro, ...state];
+        }),
+      );
+    }
+    return resetMessage(reset, member.positionText());
+  }
+
+  /** A message that is read first, when it goes on. */
+  #late(message: Message | undefined): void {
+    if (message !== undefined) this.#intro = [message, ...this.#intro];
+  }
+
+  #pause(work: Promise<void>): void {
+    this.#pauses++;
+    work
+      .catch((reason: unknown) => {
+        this.#failure = reason;
+      })
+      .finally(() => {
+        this.#pauses--;
+        this.member.wake();
+      });
+  }
+}

@@ -1,0 +1,61 @@
+import { create, type Message } from "@bufbuild/protobuf";
+import { ResetReason, ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import { fieldsOf, setField } from "../core/codec/field-shape.ts";
+import { messageOf } from "./publishing.ts";
+import { formatPosition, type Position } from "./room/position.ts";
+import type { Publication } from "./room/publication.ts";
+import type { ResetMessage, RoomReset } from "./room/resets.ts";
+import type { RoomKind } from "./room/room.ts";
+import type { TopicInit } from "./topic-options.ts";
+import type { TopicShape } from "./topic-shape.ts";
+
+/** Compiles what a topic does with its messages. */
+export function messagesOf(
+  shape: TopicShape,
+  snapshot: TopicInit["snapshot"],
+): Pick<RoomKind, "stamp" | "restamp" | "resetMessage" | "snapshot"> {
+  const { idField } = shape;
+  return {
+    stamp({ message }: Publication, position: Position) {
+      if (idField !== undefined) setField(message, idField, formatPosition(position));
+    },
+    restamp(message, position) {
+      if (idField === undefined || fieldsOf(message)[idField.localName] === "") return message;
+      const copy = Object.assign(Object.create(Object.getPrototypeOf(message) as object), message) as Message; // Of its own.
+      setField(copy, idField, position);
+      return copy;
+    },
+    resetMessage: resetMessageOf(shape),
+    snapshot:
+      snapshot &&
+      (async (room) => {
+        const messages: Message[] = [];
+        for await (const init of await snapshot(room)) {
+          const message = messageOf(shape, init);
+          if (idField !== undefined) setField(message, idField, ""); // It has no place of its own.
+          messages.push(message);
+        }
+        return messages;
+      }),
+  };
+}
+
+function resetMessageOf({ schema, idField, resetField }: TopicShape): ResetMessage | undefined {
+  if (resetField === undefined) return undefined;
+  return (reset, position) => {
+    const message = create(schema);
+    setField(message, resetField, resetOf(reset, position));
+    if (idField !== undefined) setField(message, idField, position ?? "");
+    return message;
+  };
+}
+
+/** As `ts_ms.hub.v1.Reset`. */
+export function resetOf({ room, reason, missed = 0 }: RoomReset, position: string | undefined) {
+  return create(ResetSchema, {
+    room,
+    reason: ResetReason[reason],
+    missed: BigInt(missed),
+    position: position ?? "",
+  });
+}

@@ -1,0 +1,147 @@
+import type { MessageShape } from "@bufbuild/protobuf";
+import { TopicOverflow, type TopicSchema } from "../../gen/ts_ms/v1/topic_pb.ts";
+import { toDurationMs, toSizeBytes } from "../core/config/quantity-text.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
+import type { HistoryBounds } from "./bus/bus.ts";
+import type { Initial } from "./room/beginning.ts";
+import type { RingBounds } from "./room/ring.ts";
+import type { Overflow } from "./room/room.ts";
+
+/** What `ts_ms.v1.Topic` says, and code may say otherwise field by field. */
+export interface TopicSettings {
+  /** The most members of a room in this process; 0 for any number. Default: 0. */
+  readonly maxMembers: number;
+  /** What is kept of a room, so that clients can resume. Default: nothing; of `{}`: 100 publications, 5 minutes, 1 MiB. */
+  readonly history: HistoryBounds | undefined;
+  /** The most publications of one resume; more are a reset. Default: 1,000. */
+  readonly replayMax: number;
+  /** What a member without a position gets first: the last publications, at most 100, or the last of each key. Default: 0. */
+  readonly initial: Initial;
+  /** What is kept in this process of a room for members that are behind. Default: 256 and 1 MiB, at least the history's. */
+  readonly ring: RingBounds;
+  /** What becomes of a member that is further behind than the ring. Default: `DROP_OLDEST`. */
+  readonly overflow: Overflow;
+  /** How long the `id` of a publication is known, in milliseconds. Default: 120,000. */
+  readonly dedupeMs: number;
+}
+
+/** What code says of a topic. */
+export type TopicSettingsInit = Partial<Omit<TopicSettings, "history" | "ring">> & {
+  readonly history?: Partial<HistoryBounds>;
+  readonly ring?: Partial<RingBounds>;
+};
+
+type Stated = MessageShape<typeof TopicSchema>;
+
+/** The defaults of `TopicSettings`, and of a history without more. */
+export const topicDefaults = Object.freeze({
+  maxMembers: 0,
+  history: Object.freeze({ size: 100, ttlMs: 300_000, bytes: 1024 ** 2 }),
+  replayMax: 1_000,
+  initial: 0,
+  ring: Object.freeze({ size: 256, bytes: 1024 ** 2 }),
+  overflow: "DROP_OLDEST",
+  dedupeMs: 120_000,
+} as const);
+
+const mostInitial = 100;
+const overflows: ReadonlyMap<TopicOverflow, Overflow> = new Map([
+  [TopicOverflow.DROP_OLDEST, "DROP_OLDEST"],
+  [TopicOverflow.CONFLATE, "CONFLATE"],
+  [TopicOverflow.DISCONNECT, "DISCONNECT"],
+]);
+
+/** What a contract says of a topic. @throws SetupError naming the rpc and the field */
+export function statedSettings(rpc: string, stated: Stated | undefined): TopicSettingsInit {
+  if (stated === undefined) return {};
+  const { history, ring, initial } = stated;
+  const overflow = overflows.get(stated.overflow);
+  return given({
+    maxMembers: stated.maxMembers || undefined,
+    history:
+      history &&
+      given({
+        size: history.size || undefined,
+        ttlMs: read(rpc, "history.ttl", history.ttl, toDurationMs),
+        bytes: read(rpc, "history.bytes", history.bytes, toSizeBytes),
+      }),
+    replayMax: stated.replayMax || undefined,
+    initial:
+      initial?.of.case === "latestByKey"
+        ? initial.of.value
+          ? "LATEST_BY_KEY"
+          : undefined
+        : initial?.of.value || undefined,
+    ring: ring && given({ size: ring.size || undefined, bytes: read(rpc, "ring.bytes", ring.bytes, toSizeBytes) }),
+    overflow,
+    dedupeMs: read(rpc, "dedupe", stated.dedupe, toDurationMs),
+  });
+}
+
+/**
+ * The settings of a topic.
+ *
+ * @param owner the rpc or the name of the topic, for errors
+ * @throws SetupError naming owner and field
+ */
+export function settingsOf(owner: string, stated: TopicSettingsInit, init: TopicSettingsInit): TopicSettings {
+  const has = init.history ?? stated.history;
+  const history = has && { ...topicDefaults.history, ...stated.history, ...given(init.history ?? {}) };
+  const ring = { ...topicDefaults.ring, ...stated.ring, ...given(init.ring ?? {}) };
+  const simple = {
+    maxMembers: topicDefaults.maxMembers,
+    replayMax: topicDefaults.replayMax,
+    initial: topicDefaults.initial as Initial,
+    overflow: topicDefaults.overflow as Overflow,
+    dedupeMs: topicDefaults.dedupeMs,
+  };
+  for (const name of Object.keys(simple) as (keyof typeof simple)[]) {
+    Object.assign(simple, given({ [name]: init[name] ?? stated[name] }));
+  }
+  const settings: TopicSettings = {
+    ...simple,
+    history,
+    ring: {
+      size: Math.max(ring.size, history?.size ?? 0),
+      bytes: Math.max(ring.bytes, history?.bytes ?? 0),
+    },
+  };
+  check(owner, settings);
+  return settings;
+}
+
+function check(owner: string, { history, initial, replayMax, ring, overflow, ...rest }: TopicSettings): void {
+  const wrong = (field: string, why: string): SetupError => new SetupError(`${owner}: the topic's ${field} ${why}`);
+  const counts = { ...rest, replayMax, "ring.size": ring.size, "ring.bytes": ring.bytes };
+  const kept = history && { "history.size": history.size, "history.ttlMs": history.ttlMs, "history.bytes": history.bytes };
+  for (const [name, value] of Object.entries({ ...counts, ...kept })) {
+    if (typeof value !== "number" || !(value >= 0)) throw wrong(name, `must be a number of 0 or more, not ${value}`);
+  }
+  for (const [name, value] of Object.entries({ "ring.size": ring.size, ...kept })) {
+    if (value < 1) throw wrong(name, `must be at least 1, not ${value}`);
+  }
+  if (![...overflows.values()].includes(overflow)) {
+    throw wrong("overflow", `must be DROP_OLDEST, CONFLATE or DISCONNECT, not ${String(overflow)}`);
+  }
+  const isCount = typeof initial === "number" && Number.isInteger(initial) && initial >= 0 && initial <= mostInitial;
+  if (!isCount && initial !== "LATEST_BY_KEY") {
+    throw wrong("initial", `must be a number up to ${mostInitial} or LATEST_BY_KEY, not ${String(initial)}`);
+  }
+  if (initial !== 0 && history === undefined) throw wrong("initial", "needs history");
+}
+
+function read(rpc: string, field: string, text: string, parse: (text: string) => number): number | undefined {
+  if (text === "") return undefined;
+  try {
+    return parse(text);
+  } catch (reason) {
+    const problem = reason instanceof Error ? reason.message : String(reason);
+    throw new SetupError(`${rpc}: ${field} of (ts_ms.v1.topic) ${problem}, not ${JSON.stringify(text)}`);
+  }
+}
+
+/** Without what is not given. */
+function given<T extends object>(some: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  const entries = Object.entries(some).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> }; // Optional members stay optional.
+}

@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createClient, type Transport } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
+import { dial } from "../../../src/core/dial.ts";
+import { MemoryStore } from "../../../src/hub/bus/memory-bus.ts";
+import { eventsOf, openStream } from "../streams/stream-client.ts";
+import { SocketClient, within } from "../websocket/socket-client.ts";
+import { startKept } from "./kept-rooms.ts";
+
+/** What a client has seen when it has `count` messages, or of its beginning alone. */
+interface Seen {
+  /** Of the join; undefined at doors that do not say it. */
+  readonly position: string | undefined;
+  readonly resume: string | undefined;
+  readonly ids: readonly string[];
+  readonly texts: readonly string[];
+}
+
+/** Follows the room `a` from a position, until so many messages have come. */
+type Follow = (node: Node, after: string | undefined, count: number) => Promise<Seen>;
+type Node = Awaited<ReturnType<typeof startKept>>;
+
+interface Reply {
+  readonly id: string;
+  readonly text: string;
+}
+
+const path = "/test/v1/kept?rooms=a";
+
+function byTransport(transportOf: (node: Node) => Transport): Follow {
+  return async (node, after, count) => {
+    const leaving = new AbortController();
+    const begun = Promise.withResolvers<Headers>();
+    const replies = createClient(LiveService, transportOf(node)).followRooms(
+      { rooms: ["a"] },
+      {
+        signal: leaving.signal,
+        onHeader: (header) => begun.resolve(header),
+        ...(after !== undefined && { headers: { "last-event-id": after } }),
+      },
+    );
+    const got: Reply[] = [];
+    const reading = (async () => {
+      if (count === 0) await within(begun.promise, "the headers before any message");
+      for await (const reply of count === 0 ? [] : replies) if (got.push(reply) === count) return;
+    })();
+    if (count === 0) void replies[Symbol.asyncIterator]().next().catch(() => {});
+    await within(reading, `${count} messages`);
+    const header = await begun.promise;
+    leaving.abort();
+    return seen(header, got);
+  };
+}
+
+function seen(header: { get(name: string): string | null }, got: readonly Reply[]): Seen {
+  const get = (name: string): string | undefined => header.get(name) ?? undefined;
+  return {
+    position: get("ts-ms-position"),
+    resume: get("ts-ms-resume"),
+    ids: got.map(({ id }) => id),
+    texts: got.map(({ text }) => text),
+  };
+}
+
+const byEvents: Follow = async ({ url }, after, count) => {
+  const resume = after === undefined ? {} : { "last-event-id": after };
+  const reply = await openStream(url + path, { headers: { accept: "text/event-stream", ...resume } });
+  const text = await reply.until((so) => eventsOf(so).filter(({ event }) => event === "message").length >= count && so.includes("id: "));
+  const first = /^(?:: open|retry: \d+)\n\nid: (\S+)\n\n/.exec(text)?.[1];
+  const { headers } = reply.response;
+  assert.equal(headers["ts-ms-position"], first, "header and first block say the same");
+  const events = eventsOf(text).filter(({ event }) => event === "message");
+  reply.request.destroy();
+  const got = events.map(({ data }) => JSON.parse(data) as Reply);
+  assert.deepEqual(events.map(({ id }) => id), got.map(({ id }) => id));
+  return seen({ get: (name) => (headers[name] as string | undefined) ?? null }, got);
+};
+
+const byLines: Follow = async ({ url }, after, count) => {
+  const resume = after === undefined ? {} : { "last-event-id": after };
+  const reply = await openStream(url + path, { headers: { accept: "application/x-ndjson", ...resume } });
+  const text = await reply.until((so) => so.split("\n").length > count);
+  reply.request.destroy();
+  const { headers } = reply.response;
+  const got = text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Reply);
+  return seen({ get: (name) => (headers[name] as string | undefined) ?? null }, got);
+};
+
+const bySocket: Follow = async ({ url }, after, count) => {
+  const headers = after === undefined ? {} : { "last-event-id": after };
+  const client = await new SocketClient(url.replace("http", "ws") + path, [], { headers }).open();
+  const got: Reply[] = [];
+  while (got.length < count) got.push((await client.json()) as unknown as Reply);
+  client.ws.terminate();
+  return seen({ get: () => null }, got);
+};
+
+const byPolls: Follow = async ({ url }, after, count) => {
+  const got: Reply[] = [];
+  let first: Headers | undefined;
+  let token = after;
+  do {
+    const resume = token === undefined ? {} : { "x-resume-token": token };
+    const answer = await fetch(url + path, { headers: { prefer: `wait=${count === 0 ? 0 : 5}`, ...resume } });
+    first ??= answer.headers;
+    if (answer.status === 200) got.push(...((await answer.json()) as Reply[]));
+    token = answer.headers.get("x-resume-token") ?? undefined;
+    if (got.length > 0) assert.equal(token, got.at(-1)?.id, "the token is the position");
+  } while (got.length < count);
+  return seen(first, got);
+};
+
+const doors: Readonly<Record<string, Follow>> = {
+  grpc: byTransport(({ grpcAddress }) => dial(grpcAddress)),
+  "grpc of connect-node": byTransport(({ grpcAddress }) => createGrpcTransport({ baseUrl: `http://${grpcAddress}` })),
+  connect: byTransport(({ url: baseUrl }) => createConnectTransport({ baseUrl, httpVersion: "1.1" })),
+  "grpc-web": byTransport(({ url: baseUrl }) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1" })),
+  sse: byEvents,
+  ndjson: byLines,
+  websocket: bySocket,
+  "long-poll": byPolls,
+};
+
+const quiet = new Set(["websocket"]);
+const slowToSay = new Set(["long-poll"]);
+
+for (const [door, follow] of Object.entries(doors)) {
+  test(`by ${door} a client resumes on any node, and learns its position before any message`, async () => {
+    const store = new MemoryStore();
+    await using first = await startKept({ store });
+    await using second = await startKept({ store });
+    const start = await first.kept.position("a");
+    if (!quiet.has(door) && !slowToSay.has(door)) {
+      assert.deepEqual(await follow(first, undefined, 0), { position: start, resume: "fresh", ids: [], texts: [] });
+    }
+    const sent: string[] = [];
+    for (let i = 1; i <= 4; i++) sent.push((await first.kept.publish("a", { text: `m${i}` })).position ?? "");
+    const [, two = ""] = sent;
+    const expected = quiet.has(door)
+      ? { position: undefined, resume: undefined }
+      : { position: two, resume: "recovered" };
+    for (const node of [first, second, first]) {
+      const got = await follow(node, two, 2);
+      assert.deepEqual(got, { ...expected, ids: sent.slice(2), texts: ["m3", "m4"] }, "the same position, again and again");
+    }
+    const live = follow(second, sent[3], 1);
+    while ((await second.hub.statistics()).members === 0) await new Promise(setImmediate);
+    const next = (await first.kept.publish("a", { text: "m5" })).position;
+    assert.deepEqual((await live).ids, [next]);
+  });
+}
+
+test("a call with several rooms has all its positions in one id", async () => {
+  await using node = await startKept();
+  const { kept, url } = node;
+  const read = async (query: string, after: string, count: number) => {
+    const reply = await openStream(`${url}/test/v1/kept?${query}`, {
+      headers: { accept: "text/event-stream", "last-event-id": after },
+    });
+    const text = await reply.until((so) => eventsOf(so).filter(({ event }) => event === "message").length >= count && so.includes("id: "));
+    reply.request.destroy();
+    const events = eventsOf(text).filter(({ event }) => event === "message");
+    return {
+      resume: reply.response.headers["ts-ms-resume"],
+      at: String(reply.response.headers["ts-ms-position"]),
+      ids: events.map(({ id }) => id ?? ""),
+      texts: events.map(({ data }) => (JSON.parse(data) as Reply).text),
+    };
+  };
+  const begin = await read("rooms=a&rooms=b", "", 0);
+  assert.equal(begin.resume, "fresh");
+  assert.match(begin.at, /^[\w-]{6}:[0-9A-Za-z]{8}\.0~[0-9A-Za-z]{8}\.0$/);
+  for (const [room, text] of [
+    ["a", "a1"],
+    ["b", "b1"],
+    ["a", "a2"],
+  ] as const) {
+    await kept.publish(room, { text });
+  }
+  const all = await read("rooms=b&rooms=a", begin.at, 3);
+  assert.equal(all.resume, "recovered");
+  assert.deepEqual([...all.texts].sort(), ["a1", "a2", "b1"]);
+  assert.deepEqual(new Set(all.ids).size, 3);
+  const rest = await read("rooms=a&rooms=b", all.ids[0] ?? "", 2);
+  assert.deepEqual([...rest.texts].sort(), [...all.texts.slice(1)].sort(), "each id is behind what came so far");
+  assert.equal((await read("rooms=a&rooms=c", all.ids[0] ?? "", 0)).resume, "reset", "other rooms");
+  assert.equal((await read("rooms=a", all.ids[0] ?? "", 0)).resume, "reset");
+});

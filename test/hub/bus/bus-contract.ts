@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { FollowRoomsResponseSchema } from "../../../gen/tsms/test/v1/live_pb.ts";
+import type { Bus, BusNode, BusPublication } from "../../../src/hub/bus/bus.ts";
+import { formatPosition } from "../../../src/hub/room/position.ts";
+import type { Publication } from "../../../src/hub/room/publication.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
+
+/** Two nodes of one hub and one of another, on buses that meet. */
+export interface Meeting {
+  readonly clock: VirtualClock;
+  readonly first: Bus;
+  readonly second: Bus;
+  readonly other: Bus;
+}
+
+const history = { size: 5, ttlMs: 1_000, bytes: 1_000 };
+const { signal } = new AbortController();
+
+export function publication(id: string, more: Partial<Publication> = {}): Publication {
+  return {
+    id,
+    message: create(FollowRoomsResponseSchema, { text: id }),
+    headers: {},
+    bytes: 10,
+    key: undefined,
+    priority: "normal",
+    ttlMs: undefined,
+    to: undefined,
+    notTo: undefined,
+    delivered: undefined,
+    ...more,
+  };
+}
+
+/** Starts the buses. @returns what each node was told */
+async function start({ clock, first, second, other }: Meeting) {
+  const told = { first: [] as string[], second: [] as string[], other: [] as string[] };
+  const node = (id: keyof typeof told, name: string): BusNode => ({
+    name,
+    id,
+    clock,
+    published: (room, { publication: { id: message }, position }) =>
+      told[id].push(`${room} ${message}${position === undefined ? "" : ` ${position.offset}`}`),
+    begun: (room, { offset }, why) => told[id].push(`${room} begun ${offset} ${why}`),
+    frame: (bytes) => told[id].push(`frame ${Buffer.from(bytes).toString()}`),
+  });
+  await first.start(node("first", "hub"));
+  await second.start(node("second", "hub"));
+  await other.start(node("other", "another"));
+  return told;
+}
+
+/** What every bus has to do. */
+export function testBus(name: string, meet: () => Meeting): void {
+  const say = (id: string, more: Partial<BusPublication> = {}): BusPublication => ({
+    room: "chat/a",
+    publication: publication(id),
+    history,
+    dedupeMs: 0,
+    ...more,
+  });
+
+  test(`${name}: a publication is numbered, kept, and told to the nodes of its room in order`, async () => {
+    const meeting = meet();
+    const { first, second, other } = meeting;
+    const told = await start(meeting);
+    await Promise.all([first, second, other].map((bus) => bus.subscribe(["chat/a"])));
+    const receipts = await Promise.all(["1", "2", "3"].map((id) => first.publish(say(id), signal)));
+    assert.deepEqual(
+      receipts.map(({ position, duplicate }) => [position?.offset, duplicate]),
+      [
+        [1, false],
+        [2, false],
+        [3, false],
+      ],
+    );
+    await first.publish(say("b", { room: "chat/b" }), signal);
+    await second.publish(say("live", { history: undefined }), signal);
+    const all = ["chat/a 1 1", "chat/a 2 2", "chat/a 3 3", "chat/a live"];
+    assert.deepEqual(told, { first: all, second: all, other: [] });
+    await second.unsubscribe(["chat/a"]);
+    await first.publish(say("4"), signal);
+    assert.deepEqual([told.first.at(-1), told.second.at(-1)], ["chat/a 4 4", "chat/a live"]);
+  });
+
+  test(`${name}: an id that is known is told once, and has its first position`, async () => {
+    const meeting = meet();
+    const { first, second, clock } = meeting;
+    const told = await start(meeting);
+    await second.subscribe(["chat/a"]);
+    const once = await first.publish(say("x", { dedupeMs: 500 }), signal);
+    const again = await second.publish(say("x", { dedupeMs: 500 }), signal);
+    assert.deepEqual([again.duplicate, again.position], [true, once.position]);
+    assert.deepEqual(told.second, ["chat/a x 1"]);
+    clock.advance(501);
+    assert.equal((await first.publish(say("x", { dedupeMs: 500 }), signal)).duplicate, false);
+  });
+
+  test(`${name}: what was kept is read behind a position, as far as size, bytes and time keep it`, async () => {
+    const meeting = meet();
+    const { first, second, clock } = meeting;
+    await start(meeting);
+    const empty = await second.read("chat/a", undefined, 10);
+    assert.deepEqual([empty.entries, empty.top.offset, empty.complete], [[], 0, true]);
+    for (let i = 1; i <= 7; i++) await first.publish(say(`${i}`), signal);
+    const { epoch } = empty.top;
+    const read = async (offset: number | undefined, limit = 10) => {
+      const after = offset === undefined ? undefined : { epoch, offset };
+      const { entries, top, complete } = await second.read("chat/a", after, limit);
+      return { got: entries.map(({ publication: { id } }) => id).join(""), top: top.offset, complete };
+    };
+    assert.deepEqual(await read(undefined), { got: "34567", top: 7, complete: true });
+    assert.deepEqual(await read(2), { got: "34567", top: 7, complete: true });
+    assert.deepEqual(await read(1), { got: "34567", top: 7, complete: false });
+    assert.deepEqual(await read(4, 2), { got: "56", top: 7, complete: true });
+    assert.deepEqual(await read(7), { got: "", top: 7, complete: true });
+    assert.deepEqual(await read(8), { got: "", top: 7, complete: false });
+    const foreign = await second.read("chat/a", { epoch: "zzzzzzzz", offset: 1 }, 10);
+    assert.deepEqual([foreign.entries, foreign.complete], [[], false]);
+    await first.publish(say("8", { publication: publication("8", { bytes: 985 }) }), signal);
+    assert.deepEqual(await read(undefined), { got: "78", top: 8, complete: true });
+    clock.advance(600);
+    await first.publish(say("9"), signal);
+    clock.advance(600);
+    assert.deepEqual(await read(undefined), { got: "9", top: 9, complete: true });
+    clock.advance(600);
+    assert.deepEqual(await read(9), { got: "", top: 9, complete: true });
+    assert.deepEqual(await read(8), { got: "", top: 9, complete: false });
+    assert.deepEqual(
+      (await second.tops([{ room: "chat/a", seen: undefined }])).map(formatPosition),
+      [`${epoch}.9`],
+    );
+  });
+
+  test(`${name}: a room that is cleared begins another epoch, and its nodes are told`, async () => {
+    const meeting = meet();
+    const { first, second } = meeting;
+    const told = await start(meeting);
+    await second.subscribe(["chat/a"]);
+    const before = await first.publish(say("1"), signal);
+    await first.clear("chat/a");
+    const after = await first.publish(say("2"), signal);
+    assert.deepEqual(told.second, ["chat/a 1 1", "chat/a begun 0 CLEARED", "chat/a 2 1"]);
+    assert.notEqual(after.position?.epoch, before.position?.epoch);
+    assert.equal((await first.read("chat/a", before.position, 10)).complete, false);
+  });
+
+  test(`${name}: frames reach a node or all of them, cursors are kept, and a closed bus is UNAVAILABLE`, async () => {
+    const meeting = meet();
+    const { first, second, other } = meeting;
+    const told = await start(meeting);
+    await first.cast("second", Buffer.from("one"));
+    await first.cast("all", Buffer.from("all"));
+    assert.deepEqual(told, { first: ["frame all"], second: ["frame one", "frame all"], other: [] });
+    assert.equal(await first.cursor("k"), undefined);
+    await first.cursor("k", { epoch: "abcdefgh", offset: 4 });
+    assert.deepEqual(await second.cursor("k"), { epoch: "abcdefgh", offset: 4 });
+    assert.equal(await other.cursor("k"), undefined);
+    await first.close();
+    await assert.rejects(first.publish(say("1"), signal), { code: 14 });
+    await assert.rejects(first.read("chat/a", undefined, 1), { code: 14 });
+  });
+}
