@@ -62,7 +62,10 @@ export function takeAgain(outcome, again) {
   // A test that the other run does not find has failed and passed never.
   const hasPassed = (test) => isIn(again.passes)(test) && !isIn(again.failures)(test);
   const passed = outcome.failures.filter(hasPassed);
-  outcome.flaky.push(...passed, ...again.failures.filter((test) => !isIn([...outcome.failures, ...outcome.flaky])(test)));
+  outcome.flaky.push(
+    ...passed,
+    ...again.failures.filter((test) => !isIn([...outcome.failures, ...outcome.flaky])(test)),
+  );
   outcome.failures = outcome.failures.filter((test) => !hasPassed(test));
   outcome.passed += passed.length;
   outcome.broken ||= again.broken;

@@ -59,7 +59,9 @@ export function toHubOptions(options: Partial<HubOptions>): HubOptions {
   }
   if (merged.bus !== undefined && merged.maxMessageBytes > merged.bus.maxMessageBytes) {
     const { name, maxMessageBytes } = merged.bus;
-    throw new SetupError(`Hub: the option maxMessageBytes is more than the bus ${name} takes, ${maxMessageBytes}`);
+    throw new SetupError(
+      `Hub: the option maxMessageBytes is more than the bus ${name} takes, ${maxMessageBytes}`,
+    );
   }
   if (merged.onUserLimit !== "refuse" && merged.onUserLimit !== "close-oldest") {
     throw new SetupError('Hub: the option onUserLimit must be "refuse" or "close-oldest"');

@@ -106,7 +106,12 @@ export async function join(
       const lost = reason && { room: room.name, reason, missed: undefined };
       if (lost !== undefined) resets.push(lost);
       const message = lost && kind.resetMessage?.(lost, positions);
-      member.enter(room, both(own, grants[place]), beginning, message === undefined ? state : [message, ...state]);
+      member.enter(
+        room,
+        both(own, grants[place]),
+        beginning,
+        message === undefined ? state : [message, ...state],
+      );
     }
     return { member, result: vector && resultOf(beginnings), resets };
   } catch (reason) {
@@ -181,7 +186,12 @@ function askedOf(context: CallContext, vector: PositionVector): readonly Positio
 }
 
 /** @throws ConnectError RESOURCE_EXHAUSTED where the rooms, or the connection, take no more */
-function checkPlaces({ maxMembers }: JoinedTopic, entry: Entry, held: readonly Room[], limits: JoinLimits): void {
+function checkPlaces(
+  { maxMembers }: JoinedTopic,
+  entry: Entry,
+  held: readonly Room[],
+  limits: JoinLimits,
+): void {
   checkLimits(held.length, entry, { ...limits, joinsPerSecond: 0 }, 0);
   const full = held.find(({ size }) => maxMembers > 0 && size >= maxMembers);
   if (full !== undefined) throw tooManyRooms(`the room ${JSON.stringify(full.name)} is full`);

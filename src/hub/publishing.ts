@@ -50,7 +50,8 @@ export function prepare<D extends DescMessage>(
     throw invalidArgument(`id: a text of 1 to ${maxIdLength} characters is expected`);
   }
   if (!priorities.has(priority)) throw invalidArgument("priority: low, normal or high is expected");
-  if (ttlMs !== undefined && !(ttlMs > 0)) throw invalidArgument("ttlMs: a number of milliseconds is expected");
+  if (ttlMs !== undefined && !(ttlMs > 0))
+    throw invalidArgument("ttlMs: a number of milliseconds is expected");
   if (event !== undefined && !eventName.test(event)) {
     throw invalidArgument("event: 1 to 64 letters, digits and _.- are expected");
   }

@@ -95,7 +95,9 @@ export class Rooms {
 
   #open(kind: RoomKind, name: string): Room {
     const { bus } = this.#init;
-    const room: Room = new Room(kind, name, this.#budget, (after, limit) => bus.read(room.path, after, limit));
+    const room: Room = new Room(kind, name, this.#budget, (after, limit) =>
+      bus.read(room.path, after, limit),
+    );
     this.#rooms.set(room.path, room);
     room.ready = this.#subscribe(room);
     room.ready.catch(() => this.#forget(room)); // The next join tries again.

@@ -27,8 +27,10 @@ export interface JoinGrant {
 }
 
 /** Options of a topic; where the contract has a field too, this one wins. */
-export interface TopicInit<R extends Message = Message, D extends DescMessage = DescMessage>
-  extends TopicSettingsInit {
+export interface TopicInit<
+  R extends Message = Message,
+  D extends DescMessage = DescMessage,
+> extends TopicSettingsInit {
   /** See `ts_ms.v1.Topic`. */
   readonly name?: string;
   /**

@@ -72,7 +72,9 @@ export function statedSettings(rpc: string, stated: Stated | undefined): TopicSe
           ? "LATEST_BY_KEY"
           : undefined
         : initial?.of.value || undefined,
-    ring: ring && given({ size: ring.size || undefined, bytes: read(rpc, "ring.bytes", ring.bytes, toSizeBytes) }),
+    ring:
+      ring &&
+      given({ size: ring.size || undefined, bytes: read(rpc, "ring.bytes", ring.bytes, toSizeBytes) }),
     overflow,
     dedupeMs: read(rpc, "dedupe", stated.dedupe, toDurationMs),
   });
@@ -111,11 +113,17 @@ export function settingsOf(owner: string, stated: TopicSettingsInit, init: Topic
 }
 
 function check(owner: string, { history, initial, replayMax, ring, overflow, ...rest }: TopicSettings): void {
-  const wrong = (field: string, why: string): SetupError => new SetupError(`${owner}: the topic's ${field} ${why}`);
+  const wrong = (field: string, why: string): SetupError =>
+    new SetupError(`${owner}: the topic's ${field} ${why}`);
   const counts = { ...rest, replayMax, "ring.size": ring.size, "ring.bytes": ring.bytes };
-  const kept = history && { "history.size": history.size, "history.ttlMs": history.ttlMs, "history.bytes": history.bytes };
+  const kept = history && {
+    "history.size": history.size,
+    "history.ttlMs": history.ttlMs,
+    "history.bytes": history.bytes,
+  };
   for (const [name, value] of Object.entries({ ...counts, ...kept })) {
-    if (typeof value !== "number" || !(value >= 0)) throw wrong(name, `must be a number of 0 or more, not ${value}`);
+    if (typeof value !== "number" || !(value >= 0))
+      throw wrong(name, `must be a number of 0 or more, not ${value}`);
   }
   for (const [name, value] of Object.entries({ "ring.size": ring.size, ...kept })) {
     if (value < 1) throw wrong(name, `must be at least 1, not ${value}`);
@@ -123,7 +131,8 @@ function check(owner: string, { history, initial, replayMax, ring, overflow, ...
   if (![...overflows.values()].includes(overflow)) {
     throw wrong("overflow", `must be DROP_OLDEST, CONFLATE or DISCONNECT, not ${String(overflow)}`);
   }
-  const isCount = typeof initial === "number" && Number.isInteger(initial) && initial >= 0 && initial <= mostInitial;
+  const isCount =
+    typeof initial === "number" && Number.isInteger(initial) && initial >= 0 && initial <= mostInitial;
   if (!isCount && initial !== "LATEST_BY_KEY") {
     throw wrong("initial", `must be a number up to ${mostInitial} or LATEST_BY_KEY, not ${String(initial)}`);
   }

@@ -51,12 +51,19 @@ export function shapeOfRpc(method: DescMethodServerStreaming): TopicShape & { re
   const stated = hasOption(method, topicOption) ? getOption(method, topicOption) : undefined;
   const { name = "", room = "" } = stated ?? {};
   const shape = shapeOf(name === "" ? rpc.replace("/", ".") : name, method.output, rpc);
-  return { ...shape, isNamed: room !== "", stated: statedSettings(rpc, stated), roomsOf: compileRooms(room, method) };
+  return {
+    ...shape,
+    isNamed: room !== "",
+    stated: statedSettings(rpc, stated),
+    roomsOf: compileRooms(room, method),
+  };
 }
 
 /** @throws SetupError where ids of messages cannot be positions */
 export function checkPositions({ schema, idField }: TopicShape): void {
-  const field = schema.fields.find((candidate) => hasOption(candidate, eventIdOption) && getOption(candidate, eventIdOption));
+  const field = schema.fields.find(
+    (candidate) => hasOption(candidate, eventIdOption) && getOption(candidate, eventIdOption),
+  );
   if (field === undefined || idField !== undefined) return;
   throw new SetupError(
     `${schema.typeName}: the field "${field.name}" is (ts_ms.v1.event_id) and has to be a text, as its topic has history`,
@@ -99,7 +106,11 @@ function shapeOf(name: string, schema: DescMessage, owner: string) {
       `${schema.typeName}: the field "${keyField.name}" is (ts_ms.v1.conflation_key) and has to be a text or an integer`,
     );
   }
-  const resetField = only(schema, ResetSchema.typeName, ({ message }) => message?.typeName === ResetSchema.typeName);
+  const resetField = only(
+    schema,
+    ResetSchema.typeName,
+    ({ message }) => message?.typeName === ResetSchema.typeName,
+  );
   // Other types have ids of their service's own.
   const isText = idField?.fieldKind === "scalar" && idField.scalar === ScalarType.STRING;
   return { name, schema, idField: isText ? idField : undefined, headersField, keyField, resetField };

@@ -161,7 +161,9 @@ export class HubTopic implements MemberOwner {
     const publication = this.#prepare(room, message, options);
     const history = options.history === false ? undefined : this.#settings.history;
     if (history !== undefined && publication.priority === "high") {
-      throw invalidArgument("priority: high passes others, and what is kept has a place among them: history: false");
+      throw invalidArgument(
+        "priority: high passes others, and what is kept has a place among them: history: false",
+      );
     }
     const { id } = publication;
     const dedupeMs = options.id === undefined ? 0 : this.#settings.dedupeMs;
@@ -337,7 +339,8 @@ export class HubTopic implements MemberOwner {
   /** Rejects when the bus is away, or does not answer in time. */
   async #published(publication: BusPublication, signal: AbortSignal | undefined): Promise<BusReceipt> {
     const { bus, clock, limits } = this.#kit;
-    if (signal?.aborted === true) throw new ConnectError("the publisher does not want it any more", Code.Canceled);
+    if (signal?.aborted === true)
+      throw new ConnectError("the publisher does not want it any more", Code.Canceled);
     const ending = new AbortController();
     const late = Promise.withResolvers<never>();
     const cancel = clock.after(limits.publishTimeoutMs, () => late.reject(unknownOutcome(publication)));
@@ -380,7 +383,9 @@ function unknownOutcome({ publication: { id } }: BusPublication): ConnectError {
     Code.Unavailable,
   );
   const metadata = { id };
-  error.details = [{ desc: ErrorInfoSchema, value: { reason: "PUBLISH_UNKNOWN", domain: "ts-ms", metadata } }];
+  error.details = [
+    { desc: ErrorInfoSchema, value: { reason: "PUBLISH_UNKNOWN", domain: "ts-ms", metadata } },
+  ];
   return error;
 }
 

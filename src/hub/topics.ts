@@ -10,6 +10,8 @@ import type { HubTopic } from "./topic.ts";
 export interface HubStatistics extends ConnectionsStatistics {
   /** Rooms with members. */
   readonly rooms: number;
+  /** Bytes of messages that rooms keep in this process. */
+  readonly ringBytes: number;
   /** Places of calls in rooms. */
   readonly members: number;
   /** Messages that were published, or sent. */

@@ -43,7 +43,10 @@ test("what fails is told and its file runs again; what fails three times fails t
     await writeFile(file, source);
     const once = run("0");
     assert.equal(once.status, 0, once.stdout);
-    assert.match(once.stdout, /FAIL .*unsteady\.test\.mjs:\d+ unsteady[^]*AGAIN[^]*AGAIN[^]*FLAKY.*: unsteady\n/);
+    assert.match(
+      once.stdout,
+      /FAIL .*unsteady\.test\.mjs:\d+ unsteady[^]*AGAIN[^]*AGAIN[^]*FLAKY.*: unsteady\n/,
+    );
     assert.match(once.stdout, /^3 passed, 0 failed, 0 skipped$/m);
     const twice = run("1");
     assert.equal(twice.status, 1, twice.stdout);

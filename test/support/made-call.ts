@@ -22,7 +22,7 @@ export function madeCall({
   headers = {},
   principal,
 }: MadeCall = {}): CallHead & { readonly context: CallContext } {
-  const context = new CallContext({ method, protocolName: door, requestHeader: undefined });
+  const context = new CallContext({ method, protocolName: door, requestHeader: () => new Headers(headers) });
   if (principal !== undefined) context.values.set(principalKey, madePrincipal(principal));
   const target = context.url;
   return {

@@ -159,7 +159,7 @@ async function* generated(messages: AsyncIterable<Message>): AsyncGenerator<Mess
 class Replies implements AsyncIterableIterator<Message, void, undefined> {
   readonly #source: AsyncGenerator<Message, void, undefined>;
   readonly #context: CallContext;
-  #first: IteratorResult<Message, void> | undefined;
+  #first: Promise<IteratorResult<Message, void>> | undefined;
   #ended = false;
 
   constructor(source: AsyncGenerator<Message, void, undefined>, context: CallContext) {
@@ -169,14 +169,18 @@ class Replies implements AsyncIterableIterator<Message, void, undefined> {
 
   /** Starts the call and waits for its headers, which are final with the first message at the latest. */
   async begin(): Promise<void> {
-    this.#first = await this.#pull();
+    const first = this.#pull();
+    this.#first = first;
+    first.catch(() => {}); // `next()` reports it, where the headers have come before.
+    const arrived = new Promise<void>((resolve) => this.#context.onResponseHeader(resolve));
+    await Promise.race([first, arrived]);
   }
 
   next(): Promise<IteratorResult<Message, void>> {
     const first = this.#first;
     if (first === undefined) return this.#pull();
     this.#first = undefined;
-    return Promise.resolve(first);
+    return first;
   }
 
   async return(): Promise<IteratorResult<Message, void>> {

@@ -91,8 +91,8 @@ export interface Bus {
   read(room: string, after: Position | undefined, limit: number): Promise<BusPage>;
   /** The last positions of rooms. Where there is less than was seen, the room begins a new epoch. */
   tops(rooms: readonly RoomSeen[]): Promise<readonly Position[]>;
-  /** Passes a frame to a node, or to all of them, this one too. */
-  cast(node: string | "all", frame: Uint8Array): Promise<void>;
+  /** Passes a frame to the node of an id, or to `all` of them, this one too. */
+  cast(node: string, frame: Uint8Array): Promise<void>;
   /** Keeps a position by a key, or gives the one that is kept. */
   cursor(key: string, set?: Position): Promise<Position | undefined>;
   /** Forgets what was kept of a room, which begins a new epoch. */

@@ -61,7 +61,8 @@ class MemoryBus implements Bus {
   }
 
   async start(node: BusNode): Promise<void> {
-    if (this.#node !== undefined) throw new SetupError("Hub: the option bus is the bus of another hub already");
+    if (this.#node !== undefined)
+      throw new SetupError("Hub: the option bus is the bus of another hub already");
     this.#node = node;
     this.#store.buses.add(this);
   }
@@ -111,7 +112,7 @@ class MemoryBus implements Bus {
     return rooms.map(({ room }) => this.#store.open(this.#key(room), node).top);
   }
 
-  async cast(to: string | "all", frame: Uint8Array): Promise<void> {
+  async cast(to: string, frame: Uint8Array): Promise<void> {
     this.#open();
     for (const { id, node } of this.#peers()) if (to === "all" || to === id) node.frame(frame);
   }
@@ -127,7 +128,8 @@ class MemoryBus implements Bus {
     const own = this.#open();
     const stream = this.#store.open(this.#key(room), own);
     stream.clear(own.clock.nowMs());
-    for (const { bus, node } of this.#peers()) if (bus.#rooms.has(room)) node.begun(room, stream.top, "CLEARED");
+    for (const { bus, node } of this.#peers())
+      if (bus.#rooms.has(room)) node.begun(room, stream.top, "CLEARED");
   }
 
   #tell(room: string, entry: RoomEntry): void {

@@ -36,12 +36,19 @@ async function fresh(room: Room, initial: Initial): Promise<Beginning> {
   const { history, ring, kind } = room;
   const nothing = withoutHistory(ring);
   if (!kind.hasHistory || initial === 0) return nothing;
-  const following: Following = await (initial === "LATEST_BY_KEY" ? history.latestByKey() : history.last(initial));
+  const following: Following = await (initial === "LATEST_BY_KEY"
+    ? history.latestByKey()
+    : history.last(initial));
   const [first] = following.entries;
   if (first?.position === undefined) return { ...nothing, number: following.number };
   const { epoch, offset } = first.position;
   // Who has not got all of them is to get them by this position, too.
-  return { ...nothing, position: { epoch, offset: offset - 1 }, replay: following.entries, number: following.number };
+  return {
+    ...nothing,
+    position: { epoch, offset: offset - 1 },
+    replay: following.entries,
+    number: following.number,
+  };
 }
 
 async function reset(room: Room, initial: Initial, reason: ResetReason): Promise<Beginning> {

@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import { type ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { Wants } from "./header-filter.ts";
 import type { Member } from "./member.ts";
 import type { Position } from "./position.ts";
@@ -41,10 +42,16 @@ export class Membership implements RoomPlace {
   #low = -1;
   /** How often it waits for what comes from elsewhere: the history, and the state of the room. */
   #pauses = 0;
-  #failure: unknown;
+  #failure: ConnectError | undefined;
 
   /** @param intro messages that come first */
-  constructor(room: Room, member: Member, wants: Wants | undefined, beginning: Beginning, intro: readonly Message[]) {
+  constructor(
+    room: Room,
+    member: Member,
+    wants: Wants | undefined,
+    beginning: Beginning,
+    intro: readonly Message[],
+  ) {
     this.room = room;
     this.member = member;
     this.#wants = wants;
@@ -182,7 +189,8 @@ export class Membership implements RoomPlace {
     const item = ring.at(oldest);
     this.#cursor = oldest;
     this.#epoch = item?.epoch ?? ring.top.epoch;
-    this.#offset = item === undefined ? ring.top.offset : item.offset - (item.entry?.position === undefined ? 0 : 1);
+    this.#offset =
+      item === undefined ? ring.top.offset : item.offset - (item.entry?.position === undefined ? 0 : 1);
     return this.#reset("LAGGED", missed);
   }
 
@@ -214,7 +222,7 @@ export class Membership implements RoomPlace {
     this.#pauses++;
     work
       .catch((reason: unknown) => {
-        this.#failure = reason;
+        this.#failure = toCallError(reason);
       })
       .finally(() => {
         this.#pauses--;

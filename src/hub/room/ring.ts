@@ -161,7 +161,8 @@ export class Ring {
     for (const entry of entries.toReversed()) {
       const { position, publication } = entry;
       bytes += publication.bytes;
-      if (position === undefined || ++count > this.#bounds.size || this.#bytes + bytes > this.#bounds.bytes) break;
+      if (position === undefined || ++count > this.#bounds.size || this.#bytes + bytes > this.#bounds.bytes)
+        break;
       const { offset, epoch } = position;
       before.unshift({ entry, begun: undefined, offset, epoch, unkept });
     }
@@ -214,7 +215,8 @@ export class Ring {
     this.#next++;
     this.#bytes += bytes;
     const { size, bytes: maxBytes } = this.#bounds;
-    while (this.#items.length - this.#head > size || (this.#bytes > maxBytes && this.#next - this.oldest > 1)) this.#drop();
+    while (this.#items.length - this.#head > size || (this.#bytes > maxBytes && this.#next - this.oldest > 1))
+      this.#drop();
     this.#budget?.grown(bytes);
   }
 

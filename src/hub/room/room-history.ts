@@ -50,6 +50,7 @@ export class RoomHistory {
         return { entries, number };
       }
       const page = await this.#page(epoch, reached);
+      if (typeof this.#inRing(epoch, reached) === "number") continue; // Another member has had the page before.
       const before = reached;
       for (const entry of page.entries) {
         const next = entry.position?.offset ?? 0;

@@ -1,7 +1,13 @@
 import type { Message } from "@bufbuild/protobuf";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
 import type { Position } from "./position.ts";
-import { type Deliveries, noDeliveries, type Offered, type Publication, type RoomEntry } from "./publication.ts";
+import {
+  type Deliveries,
+  noDeliveries,
+  type Offered,
+  type Publication,
+  type RoomEntry,
+} from "./publication.ts";
 import type { ResetMessage } from "./resets.ts";
 import { type BegunWhy, Ring, type RingBounds, type RingBudget } from "./ring.ts";
 import { type ReadHistory, RoomHistory } from "./room-history.ts";

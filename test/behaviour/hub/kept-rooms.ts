@@ -19,7 +19,13 @@ export interface KeptInit {
 }
 
 /** A node with topics that keep what is published, behind both servers. */
-export async function startKept({ store, hub: options, kept: init, state: stateInit, http: more }: KeptInit = {}) {
+export async function startKept({
+  store,
+  hub: options,
+  kept: init,
+  state: stateInit,
+  http: more,
+}: KeptInit = {}) {
   const hub = new Hub({ bus: memoryBus(store), joinsPerSecond: 0, maxPerUser: 0, ...options });
   const kept = hub.topic(followRooms, init);
   const state = hub.topic(followState, stateInit);

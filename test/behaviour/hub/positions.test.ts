@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { MemoryStore } from "../../../src/hub/bus/memory-bus.ts";
@@ -46,7 +50,10 @@ function byTransport(transportOf: (node: Node) => Transport): Follow {
       if (count === 0) await within(begun.promise, "the headers before any message");
       for await (const reply of count === 0 ? [] : replies) if (got.push(reply) === count) return;
     })();
-    if (count === 0) void replies[Symbol.asyncIterator]().next().catch(() => {});
+    if (count === 0)
+      void replies[Symbol.asyncIterator]()
+        .next()
+        .catch(() => {});
     await within(reading, `${count} messages`);
     const header = await begun.promise;
     leaving.abort();
@@ -67,14 +74,19 @@ function seen(header: { get(name: string): string | null }, got: readonly Reply[
 const byEvents: Follow = async ({ url }, after, count) => {
   const resume = after === undefined ? {} : { "last-event-id": after };
   const reply = await openStream(url + path, { headers: { accept: "text/event-stream", ...resume } });
-  const text = await reply.until((so) => eventsOf(so).filter(({ event }) => event === "message").length >= count && so.includes("id: "));
+  const text = await reply.until(
+    (so) => eventsOf(so).filter(({ event }) => event === "message").length >= count && so.includes("id: "),
+  );
   const first = /^(?:: open|retry: \d+)\n\nid: (\S+)\n\n/.exec(text)?.[1];
   const { headers } = reply.response;
   assert.equal(headers["ts-ms-position"], first, "header and first block say the same");
   const events = eventsOf(text).filter(({ event }) => event === "message");
   reply.request.destroy();
   const got = events.map(({ data }) => JSON.parse(data) as Reply);
-  assert.deepEqual(events.map(({ id }) => id), got.map(({ id }) => id));
+  assert.deepEqual(
+    events.map(({ id }) => id),
+    got.map(({ id }) => id),
+  );
   return seen({ get: (name) => (headers[name] as string | undefined) ?? null }, got);
 };
 
@@ -84,7 +96,10 @@ const byLines: Follow = async ({ url }, after, count) => {
   const text = await reply.until((so) => so.split("\n").length > count);
   reply.request.destroy();
   const { headers } = reply.response;
-  const got = text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Reply);
+  const got = text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Reply);
   return seen({ get: (name) => (headers[name] as string | undefined) ?? null }, got);
 };
 
@@ -114,7 +129,9 @@ const byPolls: Follow = async ({ url }, after, count) => {
 
 const doors: Readonly<Record<string, Follow>> = {
   grpc: byTransport(({ grpcAddress }) => dial(grpcAddress)),
-  "grpc of connect-node": byTransport(({ grpcAddress }) => createGrpcTransport({ baseUrl: `http://${grpcAddress}` })),
+  "grpc of connect-node": byTransport(({ grpcAddress }) =>
+    createGrpcTransport({ baseUrl: `http://${grpcAddress}` }),
+  ),
   connect: byTransport(({ url: baseUrl }) => createConnectTransport({ baseUrl, httpVersion: "1.1" })),
   "grpc-web": byTransport(({ url: baseUrl }) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1" })),
   sse: byEvents,
@@ -133,7 +150,12 @@ for (const [door, follow] of Object.entries(doors)) {
     await using second = await startKept({ store });
     const start = await first.kept.position("a");
     if (!quiet.has(door) && !slowToSay.has(door)) {
-      assert.deepEqual(await follow(first, undefined, 0), { position: start, resume: "fresh", ids: [], texts: [] });
+      assert.deepEqual(await follow(first, undefined, 0), {
+        position: start,
+        resume: "fresh",
+        ids: [],
+        texts: [],
+      });
     }
     const sent: string[] = [];
     for (let i = 1; i <= 4; i++) sent.push((await first.kept.publish("a", { text: `m${i}` })).position ?? "");
@@ -143,7 +165,11 @@ for (const [door, follow] of Object.entries(doors)) {
       : { position: two, resume: "recovered" };
     for (const node of [first, second, first]) {
       const got = await follow(node, two, 2);
-      assert.deepEqual(got, { ...expected, ids: sent.slice(2), texts: ["m3", "m4"] }, "the same position, again and again");
+      assert.deepEqual(
+        got,
+        { ...expected, ids: sent.slice(2), texts: ["m3", "m4"] },
+        "the same position, again and again",
+      );
     }
     const live = follow(second, sent[3], 1);
     while ((await second.hub.statistics()).members === 0) await new Promise(setImmediate);
@@ -159,7 +185,9 @@ test("a call with several rooms has all its positions in one id", async () => {
     const reply = await openStream(`${url}/test/v1/kept?${query}`, {
       headers: { accept: "text/event-stream", "last-event-id": after },
     });
-    const text = await reply.until((so) => eventsOf(so).filter(({ event }) => event === "message").length >= count && so.includes("id: "));
+    const text = await reply.until(
+      (so) => eventsOf(so).filter(({ event }) => event === "message").length >= count && so.includes("id: "),
+    );
     reply.request.destroy();
     const events = eventsOf(text).filter(({ event }) => event === "message");
     return {
@@ -184,7 +212,11 @@ test("a call with several rooms has all its positions in one id", async () => {
   assert.deepEqual([...all.texts].sort(), ["a1", "a2", "b1"]);
   assert.deepEqual(new Set(all.ids).size, 3);
   const rest = await read("rooms=a&rooms=b", all.ids[0] ?? "", 2);
-  assert.deepEqual([...rest.texts].sort(), [...all.texts.slice(1)].sort(), "each id is behind what came so far");
+  assert.deepEqual(
+    [...rest.texts].sort(),
+    [...all.texts.slice(1)].sort(),
+    "each id is behind what came so far",
+  );
   assert.equal((await read("rooms=a&rooms=c", all.ids[0] ?? "", 0)).resume, "reset", "other rooms");
   assert.equal((await read("rooms=a", all.ids[0] ?? "", 0)).resume, "reset");
 });

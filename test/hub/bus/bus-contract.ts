@@ -5,7 +5,7 @@ import { FollowRoomsResponseSchema } from "../../../gen/tsms/test/v1/live_pb.ts"
 import type { Bus, BusNode, BusPublication } from "../../../src/hub/bus/bus.ts";
 import { formatPosition } from "../../../src/hub/room/position.ts";
 import type { Publication } from "../../../src/hub/room/publication.ts";
-import { VirtualClock } from "../../support/virtual-clock.ts";
+import { type VirtualClock } from "../../support/virtual-clock.ts";
 
 /** Two nodes of one hub and one of another, on buses that meet. */
 export interface Meeting {
@@ -128,10 +128,9 @@ export function testBus(name: string, meet: () => Meeting): void {
     clock.advance(600);
     assert.deepEqual(await read(9), { got: "", top: 9, complete: true });
     assert.deepEqual(await read(8), { got: "", top: 9, complete: false });
-    assert.deepEqual(
-      (await second.tops([{ room: "chat/a", seen: undefined }])).map(formatPosition),
-      [`${epoch}.9`],
-    );
+    assert.deepEqual((await second.tops([{ room: "chat/a", seen: undefined }])).map(formatPosition), [
+      `${epoch}.9`,
+    ]);
   });
 
   test(`${name}: a room that is cleared begins another epoch, and its nodes are told`, async () => {

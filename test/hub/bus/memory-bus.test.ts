@@ -29,5 +29,8 @@ test("memory: a bus is of one hub, and rooms that are long quiet are forgotten",
   assert.deepEqual((await bus.tops([{ room: "a", seen: undefined }]))[0], first.position);
   clock.advance(3_700_000);
   assert.notEqual((await bus.tops([{ room: "a", seen: undefined }]))[0]?.epoch, first.position?.epoch);
-  assert.throws(() => new Hub({ bus: { ...bus, name: "small", maxMessageBytes: 10 } }), /more than the bus small takes, 10/);
+  assert.throws(
+    () => new Hub({ bus: { ...bus, name: "small", maxMessageBytes: 10 } }),
+    /more than the bus small takes, 10/,
+  );
 });

@@ -205,7 +205,12 @@ function compileTexts(
 function answerReset(reason: unknown, exchange: HttpExchange): boolean {
   const position = reason instanceof ConnectError ? resetPosition(reason) : undefined;
   if (position === undefined || exchange.destroyed) return false;
-  const headers = { [resumeToken]: position, [resumeHeader]: "reset", vary: "prefer", "cache-control": "no-store" };
+  const headers = {
+    [resumeToken]: position,
+    [resumeHeader]: "reset",
+    vary: "prefer",
+    "cache-control": "no-store",
+  };
   exchange.respond(204, headers, undefined);
   return true;
 }

@@ -40,7 +40,13 @@ export class PolledStreams {
   }
 
   add(stream: PolledStream, owner: string): OpenPoll {
-    const poll: OpenPoll = { id: randomBytes(18).toString("base64url"), stream, owner, timer: undefined, place: undefined };
+    const poll: OpenPoll = {
+      id: randomBytes(18).toString("base64url"),
+      stream,
+      owner,
+      timer: undefined,
+      place: undefined,
+    };
     this.#open.set(poll.id, poll);
     return poll;
   }
