@@ -105,13 +105,17 @@ export class Membership implements RoomPlace {
     if (first !== undefined || this.#pauses > 0) return first;
     const { ring } = this.room;
     for (;;) {
-      if (this.#cursor < ring.oldest) return this.#fallenBehind();
+      if (this.#cursor < ring.oldest) {
+        if (this.room.kind.overflow !== "CONFLATE" || ring.hasLost(this.#cursor)) return this.#fallenBehind();
+        this.#cursor = ring.oldest; // Only what has a successor was dropped.
+      }
       const number = this.#cursor;
       const item = ring.at(number);
       if (item === undefined) return undefined;
       this.#pass(item);
       const { entry, begun } = item;
       if (begun !== undefined) return this.#reset(begun, undefined);
+      if (this.room.kind.overflow === "CONFLATE" && ring.isOutdated(number, entry?.publication.key)) continue;
       if (entry !== undefined && this.#isDue(entry, number)) return entry.publication.message;
     }
   }
