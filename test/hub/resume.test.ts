@@ -94,7 +94,7 @@ test("rule 13: a position may be used again and again", async () => {
   }
 });
 
-test("rule 8: R13: clients that come back at once cost one reading of a room, not one each", async () => {
+test("R13: clients that come back at once cost one reading of a room, not one each", async () => {
   const store = new MemoryStore();
   const before = startNode({ history }, store);
   const rooms = Array.from({ length: 10 }, (_, i) => `r${i}`);
