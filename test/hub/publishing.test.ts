@@ -124,7 +124,10 @@ test("high passes what waits, and low is not given to members that are behind", 
 test("high with history is refused, and without it has no position", async () => {
   const { hub, topic } = start();
   const refused = await failure(topic.publish("a", { text: "x" }, { priority: "high" }));
-  assert.deepEqual([refused.code, refused.rawMessage.includes('history: false')], [Code.InvalidArgument, true]);
+  assert.deepEqual(
+    [refused.code, refused.rawMessage.includes("history: false")],
+    [Code.InvalidArgument, true],
+  );
   const member = await madeMember(hub, topic, "a");
   const receipt = await topic.publish("a", { text: "x" }, { priority: "high", history: false });
   assert.deepEqual([receipt.position, receipt.sent], [undefined, 1]);

@@ -306,11 +306,18 @@ test("rule 31: CONFLATE reads only the last of each key while behind, and loses 
   const member = await madeMember(hub, plain, "a");
   await publish(plain, 41);
   assert.equal((await member.next()).text, "1", "it was not behind");
-  assert.deepEqual([(await member.next()).text, (await member.next()).text, (await member.next()).text], ["39", "40", "41"]);
+  assert.deepEqual(
+    [(await member.next()).text, (await member.next()).text, (await member.next()).text],
+    ["39", "40", "41"],
+  );
   assert.equal((await hub.statistics()).resets, 0);
   for (let i = 0; i < 10; i++) await plain.publish("a", { text: "without" });
   const error = await member.next().then(
-    () => member.next().then(() => assert.fail(), (reason: unknown) => ConnectError.from(reason)),
+    () =>
+      member.next().then(
+        () => assert.fail(),
+        (reason: unknown) => ConnectError.from(reason),
+      ),
     (reason: unknown) => ConnectError.from(reason),
   );
   assert.equal(error.code, Code.Aborted, "what has no key is lost, and said so");

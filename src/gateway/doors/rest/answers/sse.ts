@@ -2,8 +2,8 @@ import type { Message } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "../../../../../gen/google/rpc/error_details_pb.ts";
 import { sharedOf } from "../../../../core/call/shared-message.ts";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
-import { retryAfterMsOf } from "../../../../core/errors/retry-info.ts";
 import { resetPosition } from "../../../../core/metadata/stream-position.ts";
+import { retryAfter } from "../../../http/error-writer.ts";
 import type { EventId } from "./event-id.ts";
 import type {
   EncoderStart,
@@ -114,8 +114,10 @@ class SseEncoder implements StreamEncoder {
     return eventText({ event: "error", data: this.#options.statusText(error) });
   }
 
-  readonly stop = (error: ConnectError): string =>
-    retryLine(Math.ceil(retryAfterMsOf(error) ?? (this.#options.retryMs || stopRetryMs))) + this.error(error);
+  readonly stop = (error: ConnectError): string => {
+    const seconds = retryAfter(error);
+    return retryLine(seconds === undefined ? this.#options.retryMs || stopRetryMs : Number(seconds) * 1_000) + this.error(error);
+  };
 }
 
 const placeText: PlaceText = {
