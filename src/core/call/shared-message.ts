@@ -20,3 +20,19 @@ export function shareMessage(message: Message, event?: string): void {
 export function sharedOf(message: Message): SharedMessage | undefined {
   return (message as { readonly [shared]?: SharedMessage })[shared];
 }
+
+/**
+ * As `make`; of a message that many calls send, the result is made once and given to all of them.
+ *
+ * @param make its results are not changed by those who get them
+ */
+export function madeOnce<T extends NonNullable<unknown>>(make: (message: Message) => T): (message: Message) => T {
+  return (message) => {
+    const known = sharedOf(message);
+    if (known === undefined) return make(message);
+    const { forms } = known;
+    let form = forms.get(make) as T | undefined; // As it was set below.
+    if (form === undefined) forms.set(make, (form = make(message)));
+    return form;
+  };
+}
