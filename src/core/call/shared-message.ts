@@ -26,7 +26,9 @@ export function sharedOf(message: Message): SharedMessage | undefined {
  *
  * @param make its results are not changed by those who get them
  */
-export function madeOnce<T extends NonNullable<unknown>>(make: (message: Message) => T): (message: Message) => T {
+export function madeOnce<T extends NonNullable<unknown>>(
+  make: (message: Message) => T,
+): (message: Message) => T {
   return (message) => {
     const known = sharedOf(message);
     if (known === undefined) return make(message);

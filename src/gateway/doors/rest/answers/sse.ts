@@ -74,7 +74,9 @@ function blocksOf(eventId: EventId): (messageText: MessageText) => MessageText {
   return (messageText) => {
     let block = known.get(messageText);
     if (block === undefined) {
-      block = madeOnce((message) => `${eventLine(message)}${beforeData(eventId.of(message))}${messageText(message)}\n\n`);
+      block = madeOnce(
+        (message) => `${eventLine(message)}${beforeData(eventId.of(message))}${messageText(message)}\n\n`,
+      );
       known.set(messageText, block);
     }
     return block;
@@ -135,7 +137,10 @@ class SseEncoder implements StreamEncoder {
 
   readonly stop = (error: ConnectError): string => {
     const seconds = retryAfter(error);
-    return retryLine(seconds === undefined ? this.#options.retryMs || stopRetryMs : Number(seconds) * 1_000) + this.error(error);
+    return (
+      retryLine(seconds === undefined ? this.#options.retryMs || stopRetryMs : Number(seconds) * 1_000) +
+      this.error(error)
+    );
   };
 }
 
