@@ -1,6 +1,6 @@
 import { type DescMessage, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
-import { madeOnce } from "../../core/call/shared-message.ts";
+import { madeOnce } from "../../core/codec/shared-message.ts";
 import { binaryCheck } from "../../core/codec/binary-check.ts";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
 import { jsonWriter, type JsonWriteOptions } from "../../core/codec/message-to-json.ts";

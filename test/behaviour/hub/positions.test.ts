@@ -7,7 +7,7 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
-import { sharedOf } from "../../../src/core/call/shared-message.ts";
+import { sharedOf } from "../../../src/core/codec/shared-message.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { MemoryStore } from "../../../src/hub/bus/memory-bus.ts";
 import { eventsOf, openStream } from "../streams/stream-client.ts";
@@ -183,7 +183,7 @@ test("rule 20: a message is encoded once for each form, however many members the
   await using node = await startKept();
   const { kept, hub } = node;
   const follows = ["sse", "sse", "sse", "ndjson", "ndjson", "websocket", "websocket", "grpc", "grpc", "grpc"];
-  const all = follows.map((door) => doors[door]?.(node, undefined, 2));
+  const all = follows.map(async (door) => doors[door]?.(node, undefined, 2));
   while ((await hub.statistics()).members < follows.length) await new Promise(setImmediate);
   const message = { text: "1" };
   await kept.publish("a", message);

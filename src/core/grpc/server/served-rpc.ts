@@ -1,7 +1,7 @@
 import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
 import type { Admit } from "../../admission/admission.ts";
 import type { Handler } from "../../call/handler.ts";
-import { madeOnce } from "../../call/shared-message.ts";
+import { madeOnce } from "../../codec/shared-message.ts";
 import { rpcName } from "../../call/service.ts";
 import { messageCheck } from "../../codec/message-check.ts";
 import { replyTooLarge } from "../../errors/reply-too-large.ts";

@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import { madeOnce } from "../../../core/call/shared-message.ts";
+import { madeOnce } from "../../../core/codec/shared-message.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { binaryCheck } from "../../../core/codec/binary-check.ts";
 import { asBuffer } from "../../../core/codec/scratch.ts";

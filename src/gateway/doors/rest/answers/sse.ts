@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "../../../../../gen/google/rpc/error_details_pb.ts";
-import { madeOnce, sharedOf } from "../../../../core/call/shared-message.ts";
+import { madeOnce, sharedOf } from "../../../../core/codec/shared-message.ts";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
 import { resetPosition } from "../../../../core/metadata/stream-position.ts";
 import { retryAfter } from "../../../http/error-writer.ts";
