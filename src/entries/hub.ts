@@ -13,6 +13,21 @@ export type { ConnectionsStatistics, ConnectionStatistics } from "../hub/connect
 export type { HubStatistics, MetricsPage } from "../hub/topics.ts";
 export type { RpcTopic, Topic } from "../hub/topic.ts";
 export type {
+  Bus,
+  BusNode,
+  BusPage,
+  BusPublication,
+  BusReceipt,
+  HistoryBounds,
+  RoomSeen,
+} from "../hub/bus/bus.ts";
+export { memoryBus, MemoryStore } from "../hub/bus/memory-bus.ts";
+export type { Position } from "../hub/room/position.ts";
+export type { Publication, RoomEntry } from "../hub/room/publication.ts";
+export type { TopicSettingsInit } from "../hub/topic-settings.ts";
+export type {
+  HistoryOptions,
+  HistoryPage,
   JoinAttempt,
   JoinGrant,
   JoinOptions,
@@ -21,6 +36,7 @@ export type {
   RoomPublication,
   RpcTopicInit,
   SendOptions,
+  Snapshot,
   TopicInit,
 } from "../hub/topic-options.ts";
 export type { EventHeaders, HeaderFilter, HeaderTest } from "../hub/room/header-filter.ts";

@@ -203,7 +203,12 @@ export class Hub implements ConnectionBook {
   /** What the connections have done since the hub was made. */
   async statistics(): Promise<HubStatistics> {
     const { rooms } = this.#kit;
-    return { ...this.#counts.read(this.#table), rooms: rooms.size, ringBytes: rooms.ringBytes, ...this.#topics.counts.totals() };
+    return {
+      ...this.#counts.read(this.#table),
+      rooms: rooms.size,
+      ringBytes: rooms.ringBytes,
+      ...this.#topics.counts.totals(),
+    };
   }
 
   /** The processes with a hub. */

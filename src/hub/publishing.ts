@@ -8,7 +8,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { CallContext } from "../core/call/context.ts";
-import { shareMessage } from "../core/call/shared-message.ts";
+import { shareMessage } from "../core/codec/shared-message.ts";
 import { fieldsOf, setField } from "../core/codec/field-shape.ts";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { Entry } from "./connections/entry.ts";

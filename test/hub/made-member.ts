@@ -37,8 +37,9 @@ export async function madeMember<D extends DescMessage>(
     async next(): Promise<MessageShape<D>> {
       const next = first ?? reader.next();
       first = undefined;
-      const { value } = await next;
-      return value as MessageShape<D>; // Tests end calls themselves.
+      const result = await next;
+      if (result.done === true) throw new Error("the call has ended");
+      return result.value;
     },
     leave: () => context.end(),
   };

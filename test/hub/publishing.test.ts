@@ -96,7 +96,10 @@ test("what is too old is neither delivered nor replayed", async () => {
   assert.deepEqual([(await late.next()).text, (await late.next()).text], ["0", "long"]);
   const resumed = await madeMember(hub, topic, "a", { after: from.replace(/\d+$/, "0") });
   assert.deepEqual([(await resumed.next()).text, (await resumed.next()).text], ["0", "long"]);
-  assert.deepEqual((await topic.history("a")).messages.map(({ message: { text } }) => text), ["0", "long"]);
+  assert.deepEqual(
+    (await topic.history("a")).messages.map(({ message: { text } }) => text),
+    ["0", "long"],
+  );
 });
 
 test("high passes what waits, and low is not given to members that are behind", async () => {
@@ -104,7 +107,11 @@ test("high passes what waits, and low is not given to members that are behind", 
   const member = await madeMember(hub, topic, "a");
   const sent = await topic.publish("a", { text: "1" }, { priority: "low" });
   assert.equal(sent.sent, 1, "it waits for one");
-  assert.equal((await topic.publish("a", { text: "2" }, { priority: "low" })).lagging, 1, "the next one to be read");
+  assert.equal(
+    (await topic.publish("a", { text: "2" }, { priority: "low" })).lagging,
+    1,
+    "the next one to be read",
+  );
   assert.equal((await topic.publish("a", { text: "3" }, { priority: "low" })).dropped, 1);
   assert.equal((await topic.publish("a", { text: "4" })).lagging, 1);
   assert.equal((await topic.publish("a", { text: "5" }, { priority: "high" })).sent, 1);
@@ -117,7 +124,10 @@ test("high passes what waits, and low is not given to members that are behind", 
 test("high with history is refused, and without it has no position", async () => {
   const { hub, topic } = start();
   const refused = await failure(topic.publish("a", { text: "x" }, { priority: "high" }));
-  assert.deepEqual([refused.code, /history: false/.test(refused.rawMessage)], [Code.InvalidArgument, true]);
+  assert.deepEqual(
+    [refused.code, refused.rawMessage.includes("history: false")],
+    [Code.InvalidArgument, true],
+  );
   const member = await madeMember(hub, topic, "a");
   const receipt = await topic.publish("a", { text: "x" }, { priority: "high", history: false });
   assert.deepEqual([receipt.position, receipt.sent], [undefined, 1]);
@@ -146,7 +156,11 @@ test("options that cannot be used are named", async () => {
     [{ key: "" }, /key/],
   ] as const) {
     const error = await failure(topic.publish("a", {}, options as object));
-    assert.deepEqual([error.code, why.test(error.rawMessage)], [Code.InvalidArgument, true], error.rawMessage);
+    assert.deepEqual(
+      [error.code, why.test(error.rawMessage)],
+      [Code.InvalidArgument, true],
+      error.rawMessage,
+    );
   }
   for (const [init, why] of [
     [{ initial: 3 }, /u: the topic's initial needs history/],

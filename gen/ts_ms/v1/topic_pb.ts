@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ts_ms/v1/topic.proto.
  */
 export const file_ts_ms_v1_topic: GenFile = /*@__PURE__*/
-  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEiuQIKBVRvcGljEgwKBG5hbWUYASABKAkSDAoEcm9vbRgCIAEoCRITCgttYXhfbWVtYmVycxgDIAEoDRInCgdoaXN0b3J5GAQgASgLMhYudHNfbXMudjEuVG9waWNIaXN0b3J5EhIKCnJlcGxheV9tYXgYBSABKA0SJwoHaW5pdGlhbBgGIAEoCzIWLnRzX21zLnYxLlRvcGljSW5pdGlhbBIhCgRyaW5nGAcgASgLMhMudHNfbXMudjEuVG9waWNSaW5nEikKCG92ZXJmbG93GAggASgOMhcudHNfbXMudjEuVG9waWNPdmVyZmxvdxIWCg5jb25mbGF0ZV9ldmVyeRgJIAEoCRIjCgViYXRjaBgKIAEoCzIULnRzX21zLnYxLlRvcGljQmF0Y2gSDgoGZGVkdXBlGAsgASgJIjgKDFRvcGljSGlzdG9yeRIMCgRzaXplGAEgASgNEgsKA3R0bBgCIAEoCRINCgVieXRlcxgDIAEoCSI9CgxUb3BpY0luaXRpYWwSDgoEbGFzdBgBIAEoDUgAEhcKDWxhdGVzdF9ieV9rZXkYAiABKAhIAEIECgJvZiIoCglUb3BpY1JpbmcSDAoEc2l6ZRgBIAEoDRINCgVieXRlcxgCIAEoCSIoCgpUb3BpY0JhdGNoEg0KBWRlbGF5GAEgASgJEgsKA21heBgCIAEoDSqLAQoNVG9waWNPdmVyZmxvdxIeChpUT1BJQ19PVkVSRkxPV19VTlNQRUNJRklFRBAAEh4KGlRPUElDX09WRVJGTE9XX0RST1BfT0xERVNUEAESGwoXVE9QSUNfT1ZFUkZMT1dfQ09ORkxBVEUQAhIdChlUT1BJQ19PVkVSRkxPV19ESVNDT05ORUNUEAM6RwoFdG9waWMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxje3QMgASgLMg8udHNfbXMudjEuVG9waWNSBXRvcGljOkQKDWV2ZW50X2hlYWRlcnMSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGN/dAyABKAhSDGV2ZW50SGVhZGVyczpGCg5jb25mbGF0aW9uX2tleRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY4N0DIAEoCFINY29uZmxhdGlvbktleWIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEi/AEKBVRvcGljEgwKBG5hbWUYASABKAkSDAoEcm9vbRgCIAEoCRITCgttYXhfbWVtYmVycxgDIAEoDRInCgdoaXN0b3J5GAQgASgLMhYudHNfbXMudjEuVG9waWNIaXN0b3J5EhIKCnJlcGxheV9tYXgYBSABKA0SJwoHaW5pdGlhbBgGIAEoCzIWLnRzX21zLnYxLlRvcGljSW5pdGlhbBIhCgRyaW5nGAcgASgLMhMudHNfbXMudjEuVG9waWNSaW5nEikKCG92ZXJmbG93GAggASgOMhcudHNfbXMudjEuVG9waWNPdmVyZmxvdxIOCgZkZWR1cGUYCSABKAkiOAoMVG9waWNIaXN0b3J5EgwKBHNpemUYASABKA0SCwoDdHRsGAIgASgJEg0KBWJ5dGVzGAMgASgJIj0KDFRvcGljSW5pdGlhbBIOCgRsYXN0GAEgASgNSAASFwoNbGF0ZXN0X2J5X2tleRgCIAEoCEgAQgQKAm9mIigKCVRvcGljUmluZxIMCgRzaXplGAEgASgNEg0KBWJ5dGVzGAIgASgJKosBCg1Ub3BpY092ZXJmbG93Eh4KGlRPUElDX09WRVJGTE9XX1VOU1BFQ0lGSUVEEAASHgoaVE9QSUNfT1ZFUkZMT1dfRFJPUF9PTERFU1QQARIbChdUT1BJQ19PVkVSRkxPV19DT05GTEFURRACEh0KGVRPUElDX09WRVJGTE9XX0RJU0NPTk5FQ1QQAzpHCgV0b3BpYxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGN7dAyABKAsyDy50c19tcy52MS5Ub3BpY1IFdG9waWM6RAoNZXZlbnRfaGVhZGVycxIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY390DIAEoCFIMZXZlbnRIZWFkZXJzOkYKDmNvbmZsYXRpb25fa2V5Eh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjg3QMgASgIUg1jb25mbGF0aW9uS2V5YgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
  * A stream whose messages are published in rooms.
@@ -84,24 +84,9 @@ export type Topic = Message<"ts_ms.v1.Topic"> & {
   overflow: TopicOverflow;
 
   /**
-   * Of the messages of each key, only the last in this time is sent, the first at once, for example `200ms`. Default: 0,
-   * all are sent.
-   *
-   * @generated from field: string conflate_every = 9;
-   */
-  conflateEvery: string;
-
-  /**
-   * How publications are gathered. Default: those of one turn of the event loop leave together.
-   *
-   * @generated from field: ts_ms.v1.TopicBatch batch = 10;
-   */
-  batch?: TopicBatch | undefined;
-
-  /**
    * How long the id of a publication is known. Default: `2m`.
    *
-   * @generated from field: string dedupe = 11;
+   * @generated from field: string dedupe = 9;
    */
   dedupe: string;
 };
@@ -206,32 +191,6 @@ export type TopicRing = Message<"ts_ms.v1.TopicRing"> & {
  */
 export const TopicRingSchema: GenMessage<TopicRing> = /*@__PURE__*/
   messageDesc(file_ts_ms_v1_topic, 3);
-
-/**
- * @generated from message ts_ms.v1.TopicBatch
- */
-export type TopicBatch = Message<"ts_ms.v1.TopicBatch"> & {
-  /**
-   * How long the first publication waits for further ones, for example `20ms`. Default: 0.
-   *
-   * @generated from field: string delay = 1;
-   */
-  delay: string;
-
-  /**
-   * The most publications that wait. Default: 64.
-   *
-   * @generated from field: uint32 max = 2;
-   */
-  max: number;
-};
-
-/**
- * Describes the message ts_ms.v1.TopicBatch.
- * Use `create(TopicBatchSchema)` to create a new message.
- */
-export const TopicBatchSchema: GenMessage<TopicBatch> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 4);
 
 /**
  * @generated from enum ts_ms.v1.TopicOverflow

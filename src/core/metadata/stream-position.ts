@@ -1,7 +1,7 @@
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { Code, type ConnectError } from "../errors/errors.ts";
 
-/** Header of the position at which a stream begins, and in the error of a reset, behind which the next one begins. */
+/** Header of the position at which a stream begins. */
 export const positionHeader = "ts-ms-position";
 /** Header that says how a stream begins: `fresh`, `recovered` or `reset`. */
 export const resumeHeader = "ts-ms-resume";
@@ -15,6 +15,5 @@ export const resetInfo = "RESET";
 /** Behind which the next stream begins, of the error of a reset; undefined for any other error. */
 export function resetPosition(error: ConnectError): string | undefined {
   if (error.code !== Code.Aborted) return undefined;
-  const isReset = error.findDetails(ErrorInfoSchema).some(({ reason }) => reason === resetInfo);
-  return isReset ? (error.metadata.get(positionHeader) ?? undefined) : undefined;
+  return error.findDetails(ErrorInfoSchema).find(({ reason }) => reason === resetInfo)?.metadata["position"];
 }

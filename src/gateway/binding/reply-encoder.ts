@@ -1,5 +1,6 @@
 import { type DescMessage, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { madeOnce } from "../../core/codec/shared-message.ts";
 import { binaryCheck } from "../../core/codec/binary-check.ts";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
 import { jsonWriter, type JsonWriteOptions } from "../../core/codec/message-to-json.ts";
@@ -47,9 +48,11 @@ export function jsonTextEncoder(
   json: Partial<JsonWriteOptions>,
 ): (message: Message) => string {
   const writer = jsonWriter(output, json);
-  return responseField === undefined
-    ? (message) => writer.write(message)
-    : (message) => writer.writeField(responseField, message);
+  return madeOnce(
+    responseField === undefined
+      ? (message) => writer.write(message)
+      : (message) => writer.writeField(responseField, message),
+  );
 }
 
 /** Encodes the replies of a route as protobuf; undefined if the body is a field that is no message. */

@@ -211,8 +211,8 @@ function toGatewayError(reason: unknown): ConnectError {
   return toCallError(reason);
 }
 
-/** Whole seconds of `google.rpc.RetryInfo`, rounded up. */
-function retryAfter(error: ConnectError): string | undefined {
+/** Whole seconds of an error's `google.rpc.RetryInfo`, rounded up; undefined without one that can be read. */
+export function retryAfter(error: ConnectError): string | undefined {
   if (error.details.length === 0) return undefined;
   try {
     const any = toStatus(error).details.find(({ typeUrl }) => typeUrl.endsWith("/google.rpc.RetryInfo"));

@@ -4,7 +4,7 @@ import type { Live } from "../../core/call/live-set.ts";
 import type { StreamPlace } from "../../core/call/stream-place.ts";
 import type { Entry } from "../connections/entry.ts";
 import type { Wants } from "./header-filter.ts";
-import { type Beginning, Membership } from "./membership.ts";
+import { type Beginning, Membership, type RoomReader } from "./membership.ts";
 import type { PositionVector } from "./position.ts";
 import type { RoomReset } from "./resets.ts";
 import type { Room } from "./room.ts";
@@ -34,7 +34,7 @@ export interface MemberInit {
  * there, so that one that is slow costs a number and no copy. Messages for it alone come first.
  */
 export class Member
-  implements AsyncIterableIterator<Message, undefined, undefined>, EndListener, Live, StreamPlace
+  implements AsyncIterableIterator<Message, undefined, undefined>, EndListener, Live, StreamPlace, RoomReader
 {
   livePlace = -1;
   readonly entry: Entry;

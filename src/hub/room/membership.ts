@@ -1,12 +1,32 @@
 import type { Message } from "@bufbuild/protobuf";
 import { type ConnectError, toCallError } from "../../core/errors/errors.ts";
+import type { Entry } from "../connections/entry.ts";
 import type { Wants } from "./header-filter.ts";
-import type { Member } from "./member.ts";
 import type { Position } from "./position.ts";
 import type { Offered, Publication, RoomEntry } from "./publication.ts";
-import { resetError, slowConsumer, type ResetReason } from "./resets.ts";
+import { resetError, slowConsumer, type ResetReason, type RoomReset } from "./resets.ts";
 import { type RingItem, unkeptBefore } from "./ring.ts";
 import type { Room, RoomPlace } from "./room.ts";
+
+/** A call that reads rooms, as its place in one of them sees it. */
+export interface RoomReader {
+  readonly entry: Entry;
+  readonly isOver: boolean;
+  /** Whether it waits for a message. */
+  readonly isWaiting: boolean;
+  /** By the clock of the hub. */
+  nowMs(): number;
+  /** Gives it the message that it waits for. */
+  hand(message: Message): void;
+  /** Gives it a message that passes others. @param bytes its size */
+  direct(message: Message, bytes: number): Offered;
+  /** Something has come that it may read. */
+  wake(): void;
+  /** Where it stands in all its rooms; undefined where publications have no positions. */
+  positionText(): string | undefined;
+  /** It has missed some, and is told so. */
+  reset(reset: RoomReset): void;
+}
 
 /** Where a member begins in a room. */
 export interface Beginning {
@@ -25,7 +45,7 @@ export interface Beginning {
 export class Membership implements RoomPlace {
   livePlace = -1;
   readonly room: Room;
-  readonly member: Member;
+  readonly member: RoomReader;
   readonly #wants: Wants | undefined;
   /** Messages that are read before all others: a reset, and the state of the room. */
   #intro: readonly Message[];
@@ -47,7 +67,7 @@ export class Membership implements RoomPlace {
   /** @param intro messages that come first */
   constructor(
     room: Room,
-    member: Member,
+    member: RoomReader,
     wants: Wants | undefined,
     beginning: Beginning,
     intro: readonly Message[],
@@ -105,13 +125,17 @@ export class Membership implements RoomPlace {
     if (first !== undefined || this.#pauses > 0) return first;
     const { ring } = this.room;
     for (;;) {
-      if (this.#cursor < ring.oldest) return this.#fallenBehind();
+      if (this.#cursor < ring.oldest) {
+        if (this.room.kind.overflow !== "CONFLATE" || ring.hasLost(this.#cursor)) return this.#fallenBehind();
+        this.#cursor = ring.oldest; // Only what has a successor was dropped.
+      }
       const number = this.#cursor;
       const item = ring.at(number);
       if (item === undefined) return undefined;
       this.#pass(item);
       const { entry, begun } = item;
       if (begun !== undefined) return this.#reset(begun, undefined);
+      if (this.room.kind.overflow === "CONFLATE" && ring.isOutdated(number, entry?.publication.key)) continue;
       if (entry !== undefined && this.#isDue(entry, number)) return entry.publication.message;
     }
   }

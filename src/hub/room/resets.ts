@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { positionHeader, resetInfo } from "../../core/metadata/stream-position.ts";
+import { resetInfo } from "../../core/metadata/stream-position.ts";
 
 /** Why continuity was lost: the names of `ts_ms.hub.v1.ResetReason`, without their prefix. */
 export type ResetReason = "EXPIRED" | "UNKNOWN" | "REPLAY_LIMIT" | "LAGGED" | "BUS" | "CLEARED";
@@ -22,7 +22,6 @@ export function resetError({ room, reason, missed }: RoomReset, position: string
   const error = new ConnectError(
     "publications are missing: go on from the position of this error",
     Code.Aborted,
-    position === undefined ? undefined : { [positionHeader]: position },
   );
   const metadata = {
     room,
@@ -39,8 +38,8 @@ export function slowConsumer(position: string | undefined): ConnectError {
   const error = new ConnectError(
     "the client reads more slowly than messages are published: come back",
     Code.ResourceExhausted,
-    position === undefined ? undefined : { [positionHeader]: position },
   );
-  error.details = [{ desc: ErrorInfoSchema, value: { reason: "SLOW_CONSUMER", domain: "ts-ms" } }];
+  const metadata: Record<string, string> = position === undefined ? {} : { position };
+  error.details = [{ desc: ErrorInfoSchema, value: { reason: "SLOW_CONSUMER", domain: "ts-ms", metadata } }];
   return error;
 }

@@ -82,6 +82,10 @@ export class Ring {
   #floor = 0;
   /** Number from which items are of the epoch. */
   #epochFrom = firstNumber;
+  /** Numbers of the last publications of keys. */
+  readonly #latest = new Map<string, number>();
+  /** Number of the last publication that was dropped, and was the last one of its key or had none. */
+  #lastLoss = -1;
 
   /** @param budget Default: none */
   constructor(bounds: RingBounds, budget?: RingBudget) {
@@ -177,6 +181,16 @@ export class Ring {
     this.#budget?.grown(added);
   }
 
+  /** Whether there is a later publication of the same key than that of a number. */
+  isOutdated(number: number, key: string | undefined): boolean {
+    return key !== undefined && (this.#latest.get(key) ?? number) > number;
+  }
+
+  /** Whether a publication from a number on was dropped that was the last one of its key. */
+  hasLost(number: number): boolean {
+    return this.#lastLoss >= number;
+  }
+
   /** What stands at a number; undefined where it is there no more, or not yet. */
   at(number: number): RingItem | undefined {
     const place = number - this.oldest;
@@ -212,6 +226,8 @@ export class Ring {
 
   #push(item: RingItem, bytes: number): void {
     this.#items.push(item);
+    const key = item.entry?.publication.key;
+    if (key !== undefined) this.#latest.set(key, this.#next);
     this.#next++;
     this.#bytes += bytes;
     const { size, bytes: maxBytes } = this.#bounds;
@@ -221,8 +237,14 @@ export class Ring {
   }
 
   #drop(): void {
+    const number = this.oldest;
     const item = this.#items[this.#head];
     this.#items[this.#head++] = undefined;
+    const key = item?.entry?.publication.key;
+    if (!this.isOutdated(number, key)) {
+      this.#lastLoss = number;
+      if (key !== undefined) this.#latest.delete(key);
+    }
     const bytes = item?.entry?.publication.bytes ?? 0;
     this.#bytes -= bytes;
     this.#budget?.grown(-bytes);

@@ -7,6 +7,7 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
+import { sharedOf } from "../../../src/core/codec/shared-message.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { MemoryStore } from "../../../src/hub/bus/memory-bus.ts";
 import { eventsOf, openStream } from "../streams/stream-client.ts";
@@ -177,6 +178,22 @@ for (const [door, follow] of Object.entries(doors)) {
     assert.deepEqual((await live).ids, [next]);
   });
 }
+
+test("rule 20: a message is encoded once for each form, however many members there are", async () => {
+  await using node = await startKept();
+  const { kept, hub } = node;
+  const follows = ["sse", "sse", "sse", "ndjson", "ndjson", "websocket", "websocket", "grpc", "grpc", "grpc"];
+  const all = follows.map(async (door) => doors[door]?.(node, undefined, 2));
+  while ((await hub.statistics()).members < follows.length) await new Promise(setImmediate);
+  const message = { text: "1" };
+  await kept.publish("a", message);
+  message.text = "changed";
+  await kept.publish("a", { text: "2" });
+  for (const got of await Promise.all(all)) assert.deepEqual(got?.texts, ["1", "2"]);
+  const [first] = (await kept.history("a")).messages;
+  // JSON and the event of the route, the frame of its sockets, and protobuf.
+  assert.equal(first && sharedOf(first.message)?.forms.size, 4);
+});
 
 test("a call with several rooms has all its positions in one id", async () => {
   await using node = await startKept();

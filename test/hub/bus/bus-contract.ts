@@ -5,7 +5,7 @@ import { FollowRoomsResponseSchema } from "../../../gen/tsms/test/v1/live_pb.ts"
 import type { Bus, BusNode, BusPublication } from "../../../src/hub/bus/bus.ts";
 import { formatPosition } from "../../../src/hub/room/position.ts";
 import type { Publication } from "../../../src/hub/room/publication.ts";
-import { type VirtualClock } from "../../support/virtual-clock.ts";
+import type { VirtualClock } from "../../support/virtual-clock.ts";
 
 /** Two nodes of one hub and one of another, on buses that meet. */
 export interface Meeting {

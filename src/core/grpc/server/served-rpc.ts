@@ -1,6 +1,7 @@
 import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
 import type { Admit } from "../../admission/admission.ts";
 import type { Handler } from "../../call/handler.ts";
+import { madeOnce } from "../../codec/shared-message.ts";
 import { rpcName } from "../../call/service.ts";
 import { messageCheck } from "../../codec/message-check.ts";
 import { replyTooLarge } from "../../errors/reply-too-large.ts";
@@ -53,9 +54,9 @@ export function servedRpc(
     // Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
     read: ({ buffer, byteOffset, byteLength }) =>
       fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength)),
-    write(reply) {
+    write: madeOnce((reply) => {
       check(reply);
       return limited(toBinary(output, reply));
-    },
+    }),
   };
 }

@@ -1,4 +1,5 @@
 import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
+import { madeOnce } from "../../../core/codec/shared-message.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { binaryCheck } from "../../../core/codec/binary-check.ts";
 import { binaryToJson } from "../../../core/codec/binary-to-json.ts";
@@ -48,7 +49,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
   };
   const json: FormatCodec = {
     parse: (bytes) => checked(reader.readBytes(bytes)),
-    serialize: (message) => Buffer.from(writer.write(message)),
+    serialize: madeOnce((message) => Buffer.from(writer.write(message))),
   };
   const proto: FormatCodec = {
     parse(bytes) {
@@ -61,7 +62,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
       }
       return checked(message);
     },
-    serialize: (message) => asBuffer(toBinary(output, message)),
+    serialize: madeOnce((message) => asBuffer(toBinary(output, message))),
   };
   const reply = (bytes: Uint8Array, codec: FormatCodec): Buffer =>
     writeReply(method, codec.serialize, fromBinary(output, plainBytes(bytes)));

@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import { madeOnce } from "../../../core/codec/shared-message.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { binaryCheck } from "../../../core/codec/binary-check.ts";
 import { asBuffer } from "../../../core/codec/scratch.ts";
@@ -124,8 +125,9 @@ function frameWriter(
       frameOf: (reply) => ({ data: textOf(reply), isBinary: false }),
     };
   }
-  const toBytes = binaryEncoder(route, method);
-  if (toBytes === undefined) return undefined;
+  const encode = binaryEncoder(route, method);
+  if (encode === undefined) return undefined;
+  const toBytes = madeOnce(encode);
   const decode = decoder(method.output);
   const isReply = responseField === undefined ? binaryCheck(method.output) : () => false;
   return {

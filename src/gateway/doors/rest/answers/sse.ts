@@ -1,13 +1,14 @@
 import type { Message } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "../../../../../gen/google/rpc/error_details_pb.ts";
-import { sharedOf } from "../../../../core/call/shared-message.ts";
+import { madeOnce, sharedOf } from "../../../../core/codec/shared-message.ts";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
-import { retryAfterMsOf } from "../../../../core/errors/retry-info.ts";
 import { resetPosition } from "../../../../core/metadata/stream-position.ts";
+import { retryAfter } from "../../../http/error-writer.ts";
 import type { EventId } from "./event-id.ts";
 import type {
   EncoderStart,
   MessageFrame,
+  MessageText,
   PlaceText,
   StatusText,
   StreamEncoder,
@@ -57,13 +58,34 @@ const unsafeId = /[\0\r\n]/;
  * without either was interrupted, and the client reconnects.
  */
 export function sse(options: SseOptions): StreamEncoding {
+  const blocks = options.eventId && blocksOf(options.eventId);
   return {
     contentType: "text/event-stream",
     door: "sse",
     headers: { "cache-control": "no-cache", "x-accel-buffering": "no" },
     endsVisibly: true,
-    begin: (start) => new SseEncoder(start, options),
+    begin: (start) => new SseEncoder(start, options, blocks?.(start.messageText)),
   };
+}
+
+/** Whole events of messages with ids of their own, which are the same for all clients of a form of JSON. */
+function blocksOf(eventId: EventId): (messageText: MessageText) => MessageText {
+  const known = new WeakMap<MessageText, MessageText>();
+  return (messageText) => {
+    let block = known.get(messageText);
+    if (block === undefined) {
+      block = madeOnce(
+        (message) => `${eventLine(message)}${beforeData(eventId.of(message))}${messageText(message)}\n\n`,
+      );
+      known.set(messageText, block);
+    }
+    return block;
+  };
+}
+
+function eventLine(message: Message): string {
+  const event = sharedOf(message)?.event;
+  return event === undefined ? "" : `event: ${event}\n`;
 }
 
 class SseEncoder implements StreamEncoder {
@@ -73,11 +95,14 @@ class SseEncoder implements StreamEncoder {
   readonly reportsErrors = true;
   readonly #start: EncoderStart;
   readonly #options: SseOptions;
+  /** Of messages with ids of their own; undefined where they are counted. */
+  readonly #block: MessageText | undefined;
   #count: number;
   readonly frame: MessageFrame;
 
-  constructor(start: EncoderStart, options: SseOptions) {
+  constructor(start: EncoderStart, options: SseOptions, block: MessageText | undefined) {
     this.#start = start;
+    this.#block = block;
     this.#options = options;
     this.#count = counterOf(start.lastEventId);
     this.opening = options.retryMs > 0 ? `${retryLine(options.retryMs)}\n` : ": open\n\n";
@@ -85,12 +110,8 @@ class SseEncoder implements StreamEncoder {
   }
 
   message(message: Message): string {
-    const { eventId } = this.#options;
-    const data = this.#start.messageText(message); // One line.
-    const event = sharedOf(message)?.event;
-    const name = event === undefined ? "" : `event: ${event}\n`;
-    if (eventId === undefined) return `${name}id: ${++this.#count}\ndata: ${data}\n\n`;
-    return `${name}${beforeData(eventId.of(message))}${data}\n\n`;
+    if (this.#block !== undefined) return this.#block(message);
+    return `${eventLine(message)}id: ${++this.#count}\ndata: ${this.#start.messageText(message)}\n\n`; // One line.
   }
 
   /** The JSON of a message is one line. */
@@ -114,8 +135,13 @@ class SseEncoder implements StreamEncoder {
     return eventText({ event: "error", data: this.#options.statusText(error) });
   }
 
-  readonly stop = (error: ConnectError): string =>
-    retryLine(Math.ceil(retryAfterMsOf(error) ?? (this.#options.retryMs || stopRetryMs))) + this.error(error);
+  readonly stop = (error: ConnectError): string => {
+    const seconds = retryAfter(error);
+    return (
+      retryLine(seconds === undefined ? this.#options.retryMs || stopRetryMs : Number(seconds) * 1_000) +
+      this.error(error)
+    );
+  };
 }
 
 const placeText: PlaceText = {

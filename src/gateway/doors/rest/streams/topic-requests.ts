@@ -1,8 +1,8 @@
 import { type DescMethod, hasOption } from "@bufbuild/protobuf";
 import { topic as topicOption } from "../../../../../gen/ts_ms/v1/topic_pb.ts";
 import { Code, type ConnectError } from "../../../../core/errors/errors.ts";
-import { retryAfterMsOf } from "../../../../core/errors/retry-info.ts";
 import { lastEventIdHeader } from "../../../../core/metadata/stream-position.ts";
+import { retryAfter } from "../../../http/error-writer.ts";
 
 const parameter = /(^|&)(?:\$|%24)lastEventId=([^&]*)/i;
 
@@ -17,7 +17,7 @@ export function isTopic(method: DescMethod): boolean {
  */
 export function isRefusedForNow(error: ConnectError): boolean {
   if (error.code === Code.Unavailable) return true;
-  return error.code === Code.ResourceExhausted && retryAfterMsOf(error) !== undefined;
+  return error.code === Code.ResourceExhausted && retryAfter(error) !== undefined;
 }
 
 /**

@@ -1,0 +1,40 @@
+import type { Message } from "@bufbuild/protobuf";
+
+/** What is known of a message that many calls send: their answers are made of it once. */
+export interface SharedMessage {
+  /** `event:` of server-sent events; undefined for the event `message`. */
+  readonly event: string | undefined;
+  /** What it is written as, by its writer. */
+  readonly forms: Map<object, unknown>;
+}
+
+const shared = Symbol("shared");
+
+/** Says that many calls will send a message, which does not change any more. */
+export function shareMessage(message: Message, event?: string): void {
+  // No member that others would see.
+  Object.defineProperty(message, shared, { value: { event, forms: new Map() } satisfies SharedMessage });
+}
+
+/** Undefined for the message of one call. */
+export function sharedOf(message: Message): SharedMessage | undefined {
+  return (message as { readonly [shared]?: SharedMessage })[shared];
+}
+
+/**
+ * As `make`; of a message that many calls send, the result is made once and given to all of them.
+ *
+ * @param make its results are not changed by those who get them
+ */
+export function madeOnce<T extends NonNullable<unknown>>(
+  make: (message: Message) => T,
+): (message: Message) => T {
+  return (message) => {
+    const known = sharedOf(message);
+    if (known === undefined) return make(message);
+    const { forms } = known;
+    let form = forms.get(make) as T | undefined; // As it was set below.
+    if (form === undefined) forms.set(make, (form = make(message)));
+    return form;
+  };
+}
