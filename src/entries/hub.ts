@@ -8,6 +8,7 @@ export type { Selector } from "../hub/connections/selector.ts";
 export type { CloseOptions, HubOutcome } from "../hub/connections/close.ts";
 export type { Counts, GroupBy } from "../hub/connections/counts.ts";
 export type { CloseReason, Connection } from "../hub/connections/connection.ts";
+export type { AdminOptions } from "../hub/services/hub-admin-service.ts";
 export type { DrainOptions } from "../hub/connections/drain.ts";
 export type { RoomInfo, RoomPage, RoomsQuery } from "../hub/room-listing.ts";
 export type { ConnectionPage, PageOptions } from "../hub/connections/listing.ts";

@@ -42,10 +42,10 @@ export async function authorizeRooms(
   return patience.of(Promise.all(asked));
 }
 
-function grantOf({ filter, expiresAtMs, tags, info }: JoinGrant, nowMs: number): Grant {
+function grantOf({ filter, expiresAtMs, tags }: JoinGrant, nowMs: number): Grant {
   if (expiresAtMs !== undefined && !(expiresAtMs > nowMs)) {
     throw new ConnectError("what was granted has ended", Code.PermissionDenied);
   }
   checkTags(tags, "authorize");
-  return { wants: filter && compileFilter(filter), endsAtMs: expiresAtMs, tags, info };
+  return { wants: filter && compileFilter(filter), endsAtMs: expiresAtMs, tags };
 }

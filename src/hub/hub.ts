@@ -1,8 +1,9 @@
 import type { DescMessage, DescMethodServerStreaming } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
+import type { HubAdminService } from "../../gen/ts_ms/hub/v1/admin_pb.ts";
 import type { ConnectionBook, ServerBook } from "../core/admission/connection-book.ts";
 import { CallContext } from "../core/call/context.ts";
-import { rpcName } from "../core/call/service.ts";
+import { rpcName, type Service } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import type { Bus } from "./bus/bus.ts";
@@ -26,6 +27,7 @@ import { Rooms } from "./rooms.ts";
 import { HubTopic, type RpcTopic, serveTopic, type Topic, type TopicKit } from "./topic.ts";
 import type { RpcTopicInit, TopicInit } from "./topic-options.ts";
 import { shapeOfRpc, shapeOfType } from "./topic-shape.ts";
+import { type AdminOptions, hubAdminService } from "./services/hub-admin-service.ts";
 import { type HubStatistics, Topics } from "./topics.ts";
 
 /** Buses that have a hub. */
@@ -249,6 +251,22 @@ export class Hub implements ConnectionBook {
     return () => {
       for (const end of watched) end();
     };
+  }
+
+  /**
+   * The service `ts_ms.hub.v1.HubAdminService`, which shows this hub and changes it, to be added to a server.
+   *
+   * @throws SetupError without `allow`
+   */
+  admin(options: AdminOptions): Service<typeof HubAdminService> {
+    return hubAdminService(
+      this,
+      {
+        topic: (name, field) => this.#topics.named(name, field),
+        roomOf: (path) => this.#changes.roomOf(path),
+      },
+      options,
+    );
   }
 
   /**

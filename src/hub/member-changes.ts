@@ -36,7 +36,7 @@ export class MemberChanges {
 
   /** See `Hub.join`. */
   async join(matches: Matches, path: string): Promise<HubOutcome> {
-    const { topic, room } = this.#roomOf(path);
+    const { topic, room } = this.roomOf(path);
     return forSelected(this.#live.table, matches, async (entry, calls) => {
       const reading = membersOf(entry, calls).filter((member) => member.reads(topic.name));
       const joined = await Promise.allSettled(reading.map((member) => topic.addRoom(member, room)));
@@ -46,7 +46,7 @@ export class MemberChanges {
 
   /** See `Hub.leave`. */
   async leave(matches: Matches, path: string): Promise<HubOutcome> {
-    this.#roomOf(path);
+    this.roomOf(path);
     return forSelected(this.#live.table, matches, async (entry, calls) => {
       const there = membersOf(entry, calls).filter((member) => member.isIn(path));
       for (const member of there) {
@@ -102,7 +102,7 @@ export class MemberChanges {
   }
 
   /** @throws ConnectError INVALID_ARGUMENT naming `room` */
-  #roomOf(path: string): { readonly topic: HubTopic; readonly room: string } {
+  roomOf(path: string): { readonly topic: HubTopic; readonly room: string } {
     if (typeof path !== "string") throw invalidArgument("room: a text is expected");
     const end = path.indexOf("/");
     const topic = this.#topics.named(end === -1 ? path : path.slice(0, end), "room");

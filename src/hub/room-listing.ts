@@ -52,8 +52,7 @@ export async function roomPage(
     if ((topic !== undefined && topic !== ofTopic) || (pageToken !== "" && room <= after)) return;
     found.push({ room, topic: ofTopic, name, members });
     if (found.length > 4 * size) found = first();
-    },
-  );
+  });
   const page = first();
   const last = page[size - 1];
   const hasMore = page.length > size && last !== undefined;

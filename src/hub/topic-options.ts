@@ -28,8 +28,6 @@ export interface JoinGrant {
   readonly expiresAtMs?: number | undefined;
   /** Tags of the connection while it is in the room, beside those of its identity; at most 16. Default: none. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
-  /** What others may know of the member. Default: nothing. */
-  readonly info?: Message | undefined;
 }
 
 /** Options of a topic; where the contract has a field too, this one wins. */

@@ -25,7 +25,8 @@ import { compileSelector, type Selector, type SelectorScope } from "./connection
 import { join, joinAlso, type JoinedTopic, type JoinLimits } from "./join.ts";
 import { prepare } from "./publishing.ts";
 import type { Member, MemberOwner } from "./room/member.ts";
-import type { Beginning, Membership } from "./room/membership.ts";
+import { type Beginning, Membership } from "./room/membership.ts";
+import type { RoomMember } from "./services/administered-hub.ts";
 import { formatPosition, parsePosition, type Position } from "./room/position.ts";
 import { type Deliveries, noDeliveries, type Publication } from "./room/publication.ts";
 import type { RoomReset } from "./room/resets.ts";
@@ -288,6 +289,18 @@ export class HubTopic implements MemberOwner {
   leftRoom(membership: Membership): void {
     this.#kit.rooms.release(membership.room);
     this.#kit.owner.left(membership);
+  }
+
+  /** The type of its messages. */
+  get schema(): DescMessage {
+    return this.#shape.schema;
+  }
+
+  /** The calls in a room of this process. */
+  membersOf(room: string): readonly RoomMember[] {
+    const places = this.#kit.rooms.find(pathOf(this.name, room))?.places ?? [];
+    const memberships = [...places].filter((place) => place instanceof Membership);
+    return memberships.map(({ member: { id: connection, user } }) => ({ connection, user }));
   }
 
   /** @throws ConnectError INVALID_ARGUMENT for a text that is no name of a room of this topic */

@@ -107,7 +107,9 @@ export class Topics {
   add(topic: HubTopic, owner: string): HubTopic {
     const other = this.#owners.get(topic.name);
     if (other !== undefined) {
-      throw new SetupError(`${owner}: there is a topic ${JSON.stringify(topic.name)} already, of ${other.owner}`);
+      throw new SetupError(
+        `${owner}: there is a topic ${JSON.stringify(topic.name)} already, of ${other.owner}`,
+      );
     }
     this.#owners.set(topic.name, { topic, owner });
     return topic;

@@ -285,7 +285,8 @@ export class Entry implements BookedConnection, EndListener, Selectable {
       door,
       rpc: this.#method && rpcName(this.#method),
       user,
-      tags: granted.length === 0 ? tags : Object.fromEntries([tags, ...granted].flatMap(Object.entries<string>)),
+      tags:
+        granted.length === 0 ? tags : Object.fromEntries([tags, ...granted].flatMap(Object.entries<string>)),
       address,
       userAgent,
       connectedAt: new Date(this.connectedAtMs),

@@ -38,8 +38,6 @@ export interface Grant {
   /** When it is asked for again, in milliseconds since 1970; undefined for never. */
   readonly endsAtMs?: number | undefined;
   readonly tags?: Readonly<Record<string, string>> | undefined;
-  /** What others may know of the member. */
-  readonly info?: Message | undefined;
 }
 
 /** Where a member begins in a room. */

@@ -28,7 +28,7 @@ async function socketOf(port: number, users: readonly string[], room = "lobby"):
 }
 
 async function frame(socket: SocketClient): Promise<Frame> {
-  return (await socket.json());
+  return await socket.json();
 }
 
 function events(port: number, user: string, room = "lobby"): ReturnType<typeof openStream> {
