@@ -5,7 +5,7 @@ import type { Server } from "@grpc/grpc-js";
 import { Admission } from "./admission/admission.ts";
 import { CallReports } from "./admission/call-reports.ts";
 import { ClientAddresses } from "./admission/client-address.ts";
-import type { ConnectionBook } from "./admission/connection-book.ts";
+import type { ConnectionBook, ServerBook } from "./admission/connection-book.ts";
 import { FaultLog } from "./call/fault-log.ts";
 import { joinChecks, type RpcChecks } from "./call/message-checks.ts";
 import { checkOptions } from "./config/check-options.ts";
@@ -56,6 +56,8 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly #lifecycle = new Lifecycle();
   readonly #engine: ServerEngine;
   readonly #addresses: ClientAddresses;
+  /** The connections of this server in the book of its hub; undefined without one. */
+  readonly #book: ServerBook | undefined;
   readonly #acceptor: Http2Acceptor;
   readonly #validation: Validation | undefined;
   #admission: Admission | undefined;
@@ -75,7 +77,8 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const use = { server: this.name, protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
     this.#addresses = new ClientAddresses(this.#options.trustedProxies);
-    const admission = (this.#admission = admissionOf(this.#options, this.#addresses));
+    this.#book = this.#options.hub?.attach();
+    const admission = (this.#admission = admissionOf(this.#options, this.#book, this.#addresses));
     const { validation } = this.#options;
     this.#validation = validation === undefined ? undefined : new Validation("GrpcServer", validation);
     const checksOf = (method: DescMethod): RpcChecks | undefined =>
@@ -231,7 +234,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     for (const name of reloadable)
       Object.assign(next, options[name] === undefined ? {} : { [name]: options[name] });
     const trustProxies = this.#addresses.prepare(next.trustedProxies);
-    const admission = (this.#admission = admissionOf(next, this.#addresses));
+    const admission = (this.#admission = admissionOf(next, this.#book, this.#addresses));
     trustProxies();
     this.#options = next;
     this.dispatcher.admission = admission;
@@ -259,6 +262,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     signal.throwIfAborted(); // A listener of the state may have stopped the server.
     this.#lifecycle.enter("listen");
     signal.throwIfAborted();
+    this.#book?.started();
     this.#lifecycle.enter("ready");
   }
 
@@ -335,6 +339,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
       return { finished: 0, notified: [], cut: [] };
     }
     this.#lifecycle.enter("graceful");
+    this.#book?.drain(graceMs);
     this.#boot.abort(new Error(`${this.name} was stopped while it was starting`));
     const before = this.#engine.inFlight;
     this.#listener?.close();
@@ -354,6 +359,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     ]);
     this.#listener?.destroy();
     this.#engine.shutdown();
+    this.#book?.stopped();
     this.#lifecycle.enter("stop");
     const notified = notifiedCalls.filter((context) => !cut.includes(context));
     const name = ({ method }: CallContext): string => rpcName(method);
@@ -411,9 +417,13 @@ const reloadable = [
 ] as const;
 
 /** What decides on calls; undefined without a gate. */
-function admissionOf(options: GrpcServerOptions, addresses: ClientAddresses): Admission | undefined {
-  const { observers, hub } = options;
-  const gates = hub === undefined ? options.gates : [...options.gates, hub.gate];
+function admissionOf(
+  options: GrpcServerOptions,
+  book: ServerBook | undefined,
+  addresses: ClientAddresses,
+): Admission | undefined {
+  const { observers } = options;
+  const gates = book === undefined ? options.gates : [...options.gates, book.gate];
   return gates.length === 0
     ? undefined
     : new Admission({ gates, observers, faults: new FaultLog(options), addresses });

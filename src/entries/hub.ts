@@ -7,10 +7,17 @@ export type { Identity } from "../hub/connections/identity.ts";
 export type { Selector } from "../hub/connections/selector.ts";
 export type { CloseOptions, HubOutcome } from "../hub/connections/close.ts";
 export type { Counts, GroupBy } from "../hub/connections/counts.ts";
-export type { CloseReason, Connection } from "../hub/connections/entry.ts";
+export type { CloseReason, Connection } from "../hub/connections/connection.ts";
+export type { AdminOptions } from "../hub/services/hub-admin-service.ts";
+export type { DrainOptions } from "../hub/connections/drain.ts";
+export type { RoomInfo, RoomPage, RoomsQuery } from "../hub/room-listing.ts";
 export type { ConnectionPage, PageOptions } from "../hub/connections/listing.ts";
-export type { ConnectionsStatistics, ConnectionStatistics } from "../hub/connections/statistics.ts";
-export type { HubStatistics, MetricsPage } from "../hub/topics.ts";
+export type {
+  ConnectionsStatistics,
+  ConnectionStatistics,
+  MetricsPage,
+} from "../hub/connections/statistics.ts";
+export type { HubStatistics } from "../hub/topics.ts";
 export type { RpcTopic, Topic } from "../hub/topic.ts";
 export type {
   Bus,

@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { Admission } from "../core/admission/admission.ts";
+import type { ServerBook } from "../core/admission/connection-book.ts";
 import type { Gate, GateDocument } from "../core/admission/gate.ts";
 import { CallReports } from "../core/admission/call-reports.ts";
 import { ClientAddresses } from "../core/admission/client-address.ts";
@@ -88,6 +89,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #faces: FaceSet | undefined;
   readonly #addresses: ClientAddresses;
   #admission: Admission | undefined;
+  /** The connections of this server in the book of its hub; undefined without one. */
+  readonly #book: ServerBook | undefined;
   /** What all exchanges have, around what completes their heads for browsers. */
   readonly #hooksWith: (complete: CompleteHead | undefined) => ExchangeHooks;
   readonly #browsers: ForBrowsers;
@@ -126,7 +129,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const upstream = upstreamInvoker(merged);
     this.#upstream = upstream;
     const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
-    this.#admission = admissionOf(merged, faults, addresses);
+    this.#book = merged.hub?.attach();
+    this.#admission = admissionOf(merged, this.#book, faults, addresses);
     const isTrusted: IsTrusted = ({ remoteAddress }) => addresses.isProxy(remoteAddress);
     const purpose: RequestPurpose = {
       rpcOf: (head) => this.#router.rpcOf(head),
@@ -166,7 +170,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         pages: merged.pages?.files,
         reports: CallReports.of(observers, addresses),
         admission: this.#admission,
-        book: merged.hub,
+        book: this.#book,
         addresses,
         invoker: watchInvoker(
           observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
@@ -333,7 +337,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const next: HttpServerOptions = { ...this.#options, ...Object.fromEntries(given) };
     void new OriginCheck(next.allowedOrigins); // Throws for entries that are wrong.
     const trustProxies = this.#addresses.prepare(next.trustedProxies);
-    const admission = (this.#admission = admissionOf(next, this.#faults, this.#addresses));
+    const admission = (this.#admission = admissionOf(next, this.#book, this.#faults, this.#addresses));
     this.#browsers.use(next);
     trustProxies();
     Object.assign(this.#options, Object.fromEntries(given));
@@ -371,6 +375,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     }
     if (this.state !== "boot") return;
     this.#lifecycle.enter("listen");
+    this.#book?.started();
     this.#lifecycle.enter("ready");
   }
 
@@ -449,6 +454,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.drain();
     const { state } = this;
     if (state === "boot" || state === "listen" || state === "ready") this.#lifecycle.enter("graceful");
+    this.#book?.drain(graceMs);
     // A port can only be closed after it is bound; `start` reports an error of the bind.
     await this.#binding?.catch(() => {});
     this.#port.closeListeners();
@@ -462,6 +468,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#guests.cut();
     await this.fastify.close();
     this.#upstream.close();
+    this.#book?.stopped();
     this.#lifecycle.enter("stop");
     return sumOfReports([calls, sockets]);
   }
@@ -503,6 +510,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#warnings.give();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#lifecycle.enter("listen");
+    this.#book?.started();
     this.#lifecycle.enter("ready");
   }
 
@@ -579,10 +587,11 @@ function hubOf({ hub, upstream, dial }: Partial<HttpServerOptions>): HttpServerO
 
 /** What decides on calls; undefined without a gate. */
 function admissionOf(
-  { gates: own, observers, hub }: HttpServerOptions,
+  { gates: own, observers }: HttpServerOptions,
+  book: ServerBook | undefined,
   faults: FaultLog,
   addresses: ClientAddresses,
 ): Admission | undefined {
-  const gates = hub === undefined ? own : [...own, hub.gate];
+  const gates = book === undefined ? own : [...own, book.gate];
   return gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses });
 }

@@ -1,5 +1,5 @@
 import { notify } from "../core/call/observer.ts";
-import type { CloseReason, Connection } from "./connections/entry.ts";
+import type { CloseReason, Connection } from "./connections/connection.ts";
 import type { ResetReason } from "./room/resets.ts";
 
 /** What listeners of a hub are told. */

@@ -1,46 +1,37 @@
 import type { DescMessage, DescMethodServerStreaming } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import type { CallHead, DoorName } from "../core/admission/call-head.ts";
-import type { ConnectionBook, SocketOpening } from "../core/admission/connection-book.ts";
-import type { Gate } from "../core/admission/gate.ts";
-import type { BookedConnection } from "../core/call/booked-connection.ts";
+import type { HubAdminService } from "../../gen/ts_ms/hub/v1/admin_pb.ts";
+import type { ConnectionBook, ServerBook } from "../core/admission/connection-book.ts";
 import { CallContext } from "../core/call/context.ts";
-import type { ConnectError } from "../core/errors/errors.ts";
+import { rpcName, type Service } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
-import { unavailableFor } from "../core/errors/retry-info.ts";
-import { rpcName } from "../core/call/service.ts";
+import { type Clock, systemClock } from "../core/time/clock.ts";
 import type { Bus } from "./bus/bus.ts";
 import { memoryBus } from "./bus/memory-bus.ts";
-import { type Clock, systemClock } from "../core/time/clock.ts";
+import { type CloseOptions, closeOptions, type HubOutcome } from "./connections/close.ts";
+import type { Connection } from "./connections/connection.ts";
 import { type Counts, countsOf, type GroupBy } from "./connections/counts.ts";
-import {
-  closeError,
-  closeOptions,
-  type CloseOptions,
-  type HubOutcome,
-  retryMs,
-} from "./connections/close.ts";
-import { type CloseReason, type Connection, Entry, type EntryInit } from "./connections/entry.ts";
-import { Limits, type RefuseReason } from "./connections/limits.ts";
+import { Entry } from "./connections/entry.ts";
 import { type ConnectionPage, pageOf, type PageOptions } from "./connections/listing.ts";
-import { Refusals } from "./connections/refusals.ts";
-import { ConnectionCounts } from "./connections/statistics.ts";
-import { Table } from "./connections/table.ts";
+import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
+import type { MetricsPage } from "./connections/statistics.ts";
+import { type HubEvents, HubListeners } from "./hub-events.ts";
+import { type HubOptions, toHubOptions } from "./hub-options.ts";
+import { LiveConnections } from "./live-connections.ts";
+import { MemberChanges } from "./member-changes.ts";
 import type { Member } from "./room/member.ts";
-import { randomName } from "./room/position.ts";
+import type { Membership } from "./room/membership.ts";
 import type { RoomReset } from "./room/resets.ts";
+import { roomPage, type RoomPage, type RoomsQuery } from "./room-listing.ts";
 import { Rooms } from "./rooms.ts";
 import { HubTopic, type RpcTopic, serveTopic, type Topic, type TopicKit } from "./topic.ts";
 import type { RpcTopicInit, TopicInit } from "./topic-options.ts";
 import { shapeOfRpc, shapeOfType } from "./topic-shape.ts";
-import { type HubStatistics, type MetricsPage, Topics } from "./topics.ts";
-import { type HubEvents, HubListeners } from "./hub-events.ts";
-import { type HubOptions, toHubOptions } from "./hub-options.ts";
-import { checkedIdentity, type Identity } from "./connections/identity.ts";
-import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
+import { type AdminOptions, hubAdminService } from "./services/hub-admin-service.ts";
+import { type HubStatistics, Topics } from "./topics.ts";
 
 /** Buses that have a hub. */
-const started = new WeakSet<Bus>();
+const taken = new WeakSet<Bus>();
 
 /** What a hub needs beside its options. */
 export interface HubParts {
@@ -62,71 +53,76 @@ export interface NodeInfo {
 
 /**
  * Knows the live connections of the servers that it is given to as the option `hub`: every WebSocket and every other
- * streaming call is one, by whichever door it came, and can be listed, counted and closed.
+ * streaming call is one, by whichever door it came, and can be listed, counted and closed. Calls of its topics are in
+ * rooms.
  */
 export class Hub implements ConnectionBook {
-  /** The id of this process among those with a hub; another one in each of its lives. */
-  readonly node = randomName();
-  readonly gate: Gate;
-  readonly #options: HubOptions;
-  readonly #parts: Required<HubParts>;
-  readonly #table = new Table();
-  readonly #refusals: Refusals;
-  readonly #limits: Limits;
-  readonly #counts: ConnectionCounts;
+  readonly #live: LiveConnections;
+  readonly #changes: MemberChanges;
   readonly #listeners = new HubListeners();
   readonly #topics = new Topics();
   readonly #kit: TopicKit;
-  readonly #bus: Bus;
-  readonly #scope: SelectorScope = { node: this.node, hasTopic: (name) => this.#topics.has(name) };
-  #lastNumber = 0;
-  #isStopped = false;
+  readonly #startBus: () => void;
+  readonly #scope: SelectorScope;
 
   /** @throws SetupError naming the option that cannot be used */
   constructor(options: Partial<HubOptions> = {}, parts: HubParts = {}) {
-    this.#options = toHubOptions(options);
-    this.#parts = { clock: systemClock, wallMs: Date.now, random: Math.random, ...parts };
-    const { wallMs, random } = this.#parts;
-    this.#refusals = new Refusals(wallMs);
-    this.#limits = new Limits(this.#options, this.#table, this.#refusals, random);
-    this.#counts = new ConnectionCounts(wallMs());
-    const { bus = memoryBus(), name } = this.#options;
-    const { clock } = this.#parts;
-    if (started.has(bus)) throw new SetupError("Hub: the option bus is the bus of another hub already");
-    started.add(bus);
-    this.#bus = bus;
-    const rooms = new Rooms({ ...this.#options, bus, clock });
+    const merged = toHubOptions(options);
+    const { clock, wallMs, random } = {
+      clock: systemClock,
+      wallMs: Date.now,
+      random: Math.random,
+      ...parts,
+    };
+    const { bus = memoryBus(), name } = merged;
+    if (taken.has(bus)) throw new SetupError("Hub: the option bus is the bus of another hub already");
+    taken.add(bus);
+    const rooms = new Rooms({ ...merged, bus, clock });
+    this.#live = new LiveConnections(merged, { clock, wallMs, random }, this.#listeners, {
+      grantsOf: (entry, nowMs) => this.#changes.recheckDue(entry, nowMs),
+      resumed: () => this.#startBus(),
+      over: () => void bus.close().catch(() => {}), // A bus that is away is closed.
+    });
+    this.#scope = { node: this.node, hasTopic: (name) => this.#topics.has(name) };
     this.#kit = {
       rooms,
       bus,
       scope: this.#scope,
-      limits: this.#options,
+      limits: merged,
       clock,
+      wallMs,
       random,
       owner: {
-        joined: (member) => this.#joined(member),
-        left: (member) => this.#left(member),
+        joined: (membership) => this.#joined(membership),
+        left: (membership) => this.#left(membership),
+        granted: ({ grant: { endsAtMs } }) => this.#live.ends(endsAtMs),
         published: (topic, deliveries) => this.#topics.counts.published(topic, deliveries),
         asked: (topic, error) => this.#topics.counts.asked(topic, error),
         resumed: (topic, result) => this.#topics.counts.resumed(topic, result),
         reset: (member, reset) => this.#reset(member, reset),
       },
     };
-    bus
-      .start({
-        name,
-        id: this.node,
-        clock,
-        published: (room, entry) => rooms.published(room, entry),
-        begun: (room, top, why) => rooms.begun(room, top, why),
-        frame: () => {}, // Nodes have nothing to say to one another yet.
-      })
-      .catch(() => {}); // What needs it is refused until it is there.
-    this.gate = {
-      name: "hub",
-      concerns: ({ methodKind }) => methodKind !== "unary",
-      admit: (head) => this.#admit(head),
+    this.#changes = new MemberChanges(this.#live, this.#topics, merged.identify);
+    const node = {
+      name,
+      id: this.node,
+      clock,
+      published: rooms.published.bind(rooms),
+      begun: rooms.begun.bind(rooms),
+      frame: () => {}, // Nodes have nothing to say to one another yet.
     };
+    this.#startBus = () => void bus.start(node).catch(() => {}); // What needs it is refused until it is there.
+    this.#startBus();
+  }
+
+  /** The id of this process among those with a hub; another one in each of its lives. */
+  get node(): string {
+    return this.#live.node;
+  }
+
+  /** Called by each server that has this hub. */
+  attach(): ServerBook {
+    return this.#live.attach();
   }
 
   /**
@@ -160,13 +156,13 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT naming the field that cannot be used
    */
   async connections(selector: Selector = {}, options: PageOptions = {}): Promise<ConnectionPage> {
-    return pageOf(this.#table, this.#scope, selector, options);
+    return pageOf(this.#live.table, this.#scope, selector, options);
   }
 
   /** The connection of an id; undefined where there is none. */
   async connection(id: string): Promise<Connection | undefined> {
     const [node, number = ""] = id.split("-");
-    return node === this.node ? this.#table.find(Number(number))?.describe() : undefined;
+    return node === this.node ? this.#live.table.find(Number(number))?.describe() : undefined;
   }
 
   /**
@@ -177,43 +173,71 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT naming what cannot be used
    */
   async count(selector: Selector = {}, by?: GroupBy): Promise<Counts> {
-    return countsOf(this.#table, this.#scope, selector, by);
+    return countsOf(this.#live.table, this.#scope, selector, by);
   }
 
   /**
-   * Ends connections, behind what is written already, as their doors end failed calls.
+   * Ends connections, behind what is written already, as their doors end failed calls. Of a WebSocket whose calls are of
+   * several users, and that is not selected itself, the selected calls end.
    *
    * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
    */
   async close(selector: Selector, options: CloseOptions = {}): Promise<HubOutcome> {
     const matches = compileSelector(selector, this.#scope, true);
-    const checked = closeOptions(options);
-    if (checked.refuseMs > 0) this.#refusals.add(selector, checked);
-    let selected = 0;
-    let done = 0;
-    await this.#table.each(0, (entry) => {
-      if (!matches(entry)) return true;
-      selected++;
-      if (this.#close(entry, checked, "closed")) done++;
-      return true;
-    });
-    return { selected, done, failed: selected - done, unreachable: [] };
+    return this.#live.close(selector, matches, closeOptions(options));
+  }
+
+  /**
+   * Adds a room to the calls of selected connections that read its topic already, by the same checks as when they join.
+   * Those without such a call, and those that are refused, are `failed`.
+   *
+   * @param room `topic/room`, or `topic` for the room without a name
+   * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
+   */
+  async join(selector: Selector, room: string): Promise<HubOutcome> {
+    return this.#changes.join(compileSelector(selector, this.#scope, true), room);
+  }
+
+  /**
+   * Takes the calls of selected connections out of a room; a call whose last room is left ends, and that well. Those that
+   * are not there are `failed`.
+   *
+   * @param room `topic/room`, or `topic` for the room without a name
+   * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
+   */
+  async leave(selector: Selector, room: string): Promise<HubOutcome> {
+    return this.#changes.leave(compileSelector(selector, this.#scope, true), room);
+  }
+
+  /**
+   * Asks `identify` and `authorize` again for the calls of selected connections that read topics. One that is refused ends
+   * with PERMISSION_DENIED, and its connection counts as `failed`; other calls on its socket go on.
+   *
+   * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
+   */
+  async recheck(selector: Selector): Promise<HubOutcome> {
+    return this.#changes.recheck(compileSelector(selector, this.#scope, true));
+  }
+
+  /**
+   * A page of the rooms that have members, in the order of their texts.
+   *
+   * @throws ConnectError INVALID_ARGUMENT naming what cannot be used
+   */
+  async rooms(query: RoomsQuery = {}): Promise<RoomPage> {
+    if (query.topic !== undefined) this.#topics.named(query.topic, "topic");
+    return roomPage(this.#kit.rooms, query);
   }
 
   /** What the connections have done since the hub was made. */
   async statistics(): Promise<HubStatistics> {
-    const { rooms } = this.#kit;
-    return {
-      ...this.#counts.read(this.#table),
-      rooms: rooms.size,
-      ringBytes: rooms.ringBytes,
-      ...this.#topics.counts.totals(),
-    };
+    const { size, ringBytes } = this.#kit.rooms;
+    return { ...this.#live.statistics(), rooms: size, ringBytes, ...this.#topics.counts.totals() };
   }
 
   /** The processes with a hub. */
   nodes(): readonly NodeInfo[] {
-    return [{ id: this.node, isLocal: true, connections: this.#table.size }];
+    return [{ id: this.node, isLocal: true, connections: this.#live.table.size }];
   }
 
   /** Calls `listener` with every such event. @returns a function that unsubscribes it */
@@ -223,170 +247,57 @@ export class Hub implements ConnectionBook {
 
   /** Adds the hub's metrics to a page. @returns a function that takes them from it */
   watch(metrics: MetricsPage): () => void {
-    const counts = this.#counts;
-    const watched = [
-      metrics.watch("hubConnections", () =>
-        [...counts.byDoor()].map(({ door, active: value }) => ({ labels: { door }, value })),
-      ),
-      metrics.watch("hubConnectionsTotal", () =>
-        [...counts.byDoor()].map(({ door, opened: value }) => ({ labels: { door }, value })),
-      ),
-      metrics.watch("hubRefused", () =>
-        [...counts.refusedBy].map(([reason, value]) => ({ labels: { reason }, value })),
-      ),
-      metrics.watch("hubClosed", () =>
-        [...counts.closedBy()].map(({ door, reason, count: value }) => ({ labels: { door, reason }, value })),
-      ),
-      ...this.#topics.counts.watch(metrics),
-    ];
+    const watched = [...this.#live.counts.watch(metrics), ...this.#topics.counts.watch(metrics)];
     return () => {
       for (const end of watched) end();
     };
   }
 
-  /** Closes all connections, and refuses further ones. Belongs behind the stop of its servers. Idempotent. */
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    const options = { reason: "the server is shutting down", reconnect: true };
-    for (const entry of this.#table) this.#close(entry, options, "closed");
-    await this.#bus.close();
-  }
-
-  /** @throws ConnectError */
-  openSocket({ address, userAgent, method, sentBytes, close }: SocketOpening): BookedConnection {
-    this.#refuse("websocket", this.#limits.forAddress(address));
-    return this.#enter(
-      { door: "websocket", address, userAgent, method, socket: { sentBytes, close } },
-      undefined,
+  /**
+   * The service `ts_ms.hub.v1.HubAdminService`, which shows this hub and changes it, to be added to a server.
+   *
+   * @throws SetupError without `allow`
+   */
+  admin(options: AdminOptions): Service<typeof HubAdminService> {
+    return hubAdminService(
+      this,
+      {
+        topic: (name, field) => this.#topics.named(name, field),
+        roomOf: (path) => this.#changes.roomOf(path),
+      },
+      options,
     );
   }
 
-  #admit(head: CallHead): void | Promise<void> {
-    const { context, door } = head;
-    if (!(context instanceof CallContext)) return undefined; // None of our servers'.
-    // Calls of handlers in this process are parts of the connection that the handlers serve.
-    if (door === "in-process" && context.connection !== undefined) return undefined;
-    const identity = this.#options.identify(context);
-    if (identity instanceof Promise) return identity.then((found) => this.#begin(head, context, found));
-    this.#begin(head, context, identity);
-    return undefined;
+  /**
+   * Closes all connections, and refuses further ones for good. A hub does so by itself while none of its servers serves.
+   * Idempotent.
+   */
+  async stop(): Promise<void> {
+    this.#live.stop();
   }
 
-  /** A call begins, whose client is known. @throws ConnectError by which it is refused */
-  #begin(head: CallHead, context: CallContext, found: Identity): void {
-    if (context.isEnded || context.reason !== undefined) return; // Its client has left.
-    const identity = checkedIdentity(found);
-    const known = context.connection instanceof Entry ? context.connection : undefined;
-    let entry: Entry;
-    if (known === undefined) {
-      entry = this.#open(head, identity);
-      context.connection = entry;
-    } else {
-      entry = known;
-      if (!entry.isIdentified) this.#identify(entry, identity);
-    }
-    this.#counts.callBegan(entry);
-    entry.add(context);
+  #joined({ member: { entry }, room: { path: room }, grant: { endsAtMs } }: Membership): void {
+    this.#live.ends(endsAtMs);
+    this.#topics.counts.members++;
+    this.#listeners.emit("joined", () => ({ connection: entry.describe(), room }));
   }
 
-  #open(head: CallHead, identity: Identity): Entry {
-    const { door, method, client } = head;
-    const { user } = identity;
-    const address = client.ip;
-    if (!isForOperators(method.parent.typeName)) {
-      this.#refuse(door, this.#limits.forAddress(address) ?? this.#limits.forUser(user, address));
-    }
-    this.#displace(user);
-    const userAgent = head.header("user-agent") ?? "";
-    return this.#enter({ door, address, userAgent, method, socket: undefined }, identity);
-  }
-
-  /** The first call of a socket says whose it is. @throws ConnectError where the user has too many connections */
-  #identify(entry: Entry, identity: Identity): void {
-    const { user } = identity;
-    this.#refuse(entry.door, this.#limits.forUser(user, entry.address));
-    this.#displace(user);
-    entry.identified(identity);
-    this.#table.identified(entry);
-  }
-
-  #displace(user: string | undefined): void {
-    const oldest = this.#limits.displaced(user);
-    const options = { reason: "another connection of the user has taken its place", reconnect: false };
-    if (oldest !== undefined) this.#close(oldest, options, "user_limit");
-  }
-
-  #enter(init: Omit<EntryInit, "node" | "number">, identity: Identity | undefined): Entry {
-    const entry = new Entry({ ...init, node: this.node, number: ++this.#lastNumber }, this.#owner);
-    if (identity !== undefined) entry.identified(identity);
-    this.#table.add(entry);
-    this.#counts.opened(entry.door);
-    this.#listeners.emit("connected", () => ({ connection: entry.describe() }));
-    return entry;
-  }
-
-  /** @throws ConnectError of the refusal, or UNAVAILABLE behind `stop` */
-  #refuse(
-    door: DoorName,
-    refused: { readonly reason: RefuseReason; readonly error: ConnectError } | undefined,
-  ): void {
-    if (this.#isStopped) {
-      throw unavailableFor("the server is shutting down", retryMs(this.#parts.random));
-    }
-    if (refused === undefined) return;
-    this.#counts.refused(door, refused.reason);
-    throw refused.error;
-  }
-
-  #close(
-    entry: Entry,
-    options: Pick<Required<CloseOptions>, "reason" | "reconnect">,
-    why: CloseReason,
-  ): boolean {
-    return entry.close(closeError(options, retryMs(this.#parts.random)), why);
-  }
-
-  #joined({ entry, memberships }: Member): void {
-    for (const { room } of memberships) {
-      entry.joined(room.path);
-      this.#listeners.emit("joined", () => ({ connection: entry.describe(), room: room.path }));
-    }
-    this.#topics.counts.members += memberships.length;
-  }
-
-  #left({ entry, memberships }: Member): void {
-    for (const { room } of memberships) {
-      entry.leftRoom(room.path);
-      this.#listeners.emit("left", () => ({ connection: entry.describe(), room: room.path }));
-    }
-    this.#topics.counts.members -= memberships.length;
-  }
-
-  #reset({ entry, memberships }: Member, { room: name, reason }: RoomReset): void {
-    const room = memberships.find((membership) => membership.room.name === name)?.room;
+  #reset(member: Member, { room: name, reason }: RoomReset): void {
+    const room = member.placeIn(name)?.room;
     if (room === undefined) return;
     this.#topics.counts.wasReset(room.topic, reason);
-    this.#listeners.emit("reset", () => ({ connection: entry.describe(), room: room.path, reason }));
+    this.#listeners.emit("reset", () => ({ connection: member.entry.describe(), room: room.path, reason }));
   }
 
-  readonly #owner = {
-    wallMs: (): number => this.#parts.wallMs(),
-    callEnded: (entry: Entry, call: CallContext): void => this.#counts.callEnded(entry, call),
-    left: (entry: Entry, reason: CloseReason): void => {
-      this.#table.delete(entry);
-      this.#counts.left(entry, reason);
-      this.#listeners.emit("disconnected", () => ({ connection: entry.describe(), reason }));
-    },
-  };
+  #left({ member: { entry }, room: { path: room } }: Membership): void {
+    this.#topics.counts.members--;
+    this.#listeners.emit("left", () => ({ connection: entry.describe(), room }));
+  }
 }
 
 /** The connection of a handler's call as it is now; undefined where its server has no hub. */
 export function connectionOf(context: HandlerContext): Connection | undefined {
   const connection = context instanceof CallContext ? context.connection : undefined;
   return connection instanceof Entry ? connection.describe() : undefined;
-}
-
-/** Health and reflection are never refused: by them balancers and people look at a server that is full. */
-function isForOperators(service: string): boolean {
-  return service.startsWith("grpc.health.") || service.startsWith("grpc.reflection.");
 }

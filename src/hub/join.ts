@@ -3,17 +3,19 @@ import type { CallContext } from "../core/call/context.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
 import { lastEventIdHeader } from "../core/metadata/stream-position.ts";
 import type { Clock } from "../core/time/clock.ts";
+import { type Asking, authorizeRooms } from "./authorize.ts";
 import type { Entry } from "./connections/entry.ts";
+import { Patience } from "./patience.ts";
 import { beginningOf, type Initial, withoutHistory } from "./room/beginning.ts";
-import { compileFilter, type Wants } from "./room/header-filter.ts";
+import { compileFilter } from "./room/header-filter.ts";
 import { Member, type MemberOwner } from "./room/member.ts";
-import type { Beginning } from "./room/membership.ts";
+import type { Beginning, Membership } from "./room/membership.ts";
 import { type Position, PositionVector } from "./room/position.ts";
 import type { RoomReset } from "./room/resets.ts";
 import { pathOf, type Room, type RoomKind } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
 import { type Rooms, tooManyRooms } from "./rooms.ts";
-import type { JoinGrant, JoinOptions, TopicInit } from "./topic-options.ts";
+import type { JoinOptions, TopicInit } from "./topic-options.ts";
 import type { TopicShape } from "./topic-shape.ts";
 
 /** The limits of joins. */
@@ -40,11 +42,8 @@ export interface JoinedTopic {
 }
 
 /** A call that joins rooms. */
-export interface Joining {
-  readonly entry: Entry;
-  readonly context: CallContext;
+export interface Joining extends Asking {
   readonly rooms: readonly string[];
-  readonly request: Message | undefined;
   readonly options: JoinOptions;
 }
 
@@ -53,6 +52,8 @@ export interface JoinKit {
   readonly rooms: Rooms;
   readonly limits: JoinLimits;
   readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
 }
 
 /** A member, and how its call begins. */
@@ -75,27 +76,28 @@ const burst = 4;
 export async function join(
   topic: JoinedTopic,
   joining: Joining,
-  { rooms, limits, clock }: JoinKit,
+  { rooms, limits, clock, wallMs }: JoinKit,
   owner: MemberOwner,
 ): Promise<Joined> {
-  const { entry, context, options } = joining;
+  const { entry, context, request, options } = joining;
   const { kind, shape } = topic;
   const names = [...new Set(joining.rooms)];
   for (const name of names) checkRoom(name, "room", shape.isNamed);
-  checkLimits(names.length, entry, limits, clock.nowMs());
+  checkLimits(0, names.length, entry, limits, clock.nowMs());
   const own = options.filter && compileFilter(options.filter);
   const vector = kind.hasHistory ? new PositionVector(names) : undefined;
   const held: Room[] = [];
   const patience = new Patience(context, clock, limits.joinTimeoutMs);
   try {
-    const grants = await authorized(topic, joining, names, patience);
+    const grants = await authorizeRooms(topic.authorize, joining, names, wallMs, patience);
     for (const name of names) held.push(rooms.hold(kind, name, pathOf(kind.topic, name)));
-    checkPlaces(topic, entry, held, limits);
+    checkPlaces(topic, entry, 0, held, limits);
     if (held.some(({ isReady }) => !isReady)) await patience.of(Promise.all(held.map(({ ready }) => ready)));
     const beginnings = await begin(topic, held, vector && askedOf(context, vector), patience);
     if (context.reason !== undefined) throw context.reason;
-    checkPlaces(topic, entry, held, limits); // Other calls may have joined meanwhile.
-    const member = new Member({ entry, context, maxDirectBytes: limits.maxDirectBytes, vector }, owner);
+    checkPlaces(topic, entry, 0, held, limits); // Other calls may have joined meanwhile.
+    const { maxDirectBytes } = limits;
+    const member = new Member({ entry, context, request, own, maxDirectBytes, vector }, owner);
     const positions = vector?.format(beginnings.map(({ beginning }) => beginning.position));
     const resets: RoomReset[] = [];
     for (const [place, room] of held.entries()) {
@@ -106,12 +108,8 @@ export async function join(
       const lost = reason && { room: room.name, reason, missed: undefined };
       if (lost !== undefined) resets.push(lost);
       const message = lost && kind.resetMessage?.(lost, positions);
-      member.enter(
-        room,
-        both(own, grants[place]),
-        beginning,
-        message === undefined ? state : [message, ...state],
-      );
+      const intro = message === undefined ? state : [message, ...state];
+      member.enter(room, grants[place] ?? {}, beginning, intro);
     }
     return { member, result: vector && resultOf(beginnings), resets };
   } catch (reason) {
@@ -122,31 +120,45 @@ export async function join(
   }
 }
 
-/** Waits for what a join needs, no longer than it may take altogether. */
-class Patience {
-  readonly #context: CallContext;
-  readonly #clock: Clock;
-  readonly #timeoutMs: number;
-  readonly #late = Promise.withResolvers<never>();
-  #cancel: (() => void) | undefined;
-
-  constructor(context: CallContext, clock: Clock, timeoutMs: number) {
-    this.#context = context;
-    this.#clock = clock;
-    this.#timeoutMs = timeoutMs;
+/**
+ * A member joins a further room, by the same checks as a join: it begins there now, with the state of the room.
+ *
+ * @returns its place there; undefined where it is in the room already
+ * @throws ConnectError by which it is refused
+ */
+export async function joinAlso(
+  topic: JoinedTopic,
+  member: Member,
+  name: string,
+  { rooms, limits, clock, wallMs }: JoinKit,
+): Promise<Membership | undefined> {
+  const { entry, context } = member;
+  const { kind } = topic;
+  if (member.placeIn(name) !== undefined) return undefined;
+  checkLimits(member.size, 1, entry, limits, clock.nowMs());
+  let room: Room | undefined;
+  const patience = new Patience(context, clock, limits.joinTimeoutMs);
+  try {
+    const [grant = {}] = await authorizeRooms(topic.authorize, member, [name], wallMs, patience);
+    room = rooms.hold(kind, name, pathOf(kind.topic, name));
+    checkPlaces(topic, entry, member.size, [room], limits);
+    if (!room.isReady) await patience.of(room.ready);
+    const [found] = await begin(topic, [room], undefined, patience);
+    if (member.isOver) throw new ConnectError("the call has ended", Code.Canceled);
+    checkPlaces(topic, entry, member.size, [room], limits);
+    if (found !== undefined && member.placeIn(name) === undefined) {
+      const membership = member.enterAlso(room, grant, found.beginning, found.state);
+      member.wake();
+      return membership;
+    }
+  } catch (reason) {
+    if (room !== undefined) rooms.release(room);
+    throw reason;
+  } finally {
+    patience.end();
   }
-
-  /** Rejects when the call ends, and with UNAVAILABLE when it takes too long since the first of its kind. */
-  of<T>(work: Promise<T>): Promise<T> {
-    this.#cancel ??= this.#clock.after(this.#timeoutMs, () => {
-      this.#late.reject(new ConnectError("joining the room takes too long", Code.Unavailable));
-    });
-    return this.#context.race(Promise.race([work, this.#late.promise]));
-  }
-
-  end(): void {
-    this.#cancel?.();
-  }
+  rooms.release(room);
+  return undefined;
 }
 
 interface Found {
@@ -189,18 +201,19 @@ function askedOf(context: CallContext, vector: PositionVector): readonly Positio
 function checkPlaces(
   { maxMembers }: JoinedTopic,
   entry: Entry,
+  before: number,
   held: readonly Room[],
   limits: JoinLimits,
 ): void {
-  checkLimits(held.length, entry, { ...limits, joinsPerSecond: 0 }, 0);
+  checkLimits(before, held.length, entry, { ...limits, joinsPerSecond: 0 }, 0);
   const full = held.find(({ size }) => maxMembers > 0 && size >= maxMembers);
   if (full !== undefined) throw tooManyRooms(`the room ${JSON.stringify(full.name)} is full`);
 }
 
-/** @throws ConnectError RESOURCE_EXHAUSTED */
-function checkLimits(count: number, entry: Entry, limits: JoinLimits, nowMs: number): void {
+/** @param before how many rooms the call is in. @throws ConnectError RESOURCE_EXHAUSTED */
+function checkLimits(before: number, count: number, entry: Entry, limits: JoinLimits, nowMs: number): void {
   const { maxRoomsPerCall, maxRoomsPerConnection, joinsPerSecond } = limits;
-  if (count > maxRoomsPerCall) throw tooManyRooms(`a call joins at most ${maxRoomsPerCall} rooms`);
+  if (before + count > maxRoomsPerCall) throw tooManyRooms(`a call joins at most ${maxRoomsPerCall} rooms`);
   if (entry.memberships + count > maxRoomsPerConnection) {
     throw tooManyRooms(`the calls of a connection are in at most ${maxRoomsPerConnection} rooms`);
   }
@@ -208,32 +221,7 @@ function checkLimits(count: number, entry: Entry, limits: JoinLimits, nowMs: num
   // A token bucket as one number, the time at which it is full again.
   const intervalMs = 1_000 / joinsPerSecond;
   const fullAtMs = Math.max(entry.joinsFullAtMs, nowMs) + count * intervalMs;
-  if (fullAtMs - nowMs > burst * 1_000) throw tooManyRooms("the connection joins rooms too often");
+  const lateMs = fullAtMs - nowMs - burst * 1_000;
+  if (lateMs > 0) throw tooManyRooms("the connection joins rooms too often", lateMs);
   entry.joinsFullAtMs = fullAtMs;
-}
-
-/** What each room's `authorize` grants. Rejects with what one of them throws, or UNAVAILABLE when they take too long. */
-async function authorized(
-  { authorize }: JoinedTopic,
-  { entry, context, request }: Joining,
-  names: readonly string[],
-  patience: Patience,
-): Promise<readonly (Wants | undefined)[]> {
-  if (authorize === undefined) return [];
-  const { identity, user } = entry;
-  const asked = names.map(async (room) => {
-    const { signal } = context;
-    const granted = await authorize({ user, identity, room, request, connection: entry.describe(), signal });
-    return wantsOf(granted ?? {});
-  });
-  return patience.of(Promise.all(asked));
-}
-
-function wantsOf({ filter }: JoinGrant): Wants | undefined {
-  return filter && compileFilter(filter);
-}
-
-function both(first: Wants | undefined, second: Wants | undefined): Wants | undefined {
-  if (first === undefined || second === undefined) return first ?? second;
-  return (headers) => first(headers) && second(headers);
 }

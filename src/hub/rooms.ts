@@ -1,4 +1,5 @@
 import { Code, type ConnectError } from "../core/errors/errors.ts";
+import { retryInfo } from "../core/errors/retry-info.ts";
 import { refusal } from "../core/admission/refusal.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Bus } from "./bus/bus.ts";
@@ -47,6 +48,11 @@ export class Rooms {
   /** @param path as `pathOf` */
   find(path: string): Room | undefined {
     return this.#rooms.get(path);
+  }
+
+  /** Rooms with members, in no particular order. */
+  *[Symbol.iterator](): Iterator<Room> {
+    for (const room of this.#rooms.values()) if (room.size > 0) yield room;
   }
 
   /**
@@ -170,7 +176,14 @@ export class Rooms {
   }
 }
 
-/** RESOURCE_EXHAUSTED for a join. */
-export function tooManyRooms(message: string): ConnectError {
-  return refusal({ kind: "rate_limited", code: Code.ResourceExhausted, reason: "ROOM_LIMIT", message });
+/** RESOURCE_EXHAUSTED for a join. @param afterMs when it may be tried again, in milliseconds; undefined: not soon */
+export function tooManyRooms(message: string, afterMs?: number): ConnectError {
+  const details = afterMs === undefined ? [] : [retryInfo(afterMs)];
+  return refusal({
+    kind: "rate_limited",
+    code: Code.ResourceExhausted,
+    reason: "ROOM_LIMIT",
+    message,
+    details,
+  });
 }

@@ -1,7 +1,7 @@
 import type { DescMessage, DescMethod, Message, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Identity } from "./connections/identity.ts";
-import type { Connection } from "./connections/entry.ts";
+import type { Connection } from "./connections/connection.ts";
 import type { Selector } from "./connections/selector.ts";
 import type { EventHeaders, HeaderFilter } from "./room/header-filter.ts";
 import type { Deliveries, Priority } from "./room/publication.ts";
@@ -9,7 +9,7 @@ import type { TopicSettingsInit } from "./topic-settings.ts";
 
 /** Who wants to join a room. */
 export interface JoinAttempt<R extends Message = Message> {
-  /** Undefined for an anonymous client. */
+  /** Of the call, also where it is one of several on a socket; undefined for an anonymous client. */
   readonly user: string | undefined;
   readonly identity: Identity;
   readonly room: string;
@@ -23,7 +23,11 @@ export interface JoinAttempt<R extends Message = Message> {
 /** What is granted to who may join. */
 export interface JoinGrant {
   /** Which publications the member gets, by their headers. Default: all. */
-  readonly filter?: HeaderFilter;
+  readonly filter?: HeaderFilter | undefined;
+  /** When `authorize` is asked again, in milliseconds since 1970. Default: never. */
+  readonly expiresAtMs?: number | undefined;
+  /** Tags of the connection while it is in the room, beside those of its identity; at most 16. Default: none. */
+  readonly tags?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Options of a topic; where the contract has a field too, this one wins. */

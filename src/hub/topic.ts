@@ -19,11 +19,14 @@ import type { Bus, BusPublication, BusReceipt } from "./bus/bus.ts";
 import { RecentIds } from "./bus/recent-ids.ts";
 import { retryMs } from "./connections/close.ts";
 import { Entry } from "./connections/entry.ts";
+import { authorizeRooms } from "./authorize.ts";
+import { Patience } from "./patience.ts";
 import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
-import { join, type JoinedTopic, type JoinLimits } from "./join.ts";
+import { join, joinAlso, type JoinedTopic, type JoinLimits } from "./join.ts";
 import { prepare } from "./publishing.ts";
 import type { Member, MemberOwner } from "./room/member.ts";
-import type { Beginning } from "./room/membership.ts";
+import { type Beginning, Membership } from "./room/membership.ts";
+import type { RoomMember } from "./services/administered-hub.ts";
 import { formatPosition, parsePosition, type Position } from "./room/position.ts";
 import { type Deliveries, noDeliveries, type Publication } from "./room/publication.ts";
 import type { RoomReset } from "./room/resets.ts";
@@ -106,6 +109,8 @@ export interface TopicKit {
   readonly scope: SelectorScope;
   readonly limits: JoinLimits & PublishLimits;
   readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
   /** Returns numbers from 0 to 1. */
   readonly random: () => number;
   readonly owner: TopicOwner;
@@ -113,8 +118,10 @@ export interface TopicKit {
 
 /** Is told what topics do. */
 export interface TopicOwner {
-  joined(member: Member): void;
-  left(member: Member): void;
+  joined(membership: Membership): void;
+  left(membership: Membership): void;
+  /** What a member may has been decided again. */
+  granted(membership: Membership): void;
   published(topic: string, deliveries: Deliveries): void;
   /** @param error undefined for a join that has succeeded */
   asked(topic: string, error: ConnectError | undefined): void;
@@ -200,10 +207,10 @@ export class HubTopic implements MemberOwner {
     const seen = new Set<Entry>();
     for (const member of this.#members) {
       const { entry } = member;
-      if (seen.has(entry) || !matches(entry)) continue;
+      if (seen.has(entry) || !matches(member)) continue;
       seen.add(entry);
       deliveries.members++;
-      const isFor = entry !== publication.notTo && (publication.to?.(entry) ?? true);
+      const isFor = entry !== publication.notTo && (publication.to?.(member) ?? true);
       deliveries[isFor ? member.direct(publication.message, publication.bytes) : "filtered"]++;
     }
     this.#kit.owner.published(this.name, deliveries);
@@ -275,8 +282,54 @@ export class HubTopic implements MemberOwner {
 
   left(member: Member): void {
     this.#members.delete(member);
-    for (const { room } of member.memberships) this.#kit.rooms.release(room);
-    this.#kit.owner.left(member);
+    member.entry.leftBy(member);
+    for (const membership of member.memberships) this.leftRoom(membership);
+  }
+
+  leftRoom(membership: Membership): void {
+    this.#kit.rooms.release(membership.room);
+    this.#kit.owner.left(membership);
+  }
+
+  /** The type of its messages. */
+  get schema(): DescMessage {
+    return this.#shape.schema;
+  }
+
+  /** The calls in a room of this process. */
+  membersOf(room: string): readonly RoomMember[] {
+    const places = this.#kit.rooms.find(pathOf(this.name, room))?.places ?? [];
+    const memberships = [...places].filter((place) => place instanceof Membership);
+    return memberships.map(({ member: { id: connection, user } }) => ({ connection, user }));
+  }
+
+  /** @throws ConnectError INVALID_ARGUMENT for a text that is no name of a room of this topic */
+  checkRoom(room: string): void {
+    checkRoom(room, "room", this.#shape.isNamed);
+  }
+
+  /** A call that is a member joins a further room of the topic, by the same checks. @throws ConnectError */
+  async addRoom(member: Member, room: string): Promise<void> {
+    const membership = await this.#asked(() => joinAlso(this.#joined, member, room, this.#kit));
+    if (membership !== undefined) this.#kit.owner.joined(membership);
+  }
+
+  /** Asks `authorize` again for the rooms of a member. @throws ConnectError by which it is refused */
+  async recheck(member: Member): Promise<void> {
+    const { limits, clock, wallMs, owner } = this.#kit;
+    const names = member.memberships.map(({ room }) => room.name);
+    const patience = new Patience(member.context, clock, limits.joinTimeoutMs);
+    try {
+      const grants = await authorizeRooms(this.#joined.authorize, member, names, wallMs, patience);
+      for (const [place, name] of names.entries()) {
+        const membership = member.placeIn(name);
+        if (membership === undefined) continue; // It has left the room meanwhile.
+        membership.grant = grants[place] ?? {};
+        owner.granted(membership);
+      }
+    } finally {
+      patience.end();
+    }
   }
 
   reset(member: Member, reset: RoomReset): void {
@@ -289,23 +342,33 @@ export class HubTopic implements MemberOwner {
     request: Message | undefined,
     options: JoinOptions,
   ): Promise<Member> {
-    const { owner } = this.#kit;
-    try {
+    return this.#asked(async () => {
+      const { owner } = this.#kit;
       const call = callOf(context, this.name);
       const joining = { ...call, rooms: names, request, options };
       const { member, result, resets } = await join(this.#joined, joining, this.#kit, this);
       this.#members.add(member);
-      owner.joined(member);
-      owner.asked(this.name, undefined);
+      member.entry.joined(member);
+      for (const membership of member.memberships) owner.joined(membership);
       if (result !== undefined) owner.resumed(this.name, result);
       for (const reset of resets) owner.reset(member, reset);
       member.live();
       if (result !== undefined) tellBeginning(call.context, member, result, resets);
       return member;
+    });
+  }
+
+  /** Counts how a join has ended. */
+  async #asked<T>(work: () => Promise<T>): Promise<T> {
+    const { owner, random } = this.#kit;
+    try {
+      const done = await work();
+      owner.asked(this.name, undefined);
+      return done;
     } catch (reason) {
       const error = toCallError(reason);
       if (error.code === Code.Unavailable && retryAfterMsOf(error) === undefined) {
-        error.details.push(retryInfo(retryMs(this.#kit.random)));
+        error.details.push(retryInfo(retryMs(random)));
       }
       owner.asked(this.name, error);
       throw error;

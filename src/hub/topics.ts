@@ -1,8 +1,7 @@
-import type { ConnectError } from "../core/errors/errors.ts";
+import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { codeName } from "../core/errors/code-name.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
-import type { ReadWatched, WatchedMetric } from "../core/telemetry/metric-books.ts";
-import type { ConnectionsStatistics } from "./connections/statistics.ts";
+import type { ConnectionsStatistics, MetricsPage } from "./connections/statistics.ts";
 import type { Deliveries } from "./room/publication.ts";
 import type { HubTopic } from "./topic.ts";
 
@@ -22,11 +21,6 @@ export interface HubStatistics extends ConnectionsStatistics {
   readonly dropped: number;
   /** How often members were told that they have missed something. */
   readonly resets: number;
-}
-
-/** The page of metrics, as `Metrics` of `ts-ms/telemetry` has it. */
-export interface MetricsPage {
-  watch(metric: WatchedMetric, read: ReadWatched): () => void;
 }
 
 /** Counts by topic and a second label. */
@@ -107,19 +101,33 @@ export class TopicCounts {
 /** The topics of a hub, by their names. */
 export class Topics {
   readonly counts = new TopicCounts();
-  readonly #owners = new Map<string, string>();
+  readonly #owners = new Map<string, { readonly topic: HubTopic; readonly owner: string }>();
 
   /** @param owner the rpc or the name of the topic, for errors. @throws SetupError where there is one of its name */
   add(topic: HubTopic, owner: string): HubTopic {
     const other = this.#owners.get(topic.name);
     if (other !== undefined) {
-      throw new SetupError(`${owner}: there is a topic ${JSON.stringify(topic.name)} already, of ${other}`);
+      throw new SetupError(
+        `${owner}: there is a topic ${JSON.stringify(topic.name)} already, of ${other.owner}`,
+      );
     }
-    this.#owners.set(topic.name, owner);
+    this.#owners.set(topic.name, { topic, owner });
     return topic;
   }
 
   has(name: string): boolean {
     return this.#owners.has(name);
+  }
+
+  /** @param field where the name comes from. @throws ConnectError INVALID_ARGUMENT where there is none of this name */
+  named(name: string, field: string): HubTopic {
+    const found = this.find(name);
+    if (found !== undefined) return found;
+    const description = `there is no topic ${JSON.stringify(name)}`;
+    throw invalidArgument(`${field}: ${description}`, [{ field, description }]);
+  }
+
+  find(name: string): HubTopic | undefined {
+    return this.#owners.get(name)?.topic;
   }
 }

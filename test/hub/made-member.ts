@@ -24,7 +24,7 @@ export async function madeMember<D extends DescMessage>(
     ...more,
     ...(after !== undefined && { headers: { "last-event-id": after } }),
   });
-  await hub.gate.admit(call);
+  await hub.attach().gate.admit(call);
   const { context } = call;
   const reader = topic.join(rooms, context, options)[Symbol.asyncIterator]();
   let first: Promise<IteratorResult<MessageShape<D>>> | undefined = reader.next();

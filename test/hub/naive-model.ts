@@ -84,7 +84,7 @@ class Run {
     if (this.#clients.length >= 12) return;
     const user = `u${Math.floor(this.#random() * 4)}`;
     const call = madeCall({ method: LiveService.method.watchRoom, door: "sse", principal: { id: user } });
-    await this.#hub.gate.admit(call);
+    await this.#hub.attach().gate.admit(call);
     const rooms = allRooms.filter(() => this.#random() < 0.5);
     if (rooms.length === 0) rooms.push("a");
     const lang = this.#random() < 0.3 ? "de" : undefined;

@@ -13,20 +13,38 @@ export interface SocketOpening {
   readonly method: DescMethod | undefined;
   /** How many bytes were sent to the client. */
   readonly sentBytes: () => number;
+  /** How many bytes wait to be sent. */
+  readonly waitingBytes: () => number;
   /** Ends the calls of the socket with an error, and closes it. */
   readonly close: (error: ConnectError) => void;
 }
 
+/** What servers tell a hub of live connections, and ask it. A `Hub` of `ts-ms/hub` is one. */
+export interface ConnectionBook {
+  /** A server begins to use the book. */
+  attach(): ServerBook;
+}
+
 /**
- * What servers tell a hub of live connections, and ask it. A `Hub` of `ts-ms/hub` is one.
+ * The connections of one server in the book of a hub.
  *
  * A streaming call becomes a connection where the gate admits it, and is none any more when its context ends. A
  * WebSocket is one connection from `openSocket` to `closed`; its calls have it as `CallContext.connection` before they
  * come to the gate.
  */
-export interface ConnectionBook {
+export interface ServerBook {
   /** Enters streaming calls, or refuses them. Servers ask it behind all other gates; unary rpcs do not concern it. */
   readonly gate: Gate;
   /** @throws ConnectError by which the handshake is refused */
   openSocket(opening: SocketOpening): BookedConnection;
+  /** The server serves. */
+  started(): void;
+  /**
+   * The server stops: no connections are taken any more, and those that read topics end one after the other.
+   *
+   * @param graceMs how long calls may continue, in milliseconds
+   */
+  drain(graceMs: number): void;
+  /** The server has stopped: nothing of it is open any more. The hub stops behind the last server. */
+  stopped(): void;
 }

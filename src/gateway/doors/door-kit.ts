@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Admission } from "../../core/admission/admission.ts";
 import type { ClientAddresses } from "../../core/admission/client-address.ts";
-import type { ConnectionBook } from "../../core/admission/connection-book.ts";
+import type { ServerBook } from "../../core/admission/connection-book.ts";
 import type { GateDocument } from "../../core/admission/gate.ts";
 import type { CallReports } from "../../core/admission/call-reports.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
@@ -76,8 +76,8 @@ export interface DoorOptions {
 export interface DoorKit extends DoorOptions {
   /** Asks the gates about calls; undefined without gates. */
   readonly admission: Admission | undefined;
-  /** The hub that knows the live connections; undefined for none. */
-  readonly book: ConnectionBook | undefined;
+  /** The live connections in the book of a hub; undefined for none. */
+  readonly book: ServerBook | undefined;
   /** Finds the addresses of clients. */
   readonly addresses: ClientAddresses;
   /** The document of a gate at a path; undefined where no gate has documents. */

@@ -1,7 +1,7 @@
-import { fromBinary, type Registry } from "@bufbuild/protobuf";
-import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import type { Registry } from "@bufbuild/protobuf";
 import type { CallContext } from "../../core/call/context.ts";
-import { ConnectError, toCallError, toStatus } from "../../core/errors/errors.ts";
+import { ConnectError, toCallError } from "../../core/errors/errors.ts";
+import { retryAfterMsOf } from "../../core/errors/retry-info.ts";
 import type { FaultLog } from "../../core/call/fault-log.ts";
 import {
   asStatus,
@@ -213,13 +213,6 @@ function toGatewayError(reason: unknown): ConnectError {
 
 /** Whole seconds of an error's `google.rpc.RetryInfo`, rounded up; undefined without one that can be read. */
 export function retryAfter(error: ConnectError): string | undefined {
-  if (error.details.length === 0) return undefined;
-  try {
-    const any = toStatus(error).details.find(({ typeUrl }) => typeUrl.endsWith("/google.rpc.RetryInfo"));
-    const delay = any && fromBinary(RetryInfoSchema, any.value).retryDelay;
-    if (delay === undefined || delay.seconds < 0n) return undefined;
-    return String(delay.seconds + (delay.nanos > 0 ? 1n : 0n));
-  } catch {
-    return undefined; // A broken detail never hides the status itself.
-  }
+  const ms = error.details.length === 0 ? undefined : retryAfterMsOf(error);
+  return ms === undefined || ms < 0 ? undefined : String(Math.ceil(ms / 1_000));
 }

@@ -61,9 +61,10 @@ class MemoryBus implements Bus {
   }
 
   async start(node: BusNode): Promise<void> {
-    if (this.#node !== undefined)
+    if (this.#node !== undefined && !this.#isClosed)
       throw new SetupError("Hub: the option bus is the bus of another hub already");
     this.#node = node;
+    this.#isClosed = false;
     this.#store.buses.add(this);
   }
 

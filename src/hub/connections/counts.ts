@@ -30,7 +30,7 @@ export async function countsOf(
   const groups = new Map<string, number>();
   let total = 0;
   await table.each(0, (entry) => {
-    if (!matches(entry)) return true;
+    if (!entry.isSelected(matches)) return true;
     total++;
     if (groupOf === undefined) return true;
     for (const group of groupOf(entry)) groups.set(group, (groups.get(group) ?? 0) + 1);

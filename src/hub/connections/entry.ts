@@ -4,48 +4,17 @@ import type { BookedConnection } from "../../core/call/booked-connection.ts";
 import type { CallContext, EndListener } from "../../core/call/context.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { Code, type ConnectError } from "../../core/errors/errors.ts";
-import type { Identity } from "./identity.ts";
-
-/** A live connection as it is listed. */
-export interface Connection {
-  /** `NODE-NUMBER`. */
-  readonly id: string;
-  /** Id of the process that has it. */
-  readonly node: string;
-  /** The protocol by which it entered. */
-  readonly door: DoorName;
-  /** `package.Service/Method`; undefined for a WebSocket that carries calls of several rpcs. */
-  readonly rpc: string | undefined;
-  /** Undefined for an anonymous client. */
-  readonly user: string | undefined;
-  readonly tags: Readonly<Record<string, string>>;
-  /** Address of the client; empty where it has none. */
-  readonly address: string;
-  /** What the client calls itself, at most 256 characters; empty where it does not say. */
-  readonly userAgent: string;
-  readonly connectedAt: Date;
-  /** When bytes of the client, or its answer to a ping of WebSocket, came last. */
-  readonly lastSeenAt: Date;
-  /** The rooms that it is in: `topic/room`, or `topic` for that without a name. */
-  readonly rooms: readonly string[];
-  /** Messages that were handed to the connection. */
-  readonly sent: number;
-  /** Messages that came. */
-  readonly received: number;
-  /** Bytes that were sent: of answers, of messages with their framing over gRPC, of the connection of a WebSocket. */
-  readonly bytes: number;
-  /** When the identity ends; undefined for never. */
-  readonly expiresAt: Date | undefined;
-}
-
-/** Why a connection is no more, as the metric `ts_ms_hub_closed_total` labels it. */
-export type CloseReason = "ended" | "left" | "failed" | "closed" | "user_limit";
+import type { CloseReason, Connection } from "./connection.ts";
+import { type Identity, tagOf } from "./identity.ts";
+import { type Matches, OtherUser, type Selectable } from "./selectable.ts";
 
 /** What is known of a connection when it opens. */
 export interface EntryInit {
   readonly node: string;
   /** Greater than that of every connection before. */
   readonly number: number;
+  /** The server that has it. */
+  readonly server: object;
   readonly door: DoorName;
   readonly method: DescMethod | undefined;
   readonly address: string;
@@ -57,6 +26,7 @@ export interface EntryInit {
 /** A WebSocket, as its entry sees it. */
 export interface EntrySocket {
   readonly sentBytes: () => number;
+  readonly waitingBytes: () => number;
   readonly close: (error: ConnectError) => void;
 }
 
@@ -64,9 +34,28 @@ export interface EntrySocket {
 export interface EntryOwner {
   /** Milliseconds since 1970. */
   wallMs(): number;
+  /** Milliseconds since an arbitrary moment. */
+  nowMs(): number;
   callEnded(entry: Entry, call: CallContext): void;
   /** The entry is over; called once. */
   left(entry: Entry, reason: CloseReason): void;
+}
+
+/** A call of a connection that reads rooms. */
+export interface EntryReader {
+  readonly context: CallContext;
+  /** As selectors write them. */
+  readonly rooms: readonly string[];
+  /** How many they are. */
+  readonly size: number;
+  isIn(room: string): boolean;
+  reads(topic: string): boolean;
+  /** What its joins were granted. */
+  readonly tags: Readonly<Record<string, string>> | undefined;
+  /** When the oldest message was published that it has still to read, by the hub's clock; undefined for none. */
+  readonly behindSinceMs: number | undefined;
+  /** Bytes of messages for it alone that wait. */
+  readonly waitingBytes: number;
 }
 
 const maxUserAgent = 256;
@@ -74,25 +63,29 @@ const noTags = Object.freeze({});
 const anonymous: Identity = Object.freeze({});
 
 /** A live connection: one streaming call, or a WebSocket with its calls. It goes exactly once. */
-export class Entry implements BookedConnection, EndListener {
+export class Entry implements BookedConnection, EndListener, Selectable {
   readonly number: number;
   readonly node: string;
+  readonly server: object;
   readonly door: DoorName;
   readonly address: string;
   readonly userAgent: string;
   readonly connectedAtMs: number;
   /** Why the hub closes it; undefined where it does not. */
   closing: CloseReason | undefined;
+  /** When it may have joined as many rooms as at once again: the state of its token bucket, in milliseconds. */
+  joinsFullAtMs = 0;
+  /** Messages that it did not get. */
+  dropped = 0;
   readonly #owner: EntryOwner;
   readonly #method: DescMethod | undefined;
   readonly #socket: EntrySocket | undefined;
-  /** When it may have joined as many rooms as at once again: the state of its token bucket, in milliseconds. */
-  joinsFullAtMs = 0;
   #identity: Identity | undefined;
-  /** The rooms of its calls, one for each membership. */
-  readonly #rooms: string[] = [];
+  #readers: EntryReader[] = [];
   #lastSeenMs: number;
   #calls: CallContext[] = [];
+  /** Whom each call is of. */
+  #identities: Identity[] = [];
   /** Of calls that have ended. */
   #sentBefore = 0;
   #receivedBefore = 0;
@@ -100,9 +93,13 @@ export class Entry implements BookedConnection, EndListener {
   #lastReason: ConnectError | undefined;
   #isOver = false;
 
-  constructor({ number, node, door, method, address, userAgent, socket }: EntryInit, owner: EntryOwner) {
+  constructor(
+    { number, node, server, door, method, address, userAgent, socket }: EntryInit,
+    owner: EntryOwner,
+  ) {
     this.number = number;
     this.node = node;
+    this.server = server;
     this.door = door;
     this.address = address;
     this.userAgent = userAgent.slice(0, maxUserAgent);
@@ -116,70 +113,83 @@ export class Entry implements BookedConnection, EndListener {
     return `${this.node}-${this.number}`;
   }
 
+  /** Whose it is: the user of its first call that has one. */
   get user(): string | undefined {
     return this.#identity?.user;
-  }
-
-  get identity(): Identity {
-    return this.#identity ?? anonymous;
-  }
-
-  /** How often its calls are in rooms. */
-  get memberships(): number {
-    return this.#rooms.length;
-  }
-
-  /** The rooms that it is in. */
-  get rooms(): readonly string[] {
-    return [...new Set(this.#rooms)];
-  }
-
-  /** The topics of its rooms. */
-  get topics(): readonly string[] {
-    return [...new Set(this.#rooms.map(topicOf))];
-  }
-
-  isIn(room: string): boolean {
-    return this.#rooms.includes(room);
-  }
-
-  reads(topic: string): boolean {
-    return this.#rooms.some((room) => topicOf(room) === topic);
-  }
-
-  /** A call of it is in a room. */
-  joined(room: string): void {
-    this.#rooms.push(room);
-  }
-
-  /** A call of it has left a room. */
-  leftRoom(room: string): void {
-    const place = this.#rooms.indexOf(room);
-    if (place >= 0) this.#rooms.splice(place, 1);
-  }
-
-  /** Whether its identity is known, that of an anonymous client too. */
-  get isIdentified(): boolean {
-    return this.#identity !== undefined;
   }
 
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  tag(name: string): string | undefined {
-    const tags = this.#identity?.tags;
-    return tags !== undefined && Object.hasOwn(tags, name) ? tags[name] : undefined;
+  /** How often its calls are in rooms. */
+  get memberships(): number {
+    return this.#readers.reduce((sum, { size }) => sum + size, 0);
   }
 
-  /** Whom it belongs to is known: by its first call. */
+  /** The rooms that it is in. */
+  get rooms(): readonly string[] {
+    return [...new Set(this.#readers.flatMap(({ rooms }) => rooms))];
+  }
+
+  /** The topics of its rooms. */
+  get topics(): readonly string[] {
+    return [...new Set(this.rooms.map((room) => room.split("/", 1)[0] ?? ""))];
+  }
+
+  isIn(room: string): boolean {
+    return this.#readers.some((reader) => reader.isIn(room));
+  }
+
+  reads(topic: string): boolean {
+    return this.#readers.some((reader) => reader.reads(topic));
+  }
+
+  /** Of its identity, or granted to one of its calls. */
+  tag(name: string): string | undefined {
+    for (const { tags } of this.#readers) {
+      const granted = tagOf(tags, name);
+      if (granted !== undefined) return granted;
+    }
+    return tagOf(this.#identity?.tags, name);
+  }
+
+  /** Its calls that read rooms. */
+  get readers(): readonly EntryReader[] {
+    return this.#readers;
+  }
+
+  /** A call of it reads rooms. */
+  joined(reader: EntryReader): void {
+    this.#readers.push(reader);
+  }
+
+  leftBy(reader: EntryReader): void {
+    this.#readers = this.#readers.filter((other) => other !== reader);
+  }
+
+  /** Whose it is is known. */
   identified(identity: Identity): void {
     this.#identity = identity;
   }
 
+  /** Whom a call of it is of. */
+  identityOf(call: CallContext): Identity {
+    return this.#identities[this.#calls.indexOf(call)] ?? this.#identity ?? anonymous;
+  }
+
+  /** Another identity of a call under way: the same user, with other tags or for longer. */
+  identifiedAgain(call: CallContext, identity: Identity): void {
+    const place = this.#calls.indexOf(call);
+    if (place === -1) return;
+    this.#identities[place] = identity;
+    if (this.#identity === undefined || identity.user === this.user) this.#identity = identity;
+  }
+
   /** A call of it begins. */
-  add(call: CallContext): void {
+  add(call: CallContext, identity: Identity): void {
     this.#calls.push(call);
+    this.#identities.push(identity);
     call.onEnd(this);
   }
 
@@ -187,6 +197,7 @@ export class Entry implements BookedConnection, EndListener {
     const place = this.#calls.indexOf(call);
     if (place === -1) return; // The connection is over.
     this.#calls.splice(place, 1);
+    this.#identities.splice(place, 1);
     this.#sentBefore += call.sent;
     this.#receivedBefore += call.received;
     this.#bytesBefore += bytesOf(call);
@@ -206,6 +217,7 @@ export class Entry implements BookedConnection, EndListener {
     this.#owner.left(this, this.closing ?? reasonOf(this.#lastReason));
     // What has left may be kept for a while by the lists that it was in.
     this.#calls = [];
+    this.#identities = [];
   }
 
   /** Ends the connection as its door ends a failed call. @returns false where it is ended already */
@@ -217,27 +229,64 @@ export class Entry implements BookedConnection, EndListener {
     return true;
   }
 
+  /** Ends its calls that read rooms. */
+  endReaders(error: ConnectError): void {
+    for (const { context } of [...this.#readers]) context.abort(error);
+  }
+
+  /**
+   * What a selector selects of it: all of it, or calls of a WebSocket that are of other users than it; none where it is
+   * not selected.
+   */
+  selected(matches: Matches): "all" | readonly CallContext[] {
+    if (matches(this)) return "all";
+    return this.#socket === undefined ? [] : this.#calls.filter((call) => this.#isOfOther(call, matches));
+  }
+
+  /** Whether a selector selects it, or one of its calls. */
+  isSelected(matches: Matches): boolean {
+    return (
+      matches(this) ||
+      (this.#socket !== undefined && this.#calls.some((call) => this.#isOfOther(call, matches)))
+    );
+  }
+
+  /** Ends calls whose identity has ended. @returns when the next one does, in milliseconds since 1970; Infinity for never */
+  endExpired(nowMs: number, error: () => ConnectError): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    const expired: CallContext[] = [];
+    for (const [place, { expiresAtMs = Number.POSITIVE_INFINITY }] of this.#identities.entries()) {
+      const call = this.#calls[place];
+      if (expiresAtMs > nowMs) nextMs = Math.min(nextMs, expiresAtMs);
+      else if (call !== undefined) expired.push(call);
+    }
+    for (const call of expired) call.abort(error());
+    return nextMs;
+  }
+
   /** Messages of calls under way. */
   get openMessages(): number {
     return this.#calls.reduce((sum, { sent, received }) => sum + sent + received, 0);
   }
 
   /** Calls under way. */
-  get openCalls(): number {
-    return this.#calls.length;
+  get openCalls(): readonly CallContext[] {
+    return [...this.#calls];
   }
 
   /** The connection as it is now. */
   describe(): Connection {
-    const { id, node, door, user, address, userAgent } = this;
+    const { id, node, door, user, address, userAgent, dropped } = this;
     const { tags = noTags, expiresAtMs } = this.#identity ?? {};
+    const granted = this.#readers.map((reader) => reader.tags).filter((one) => one !== undefined);
     return {
       id,
       node,
       door,
       rpc: this.#method && rpcName(this.#method),
       user,
-      tags,
+      tags:
+        granted.length === 0 ? tags : Object.fromEntries([tags, ...granted].flatMap(Object.entries<string>)),
       address,
       userAgent,
       connectedAt: new Date(this.connectedAtMs),
@@ -245,18 +294,31 @@ export class Entry implements BookedConnection, EndListener {
       rooms: this.rooms,
       sent: this.#calls.reduce((sum, { sent }) => sum + sent, this.#sentBefore),
       received: this.#calls.reduce((sum, { received }) => sum + received, this.#receivedBefore),
+      dropped,
+      lagMs: this.#lagMs(),
+      waitingBytes: this.#readers.reduce(
+        (sum, { waitingBytes }) => sum + waitingBytes,
+        this.#socket?.waitingBytes() ?? 0,
+      ),
       bytes:
         this.#socket?.sentBytes() ??
         this.#calls.reduce((sum, call) => sum + bytesOf(call), this.#bytesBefore),
       expiresAt: expiresAtMs === undefined ? undefined : new Date(expiresAtMs),
     };
   }
-}
 
-/** The topic of a room as selectors write it. */
-function topicOf(room: string): string {
-  const end = room.indexOf("/");
-  return end === -1 ? room : room.slice(0, end);
+  #isOfOther(call: CallContext, matches: Matches): boolean {
+    const identity = this.identityOf(call);
+    return identity.user !== this.user && matches(new OtherUser(this, identity));
+  }
+
+  #lagMs(): number {
+    const nowMs = this.#owner.nowMs();
+    return this.#readers.reduce(
+      (most, { behindSinceMs = nowMs }) => Math.max(most, nowMs - behindSinceMs),
+      0,
+    );
+  }
 }
 
 /** Over HTTP the bytes of the answer are counted, over gRPC those of messages. */

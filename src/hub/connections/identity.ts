@@ -27,12 +27,22 @@ export function defaultIdentity(context: HandlerContext): Identity {
 
 /** @throws Error for what the option `identify` must not return; it is a fault of the program */
 export function checkedIdentity({ user, tags, expiresAtMs }: Identity): Identity {
+  checkTags(tags, "identify");
+  return { user: user === "" ? undefined : user, tags, expiresAtMs };
+}
+
+/** @param from the function that returns them. @throws Error for tags beyond the limits; it is a fault of the program */
+export function checkTags(tags: Identity["tags"], from: string): void {
   const entries = Object.entries(tags ?? {});
-  if (entries.length > maxTags) throw new Error(`identify: ${entries.length} tags; at most ${maxTags}`);
+  if (entries.length > maxTags) throw new Error(`${from}: ${entries.length} tags; at most ${maxTags}`);
   for (const text of entries.flat()) {
     if (Buffer.byteLength(text) > maxTagBytes) {
-      throw new Error(`identify: a tag is longer than ${maxTagBytes} bytes: ${text.slice(0, 32)}…`);
+      throw new Error(`${from}: a tag is longer than ${maxTagBytes} bytes: ${text.slice(0, 32)}…`);
     }
   }
-  return { user: user === "" ? undefined : user, tags, expiresAtMs };
+}
+
+/** The value of a tag; undefined for none. */
+export function tagOf(tags: Identity["tags"], name: string): string | undefined {
+  return tags !== undefined && Object.hasOwn(tags, name) ? tags[name] : undefined;
 }

@@ -44,10 +44,16 @@ export class Limits {
     this.#random = random;
   }
 
+  /** Whether a client is refused for a while as its connections were closed. @param user undefined while unknown */
+  forClosed(user: string | undefined, address: string): Refused | undefined {
+    const error = this.#refusals.of(user, address);
+    return error && { reason: "closed", error };
+  }
+
   /** Whether one more connection from an address has to be refused. */
   forAddress(address: string): Refused | undefined {
-    const closed = this.#refusals.of(undefined, address);
-    if (closed !== undefined) return { reason: "closed", error: closed };
+    const closed = this.forClosed(undefined, address);
+    if (closed !== undefined) return closed;
     const { maxConnections, maxPerAddress } = this.#options;
     if (this.#table.size >= maxConnections) {
       return {
@@ -69,8 +75,8 @@ export class Limits {
   /** Whether one more connection of a user has to be refused. */
   forUser(user: string | undefined, address: string): Refused | undefined {
     if (user === undefined) return undefined;
-    const closed = this.#refusals.of(user, address);
-    if (closed !== undefined) return { reason: "closed", error: closed };
+    const closed = this.forClosed(user, address);
+    if (closed !== undefined) return closed;
     const { onUserLimit } = this.#options;
     if (onUserLimit !== "refuse" || !this.#isFull(user)) return undefined;
     return tooMany("max_per_user", "too many connections of this user are open");

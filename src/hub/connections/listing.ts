@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { invalidArgument } from "../../core/errors/errors.ts";
+import { type ConnectError, invalidArgument } from "../../core/errors/errors.ts";
 import { compileSelector, type Selector, type SelectorScope } from "./selector.ts";
-import type { Connection } from "./entry.ts";
+import type { Connection } from "./connection.ts";
 import type { Table } from "./table.ts";
 
 /** A part of a list of connections. */
@@ -32,15 +32,14 @@ export async function pageOf(
   selector: Selector,
   { pageSize = 0, pageToken = "" }: PageOptions,
 ): Promise<ConnectionPage> {
-  if (!(pageSize >= 0)) throw invalidArgument(`pageSize: ${pageSize} is no size of a page`);
+  const size = sizeOf(pageSize);
   const matches = compileSelector(selector, scope);
-  const size = pageSize === 0 ? defaultPageSize : Math.min(Math.ceil(pageSize), maxPageSize);
   const query = digestOf(selector);
   const connections: Connection[] = [];
   let last = pageToken === "" ? 0 : numberIn(pageToken, query);
   let hasMore = false;
   await table.each(last, (entry) => {
-    if (!matches(entry)) return true;
+    if (!entry.isSelected(matches)) return true;
     hasMore = connections.length === size;
     if (hasMore) return false;
     last = entry.number;
@@ -50,16 +49,26 @@ export async function pageOf(
   return { connections, nextPageToken: hasMore ? `${query}.${last}` : undefined, unreachable: [] };
 }
 
+/** How many there are on a page. @throws ConnectError INVALID_ARGUMENT */
+export function sizeOf(pageSize: number): number {
+  if (!(pageSize >= 0)) throw invalidArgument(`pageSize: ${pageSize} is no size of a page`);
+  return pageSize === 0 ? defaultPageSize : Math.min(Math.ceil(pageSize), maxPageSize);
+}
+
 /** @throws ConnectError INVALID_ARGUMENT for a token of another query */
 function numberIn(token: string, query: string): number {
   const [, owner, number = ""] = tokenForm.exec(token) ?? [];
   if (owner === query) return Number(number);
-  throw invalidArgument("pageToken: it is of another query", [
-    { field: "pageToken", description: "it is of another query" },
-  ]);
+  throw otherQuery();
+}
+
+/** For a token of another query. */
+export function otherQuery(): ConnectError {
+  const description = "it is of another query";
+  return invalidArgument(`pageToken: ${description}`, [{ field: "pageToken", description }]);
 }
 
 /** What tells the query of a token from others. */
-function digestOf(selector: Selector): string {
-  return createHash("sha256").update(JSON.stringify(selector)).digest("base64url").slice(0, 8);
+export function digestOf(query: unknown): string {
+  return createHash("sha256").update(JSON.stringify(query)).digest("base64url").slice(0, 8);
 }

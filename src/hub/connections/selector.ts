@@ -2,7 +2,7 @@ import { nearestName } from "../../core/errors/nearest-name.ts";
 import { type ConnectError, invalidArgument } from "../../core/errors/errors.ts";
 import { IpRanges, parseIpRange } from "../../core/config/ip-ranges.ts";
 import type { DoorName } from "../../core/admission/call-head.ts";
-import type { Entry } from "./entry.ts";
+import type { Matches } from "./selectable.ts";
 
 /**
  * Which connections are meant. All fields that are given must hold; of a field with several values one must, so that an
@@ -28,9 +28,6 @@ export interface Selector {
   /** Every connection. */
   readonly everybody?: boolean;
 }
-
-/** Whether a connection is one of those that are meant. */
-export type Matches = (entry: Entry) => boolean;
 
 /** What each field asks of an entry. @throws ConnectError INVALID_ARGUMENT naming the field */
 type Compile<F extends keyof Selector> = (value: NonNullable<Selector[F]>, kit: SelectorKit) => Matches;

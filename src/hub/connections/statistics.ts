@@ -1,7 +1,9 @@
 import type { DoorName } from "../../core/admission/call-head.ts";
 import type { CallContext } from "../../core/call/context.ts";
 import { Code } from "../../core/errors/errors.ts";
-import type { CloseReason, Entry } from "./entry.ts";
+import type { ReadWatched, WatchedMetric } from "../../core/telemetry/metric-books.ts";
+import type { CloseReason } from "./connection.ts";
+import type { Entry } from "./entry.ts";
 import type { RefuseReason } from "./limits.ts";
 
 /** What the connections of a door, or of all together, have done since the hub was made. */
@@ -28,6 +30,11 @@ export interface ConnectionsStatistics extends ConnectionStatistics {
   readonly sinceMs: number;
   /** Nodes that have not answered. */
   readonly unreachable: readonly string[];
+}
+
+/** The page of metrics, as `Metrics` of `ts-ms/telemetry` has it. */
+export interface MetricsPage {
+  watch(metric: WatchedMetric, read: ReadWatched): () => void;
 }
 
 /** Counts of one door. */
@@ -110,21 +117,25 @@ export class ConnectionCounts {
     };
   }
 
-  /** Connections by door: those that are open, and all that there were. */
-  *byDoor(): Generator<{ readonly door: DoorName; readonly active: number; readonly opened: number }> {
-    for (const [door, { active, opened }] of this.#doors) yield { door, active, opened };
-  }
-
-  /** Refused connections by reason. */
-  get refusedBy(): Iterable<readonly [RefuseReason, number]> {
-    return this.#refused;
-  }
-
-  /** Connections that are no more, by door and reason. */
-  *closedBy(): Generator<{ readonly door: DoorName; readonly reason: CloseReason; readonly count: number }> {
-    for (const [door, reasons] of this.#closed) {
-      for (const [reason, count] of reasons) yield { door, reason, count };
-    }
+  /** Adds what is counted to a page of metrics. @returns functions that take it from there */
+  watch(metrics: MetricsPage): (() => void)[] {
+    const doors = this.#doors;
+    return [
+      metrics.watch("hubConnections", () =>
+        [...doors].map(([door, { active: value }]) => ({ labels: { door }, value })),
+      ),
+      metrics.watch("hubConnectionsTotal", () =>
+        [...doors].map(([door, { opened: value }]) => ({ labels: { door }, value })),
+      ),
+      metrics.watch("hubRefused", () =>
+        [...this.#refused].map(([reason, value]) => ({ labels: { reason }, value })),
+      ),
+      metrics.watch("hubClosed", () =>
+        [...this.#closed].flatMap(([door, reasons]) =>
+          [...reasons].map(([reason, value]) => ({ labels: { door, reason }, value })),
+        ),
+      ),
+    ];
   }
 
   #of(door: DoorName): DoorCounts {

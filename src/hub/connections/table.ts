@@ -1,9 +1,9 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { networkOf } from "../../core/net/client-network.ts";
 import type { Entry } from "./entry.ts";
+import { Turns } from "./turns.ts";
 
-/** How many entries are looked at in one turn of the event loop. */
-const sliceSize = 2_000;
+/** How many places are copied at once. */
+const sliceSize = 256;
 /** Below so many empty places the table is left as it is. */
 const fewEmpty = 64;
 
@@ -20,8 +20,14 @@ export class Table {
   /** An entry, or the number of one that has left. */
   #places: (Entry | number)[] = [];
   #empty = 0;
+  readonly #nowMs: () => number;
   readonly #users = new Map<string, UserRecord>();
   readonly #networks = new Map<string, number>();
+
+  /** @param nowMs milliseconds since an arbitrary moment */
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs;
+  }
 
   get size(): number {
     return this.#places.length - this.#empty;
@@ -82,20 +88,21 @@ export class Table {
   }
 
   /**
-   * Calls `visit` with the entries behind a number, in their order, until it returns false. Entries that are there all
-   * the time are visited once each, those that come or go meanwhile may be.
+   * Calls `visit` with the entries behind a number, in their order, until it returns false; the event loop goes on after
+   * some milliseconds. Entries that are there all the time are visited once each, those that come or go meanwhile may be.
    */
   async each(after: number, visit: (entry: Entry) => boolean): Promise<void> {
-    let last = after;
-    for (;;) {
+    const pace = new Turns(this.#nowMs);
+    for (let last = after; ;) {
       const first = this.#placeOf(last + 1);
       const slice = this.#places.slice(first, first + sliceSize);
       for (const place of slice) {
         last = numberOf(place);
         if (typeof place === "object" && !place.isOver && !visit(place)) return;
+        const turn = pace.next();
+        if (turn !== undefined) await turn;
       }
       if (slice.length < sliceSize) return;
-      await nextTurn();
     }
   }
 

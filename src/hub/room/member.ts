@@ -2,9 +2,11 @@ import type { Message } from "@bufbuild/protobuf";
 import type { CallContext, EndListener } from "../../core/call/context.ts";
 import type { Live } from "../../core/call/live-set.ts";
 import type { StreamPlace } from "../../core/call/stream-place.ts";
-import type { Entry } from "../connections/entry.ts";
+import type { DoorName } from "../../core/admission/call-head.ts";
+import type { Entry, EntryReader } from "../connections/entry.ts";
+import { type Identity, tagOf } from "../connections/identity.ts";
 import type { Wants } from "./header-filter.ts";
-import { type Beginning, Membership, type RoomReader } from "./membership.ts";
+import { type Beginning, type Grant, Membership, type RoomReader } from "./membership.ts";
 import type { PositionVector } from "./position.ts";
 import type { RoomReset } from "./resets.ts";
 import type { Room } from "./room.ts";
@@ -15,6 +17,9 @@ type Answer = IteratorResult<Message, undefined>;
 export interface MemberOwner {
   /** By the clock of the hub. */
   nowMs(): number;
+  /** It has left one room of several. */
+  leftRoom(membership: Membership): void;
+  /** It has left all rooms. */
   left(member: Member): void;
   reset(member: Member, reset: RoomReset): void;
 }
@@ -23,6 +28,10 @@ export interface MemberOwner {
 export interface MemberInit {
   readonly entry: Entry;
   readonly context: CallContext;
+  /** Undefined where the handler has joined. */
+  readonly request: Message | undefined;
+  /** Which publications it wants itself; undefined for all. */
+  readonly own: Wants | undefined;
   /** Bytes of messages for it alone that wait for it. */
   readonly maxDirectBytes: number;
   /** How its places are one text; undefined where publications have no positions. */
@@ -34,14 +43,24 @@ export interface MemberInit {
  * there, so that one that is slow costs a number and no copy. Messages for it alone come first.
  */
 export class Member
-  implements AsyncIterableIterator<Message, undefined, undefined>, EndListener, Live, StreamPlace, RoomReader
+  implements
+    AsyncIterableIterator<Message, undefined, undefined>,
+    EndListener,
+    Live,
+    EntryReader,
+    RoomReader,
+    StreamPlace
 {
   livePlace = -1;
   readonly entry: Entry;
   readonly context: CallContext;
+  readonly request: Message | undefined;
+  readonly own: Wants | undefined;
   readonly #init: MemberInit;
   readonly #owner: MemberOwner;
   readonly #memberships: Membership[] = [];
+  /** Those that the call has asked for, of which its position is made. */
+  readonly #asked: Membership[] = [];
   /** The room that is read next: they take turns. */
   #turn = 0;
   #direct: { readonly message: Message; readonly bytes: number }[] = [];
@@ -52,6 +71,8 @@ export class Member
   constructor(init: MemberInit, owner: MemberOwner) {
     this.entry = init.entry;
     this.context = init.context;
+    this.request = init.request;
+    this.own = init.own;
     this.#init = init;
     this.#owner = owner;
   }
@@ -73,11 +94,94 @@ export class Member
     return this.#owner.nowMs();
   }
 
-  /** Joins a room. @param intro messages that come first */
-  enter(room: Room, wants: Wants | undefined, beginning: Beginning, intro: readonly Message[]): void {
-    const membership = new Membership(room, this, wants, beginning, intro);
+  get size(): number {
+    return this.#memberships.length;
+  }
+
+  get rooms(): readonly string[] {
+    return this.#memberships.map(({ room }) => room.path);
+  }
+
+  get waitingBytes(): number {
+    return this.#directBytes;
+  }
+
+  get behindSinceMs(): number | undefined {
+    const since = this.#memberships.flatMap(({ behindSinceMs = [] }) => behindSinceMs);
+    return since.length === 0 ? undefined : Math.min(...since);
+  }
+
+  /** The identity of the call, whatever that of its connection is. */
+  get identity(): Identity {
+    return this.entry.identityOf(this.context);
+  }
+
+  get id(): string {
+    return this.entry.id;
+  }
+
+  get user(): string | undefined {
+    return this.identity.user;
+  }
+
+  get door(): DoorName {
+    return this.entry.door;
+  }
+
+  get address(): string {
+    return this.entry.address;
+  }
+
+  get tags(): Readonly<Record<string, string>> | undefined {
+    const granted = this.#memberships.map(({ grant }) => grant.tags).filter((tags) => tags !== undefined);
+    return granted.length === 0 ? undefined : Object.fromEntries(granted.flatMap(Object.entries<string>));
+  }
+
+  tag(name: string): string | undefined {
+    for (const { grant } of this.#memberships) {
+      const granted = tagOf(grant.tags, name);
+      if (granted !== undefined) return granted;
+    }
+    return tagOf(this.identity.tags, name);
+  }
+
+  isIn(room: string): boolean {
+    return this.#memberships.some((membership) => membership.room.path === room);
+  }
+
+  reads(topic: string): boolean {
+    return this.#memberships.some(({ room }) => room.topic === topic);
+  }
+
+  /** Its place in a room of its topic; undefined where it is not there. @param name without the topic */
+  placeIn(name: string): Membership | undefined {
+    return this.#memberships.find(({ room }) => room.name === name);
+  }
+
+  /** Joins a room that the call has asked for. @param intro messages that come first */
+  enter(room: Room, grant: Grant, beginning: Beginning, intro: readonly Message[]): void {
+    this.#asked.push(this.enterAlso(room, grant, beginning, intro));
+  }
+
+  /** Joins a further room: the position of the call says nothing of it. @param intro messages that come first */
+  enterAlso(room: Room, grant: Grant, beginning: Beginning, intro: readonly Message[]): Membership {
+    const membership = new Membership(room, this, grant, beginning, intro);
     this.#memberships.push(membership);
     room.add(membership);
+    return membership;
+  }
+
+  /** Leaves a room. Without any the call ends, and that well. */
+  leave(membership: Membership): void {
+    const place = this.#memberships.indexOf(membership);
+    if (place === -1) return;
+    if (this.#memberships.length === 1) {
+      this.#leave();
+      return;
+    }
+    this.#memberships.splice(place, 1);
+    membership.room.delete(membership);
+    this.#owner.leftRoom(membership);
   }
 
   /** It leaves when its call ends, at once if it has ended already. */
@@ -86,7 +190,7 @@ export class Member
   }
 
   positionText(): string | undefined {
-    return this.#init.vector?.format(this.#memberships.map(({ position }) => position));
+    return this.#init.vector?.format(this.#asked.map(({ position }) => position));
   }
 
   settledText(): string | undefined {
@@ -98,8 +202,8 @@ export class Member
   }
 
   /** Hands a message of a room to a call that waits for one. */
-  hand(message: Message): void {
-    this.#hand(this.#stamped(message));
+  hand(message: Message, membership: Membership): void {
+    this.#hand(this.#stamped(message, membership));
   }
 
   /** Gives a call that waits what there is to read now. */
@@ -125,7 +229,10 @@ export class Member
       this.#hand(message);
       return "sent";
     }
-    if (this.#directBytes + bytes > this.#init.maxDirectBytes) return "failed";
+    if (this.#directBytes + bytes > this.#init.maxDirectBytes) {
+      this.entry.dropped++;
+      return "failed";
+    }
     this.#direct.push({ message, bytes });
     this.#directBytes += bytes;
     return "sent";
@@ -176,17 +283,17 @@ export class Member
       const message = membership?.read();
       if (membership === undefined || message === undefined) continue;
       this.#turn = (this.#turn + i + 1) % count;
-      return this.#stamped(message);
+      return this.#stamped(message, membership);
     }
     return undefined;
   }
 
-  /** A message of a call with several rooms has the places of all of them. */
-  #stamped(message: Message): Message {
-    const [first, second] = this.#memberships;
-    if (first === undefined || second === undefined) return message;
+  /** A message of a call with several rooms has the places of all that it has asked for. */
+  #stamped(message: Message, membership: Membership): Message {
+    const [first, second] = this.#asked;
+    if (second === undefined && first === membership) return message;
     const position = this.positionText();
-    return position === undefined ? message : first.room.kind.restamp(message, position);
+    return position === undefined ? message : membership.room.kind.restamp(message, position);
   }
 
   /** Leaves all rooms, once. */

@@ -1,6 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import { type ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { Entry } from "../connections/entry.ts";
+import type { Selectable } from "../connections/selectable.ts";
 import type { Wants } from "./header-filter.ts";
 import type { Position } from "./position.ts";
 import type { Offered, Publication, RoomEntry } from "./publication.ts";
@@ -9,15 +10,17 @@ import { type RingItem, unkeptBefore } from "./ring.ts";
 import type { Room, RoomPlace } from "./room.ts";
 
 /** A call that reads rooms, as its place in one of them sees it. */
-export interface RoomReader {
+export interface RoomReader extends Selectable {
   readonly entry: Entry;
+  /** Which publications it wants itself; undefined for all. */
+  readonly own: Wants | undefined;
   readonly isOver: boolean;
   /** Whether it waits for a message. */
   readonly isWaiting: boolean;
   /** By the clock of the hub. */
   nowMs(): number;
   /** Gives it the message that it waits for. */
-  hand(message: Message): void;
+  hand(message: Message, membership: Membership): void;
   /** Gives it a message that passes others. @param bytes its size */
   direct(message: Message, bytes: number): Offered;
   /** Something has come that it may read. */
@@ -26,6 +29,15 @@ export interface RoomReader {
   positionText(): string | undefined;
   /** It has missed some, and is told so. */
   reset(reset: RoomReset): void;
+}
+
+/** What a member was granted for a room. */
+export interface Grant {
+  /** Default: all publications. */
+  readonly wants?: Wants | undefined;
+  /** When it is asked for again, in milliseconds since 1970; undefined for never. */
+  readonly endsAtMs?: number | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Where a member begins in a room. */
@@ -46,7 +58,10 @@ export class Membership implements RoomPlace {
   livePlace = -1;
   readonly room: Room;
   readonly member: RoomReader;
-  readonly #wants: Wants | undefined;
+  /** What the member was granted for the room. */
+  grant: Grant;
+  /** When it fell behind, by the hub's clock; undefined where it has read everything. */
+  behindSinceMs: number | undefined;
   /** Messages that are read before all others: a reset, and the state of the room. */
   #intro: readonly Message[];
   /** Publications that are read behind them. */
@@ -68,13 +83,13 @@ export class Membership implements RoomPlace {
   constructor(
     room: Room,
     member: RoomReader,
-    wants: Wants | undefined,
+    grant: Grant,
     beginning: Beginning,
     intro: readonly Message[],
   ) {
     this.room = room;
     this.member = member;
-    this.#wants = wants;
+    this.grant = grant;
     this.#intro = intro;
     this.#replay = beginning.replay;
     this.#cursor = beginning.number;
@@ -96,13 +111,17 @@ export class Membership implements RoomPlace {
       return "filtered";
     }
     if (this.member.isOver) return "failed";
-    if (!isNext) return publication.priority === "low" ? "dropped" : "lagging";
-    if (!this.member.isWaiting) {
+    if (!isNext && publication.priority === "low") {
+      this.member.entry.dropped++;
+      return "dropped";
+    }
+    if (!isNext || !this.member.isWaiting) {
       if (publication.priority === "low") this.#low = this.#cursor;
+      this.behindSinceMs ??= this.member.nowMs();
       return "lagging";
     }
     this.#pass(this.room.ring.at(this.#cursor));
-    this.member.hand(publication.message);
+    this.member.hand(publication.message, this);
     return "sent";
   }
 
@@ -131,7 +150,10 @@ export class Membership implements RoomPlace {
       }
       const number = this.#cursor;
       const item = ring.at(number);
-      if (item === undefined) return undefined;
+      if (item === undefined) {
+        this.behindSinceMs = undefined;
+        return undefined;
+      }
       this.#pass(item);
       const { entry, begun } = item;
       if (begun !== undefined) return this.#reset(begun, undefined);
@@ -184,8 +206,13 @@ export class Membership implements RoomPlace {
   }
 
   #isFor({ to, notTo, headers }: Publication): boolean {
-    const { entry } = this.member;
-    return notTo !== entry && (to?.(entry) ?? true) && (this.#wants?.(headers) ?? true);
+    const { member, grant } = this;
+    return (
+      notTo !== member.entry &&
+      (to?.(member) ?? true) &&
+      (member.own?.(headers) ?? true) &&
+      (grant.wants?.(headers) ?? true)
+    );
   }
 
   /** The ring has gone on. */
@@ -210,6 +237,7 @@ export class Membership implements RoomPlace {
     const { ring } = this.room;
     const { oldest } = ring;
     const missed = ring.missedFrom(this.#cursor);
+    this.member.entry.dropped += missed;
     const item = ring.at(oldest);
     this.#cursor = oldest;
     this.#epoch = item?.epoch ?? ring.top.epoch;

@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Entry } from "../connections/entry.ts";
-import type { Matches } from "../connections/selector.ts";
+import type { Matches } from "../connections/selectable.ts";
 import type { EventHeaders } from "./header-filter.ts";
 import type { Position } from "./position.ts";
 

@@ -83,6 +83,11 @@ export class Room {
     return this.#members.size;
   }
 
+  /** The places of its members, in no particular order. */
+  get places(): Iterable<RoomPlace> {
+    return this.#members;
+  }
+
   add(place: RoomPlace): void {
     this.#members.add(place);
   }

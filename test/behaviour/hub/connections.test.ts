@@ -9,7 +9,7 @@ import { Code } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { connectionOf, Hub } from "../../../src/hub/hub.ts";
-import type { Connection } from "../../../src/hub/connections/entry.ts";
+import type { Connection } from "../../../src/hub/connections/connection.ts";
 import { SocketClient } from "../websocket/socket-client.ts";
 import { followBy, followMany, startLive } from "./live-clients.ts";
 

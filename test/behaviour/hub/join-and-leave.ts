@@ -14,7 +14,7 @@ export async function joinAndLeave(count: number): Promise<void> {
   });
   for (let i = 0; i < count; i++) {
     const head = madeCall({ method: LiveService.method.watchRoom, principal: { id: `u${i % 100}` } });
-    await hub.gate.admit(head);
+    await hub.attach().gate.admit(head);
     const reader = topic.join([`r${i % 50}`, `s${i % 7}`], head.context)[Symbol.asyncIterator]();
     const first = reader.next().catch(() => {});
     if (i % 3 === 0) {

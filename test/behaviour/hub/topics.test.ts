@@ -1,67 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as wait } from "node:timers/promises";
 import type { MessageShape } from "@bufbuild/protobuf";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { LiveService, WatchRoomResponseSchema } from "../../../gen/tsms/test/v1/live_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
-import { GrpcServer } from "../../../src/core/grpc-server.ts";
-import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { Hub } from "../../../src/hub/hub.ts";
-import type { HubOptions } from "../../../src/hub/hub-options.ts";
-import type { RpcTopicInit } from "../../../src/hub/topic-options.ts";
 import { madeCall } from "../../support/made-call.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 import { eventsOf, openStream } from "../streams/stream-client.ts";
 import { joinAndLeave } from "./join-and-leave.ts";
-import { SocketClient, within } from "../websocket/socket-client.ts";
+import { members, startTopics } from "./topic-servers.ts";
+import { SocketClient } from "../websocket/socket-client.ts";
 
 type Reply = Pick<MessageShape<typeof WatchRoomResponseSchema>, "id" | "headers" | "text" | "numbers">;
-type WatchInit = RpcTopicInit<typeof LiveService.method.watchRoom>;
-
-/** A service whose rpcs are topics, behind both servers. */
-async function startTopics(options: Partial<HubOptions> = {}, init: WatchInit = {}) {
-  const hub = new Hub({
-    identify: ({ requestHeader }) => ({ user: requestHeader.get("x-member") ?? "" }),
-    ...options,
-  });
-  const room = hub.topic(LiveService.method.watchRoom, init);
-  const all = hub.topic(LiveService.method.watchAllRooms);
-  const service = { descriptor: LiveService, watchRoom: room.serve, watchAllRooms: all.serve };
-  const grpc = new GrpcServer({ port: 0, hub, logger: false }).addService(service);
-  const http = new HttpServer({
-    port: 0,
-    upstream: grpc,
-    forwardHeaders: ["x-member"],
-    headerFlushMs: 0,
-    logger: false,
-  });
-  http.addService(LiveService);
-  await grpc.start();
-  await http.start();
-  return {
-    hub,
-    room,
-    all,
-    httpPort: http.address?.port ?? 0,
-    grpcPort: grpc.address?.port ?? 0,
-    async [Symbol.asyncDispose]() {
-      await http.gracefulStop({ graceMs: 0 });
-      await grpc.gracefulStop({ graceMs: 0 });
-    },
-  };
-}
-
-/** Resolves as soon as so many places in rooms are taken. */
-async function members(hub: Hub, count: number): Promise<void> {
-  const reached = (async () => {
-    while ((await hub.statistics()).members !== count) await wait(1);
-  })();
-  await within(reached, `${count} members`);
-}
-
 /** A reader that gives what came, when `count` messages have. */
 type Watch = (count: number) => Promise<readonly Reply[]>;
 
@@ -315,7 +268,7 @@ test("authorize that hangs is UNAVAILABLE, and a call that ends meanwhile is in 
   const topic = hub.topic("t", WatchRoomResponseSchema, { authorize: () => new Promise<void>(() => {}) });
   const join = async () => {
     const head = madeCall({ method: LiveService.method.watchRoom });
-    await hub.gate.admit(head);
+    await hub.attach().gate.admit(head);
     const first = topic.join("r", head.context)[Symbol.asyncIterator]().next();
     return {
       head,

@@ -22,7 +22,7 @@ function rig(options: Partial<HubOptions> = {}) {
     const principal = user === undefined ? {} : { principal: { id: user } };
     const head = madeCall({ method: FeedService.method.follow, ...principal, ...call });
     try {
-      await hub.gate.admit(head);
+      await hub.attach().gate.admit(head);
       return head.context;
     } catch (reason) {
       head.context.end();
@@ -147,10 +147,11 @@ test("a connection that is there while all pages are read is on exactly one of t
 
 test("a table that is empty again has nothing of those that were in it", () => {
   const table = new Table();
-  const owner = { wallMs: () => 0, callEnded: () => {}, left: () => {} };
+  const owner = { wallMs: () => 0, nowMs: () => 0, callEnded: () => {}, left: () => {} };
   const add = (number: number): Entry => {
     const init = {
       node: "n",
+      server: {},
       number,
       door: "sse",
       method: undefined,
@@ -227,7 +228,7 @@ test("a connection belongs to the principal, else to the first name of its certi
   const head = madeCall({ method: FeedService.method.follow });
   const names = { uris: ["spiffe://x/a"], dnsNames: ["a.x"], emails: [], ipAddresses: [] };
   head.context.values.set(peerIdentityKey, { subject: "", fingerprint: "", ...names });
-  await hub.gate.admit(head);
+  await hub.attach().gate.admit(head);
   assert.equal((await hub.connections()).connections[0]?.user, "spiffe://x/a");
 });
 
@@ -236,7 +237,7 @@ test("a client that leaves while its identity is found is no connection", async 
   const { hub, open } = rig({ identify: () => found.promise });
   const opening = open();
   const head = madeCall({ method: FeedService.method.follow });
-  const admitted = hub.gate.admit(head);
+  const admitted = hub.attach().gate.admit(head);
   head.context.end();
   found.resolve({ user: "ada" });
   await Promise.all([opening, admitted]);

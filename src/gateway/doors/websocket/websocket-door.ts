@@ -242,8 +242,9 @@ class WebSockets implements Door {
     const address = addresses.ofHead(headers, remoteAddress).ip;
     const userAgent = headers["user-agent"] ?? "";
     const sentBytes = (): number => socket.bytesWritten;
+    const waitingBytes = (): number => socket.writableLength;
     return new EnteredSocket(socket, (close) =>
-      book.openSocket({ address, userAgent, method, sentBytes, close }),
+      book.openSocket({ address, userAgent, method, sentBytes, waitingBytes, close }),
     );
   }
 

@@ -2,8 +2,8 @@ import type { Message } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "../../../../../gen/google/rpc/error_details_pb.ts";
 import { madeOnce, sharedOf } from "../../../../core/codec/shared-message.ts";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
+import { retryAfterMsOf } from "../../../../core/errors/retry-info.ts";
 import { resetPosition } from "../../../../core/metadata/stream-position.ts";
-import { retryAfter } from "../../../http/error-writer.ts";
 import type { EventId } from "./event-id.ts";
 import type {
   EncoderStart,
@@ -132,16 +132,18 @@ class SseEncoder implements StreamEncoder {
   error(error: ConnectError): string {
     const reset = resetText(error);
     if (reset !== undefined) return retryLine(this.#options.retryMs || stopRetryMs) + reset;
-    return eventText({ event: "error", data: this.#options.statusText(error) });
+    const retryMs = retryAfterMsOf(error);
+    return (retryMs === undefined ? "" : retryLine(Math.ceil(retryMs))) + this.#error(error);
   }
 
   readonly stop = (error: ConnectError): string => {
-    const seconds = retryAfter(error);
-    return (
-      retryLine(seconds === undefined ? this.#options.retryMs || stopRetryMs : Number(seconds) * 1_000) +
-      this.error(error)
-    );
+    const isTimed = retryAfterMsOf(error) !== undefined;
+    return (isTimed ? "" : retryLine(this.#options.retryMs || stopRetryMs)) + this.error(error);
   };
+
+  #error(error: ConnectError): string {
+    return eventText({ event: "error", data: this.#options.statusText(error) });
+  }
 }
 
 const placeText: PlaceText = {

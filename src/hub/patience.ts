@@ -1,0 +1,30 @@
+import type { CallContext } from "../core/call/context.ts";
+import { Code, ConnectError } from "../core/errors/errors.ts";
+import type { Clock } from "../core/time/clock.ts";
+
+/** Waits for what a join needs, no longer than it may take altogether. */
+export class Patience {
+  readonly #context: CallContext;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #late = Promise.withResolvers<never>();
+  #cancel: (() => void) | undefined;
+
+  constructor(context: CallContext, clock: Clock, timeoutMs: number) {
+    this.#context = context;
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  /** Rejects when the call ends, and with UNAVAILABLE when it takes too long since the first of its kind. */
+  of<T>(work: Promise<T>): Promise<T> {
+    this.#cancel ??= this.#clock.after(this.#timeoutMs, () => {
+      this.#late.reject(new ConnectError("joining the room takes too long", Code.Unavailable));
+    });
+    return this.#context.race(Promise.race([work, this.#late.promise]));
+  }
+
+  end(): void {
+    this.#cancel?.();
+  }
+}
