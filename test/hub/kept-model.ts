@@ -143,7 +143,7 @@ class Run {
       principal: { id: user },
       ...(kept !== undefined && { headers: { "last-event-id": kept.position } }),
     });
-    await hub.gate.admit(call);
+    await hub.attach().gate.admit(call);
     const reader = topic.join(room, call.context)[Symbol.asyncIterator]();
     const client: Client = {
       room,
