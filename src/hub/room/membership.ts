@@ -209,7 +209,7 @@ export class Membership implements RoomPlace {
   #lagged(): Message | undefined {
     const { ring } = this.room;
     const { oldest } = ring;
-    const missed = oldest - this.#cursor;
+    const missed = ring.missedFrom(this.#cursor);
     const item = ring.at(oldest);
     this.#cursor = oldest;
     this.#epoch = item?.epoch ?? ring.top.epoch;

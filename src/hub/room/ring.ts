@@ -60,6 +60,9 @@ export class RingBudget {
   }
 }
 
+/** How many beginnings are remembered. */
+const mostBeginnings = 16;
+
 /** A number from which publications can be added in front, too. */
 const firstNumber = 2 ** 20;
 
@@ -82,6 +85,8 @@ export class Ring {
   #floor = 0;
   /** Number from which items are of the epoch. */
   #epochFrom = firstNumber;
+  /** Numbers at which the room has begun anew, the last ones. */
+  #beginnings: number[] = [];
   /** Numbers of the last publications of keys. */
   readonly #latest = new Map<string, number>();
   /** Number of the last publication that was dropped, and was the last one of its key or had none. */
@@ -151,6 +156,7 @@ export class Ring {
     this.#epoch = top.epoch;
     this.#top = this.#floor = top.offset;
     this.#epochFrom = this.#next;
+    this.#beginnings = [...this.#beginnings, this.#next].slice(-mostBeginnings);
     this.#push(this.#item(undefined, why), 0);
   }
 
@@ -179,6 +185,12 @@ export class Ring {
     const added = before.reduce((sum, { entry }) => sum + (entry?.publication.bytes ?? 0), 0);
     this.#bytes += added;
     this.#budget?.grown(added);
+  }
+
+  /** How many publications there were from a number up to the oldest that is there. */
+  missedFrom(number: number): number {
+    const { oldest } = this;
+    return oldest - number - this.#beginnings.filter((begun) => begun >= number && begun < oldest).length;
   }
 
   /** Whether there is a later publication of the same key than that of a number. */
