@@ -80,13 +80,7 @@ export class Membership implements RoomPlace {
   #failure: ConnectError | undefined;
 
   /** @param intro messages that come first */
-  constructor(
-    room: Room,
-    member: RoomReader,
-    grant: Grant,
-    beginning: Beginning,
-    intro: readonly Message[],
-  ) {
+  constructor(room: Room, member: RoomReader, grant: Grant, beginning: Beginning, intro: readonly Message[]) {
     this.room = room;
     this.member = member;
     this.grant = grant;

@@ -5,7 +5,7 @@ import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { EchoRequestSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { WatchRoomResponseSchema } from "../../../gen/tsms/test/v1/live_pb.ts";
-import { HubAdminService } from "../../../gen/ts_ms/hub/v1/admin_pb.ts";
+import { HubAdminService, type WatchEventsResponse } from "../../../gen/ts_ms/hub/v1/admin_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
@@ -34,11 +34,11 @@ async function startAdmin() {
     url,
     client: createClient(HubAdminService, dial(`127.0.0.1:${grpc.address?.port}`)),
     headers,
-    async get(path: string): Promise<Record<string, unknown>> {
+    get: async (path: string): Promise<Record<string, unknown>> => {
       const answer = await fetch(`${url}/${path}`, { headers });
       return (await answer.json()) as Record<string, unknown>;
     },
-    async post(path: string, body: object): Promise<Record<string, unknown>> {
+    post: async (path: string, body: object): Promise<Record<string, unknown>> => {
       const init = { method: "POST", headers: { ...headers, "content-type": "application/json" } };
       const answer = await fetch(`${url}/${path}`, { ...init, body: JSON.stringify(body) });
       return (await answer.json()) as Record<string, unknown>;
@@ -186,13 +186,15 @@ test("events are told as they happen", async () => {
     visitor.request.destroy();
     await members(hub, 0);
   }
-  const names = new Set([(await first).value?.event]);
+  const told = ({ value }: Awaited<typeof first>): WatchEventsResponse | undefined =>
+    value as WatchEventsResponse | undefined; // Undefined at the end.
+  const names = new Set([told(await first)?.event]);
   while (!names.has("left") || !names.has("joined")) {
     const visitor = await watch("visitor");
     visitor.request.destroy();
-    const { value } = await events.next();
-    names.add(value?.event);
-    assert.equal(value?.connection?.user, "visitor");
+    const event = told(await events.next());
+    names.add(event?.event);
+    assert.equal(event?.connection?.user, "visitor");
   }
   leaving.abort();
 });

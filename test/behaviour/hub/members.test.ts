@@ -27,8 +27,8 @@ async function socketOf(port: number, users: readonly string[], room = "lobby"):
   return socket;
 }
 
-async function frame(socket: SocketClient): Promise<Frame> {
-  return await socket.json();
+function frame(socket: SocketClient): Promise<Frame> {
+  return socket.json();
 }
 
 function events(port: number, user: string, room = "lobby"): ReturnType<typeof openStream> {
