@@ -3,33 +3,33 @@ import { isFaceOn } from "./face-use.ts";
 import type { Section } from "./section.ts";
 import { hasUpstream, hasUpstreams } from "./upstream-use.ts";
 // What every configuration uses, unless it says otherwise, is loaded at once: each file of its own would cost a start.
-import * as app from "./app-section.ts";
-import * as clients from "./clients-section.ts";
-import * as grpc from "./grpc-section.ts";
-import * as http from "./http-section.ts";
-import * as sse from "./sse-section.ts";
-import * as telemetry from "./telemetry-section.ts";
-import * as validation from "./validation-section.ts";
-import * as websocket from "./websocket-section.ts";
+import { open as openApp } from "./app-section.ts";
+import { open as openClients } from "./clients-section.ts";
+import { open as openGrpc } from "./grpc-section.ts";
+import { open as openHttp } from "./http-section.ts";
+import { open as openSse } from "./sse-section.ts";
+import { open as openTelemetry } from "./telemetry-section.ts";
+import { open as openValidation } from "./validation-section.ts";
+import { open as openWebsocket } from "./websocket-section.ts";
 
 /** All sections, in the order in which they are opened. */
 export const sections: readonly Section[] = [
-  { name: "telemetry", isUsed: () => true, load: () => telemetry },
+  { name: "telemetry", isUsed: () => true, load: () => ({ open: openTelemetry }) },
   {
     name: "audit",
     isUsed: ({ audit }) => audit?.destination !== undefined,
     load: () => import("./audit-section.ts"),
   },
   { name: "tls", isUsed: ({ tls }) => tls !== undefined, load: () => import("./tls-section.ts") },
-  { name: "clients", isUsed: () => true, load: () => clients },
+  { name: "clients", isUsed: () => true, load: () => ({ open: openClients }) },
   {
     name: "discovery",
     isUsed: ({ discovery }) => discovery?.consul !== undefined || discovery?.providers !== undefined,
     load: () => import("./discovery-section.ts"),
   },
-  { name: "app", isUsed: () => true, load: () => app },
-  { name: "grpc", isUsed: () => true, load: () => grpc },
-  { name: "http", isUsed: () => true, load: () => http },
+  { name: "app", isUsed: () => true, load: () => ({ open: openApp }) },
+  { name: "grpc", isUsed: () => true, load: () => ({ open: openGrpc }) },
+  { name: "http", isUsed: () => true, load: () => ({ open: openHttp }) },
   {
     name: "access",
     isUsed: ({ access, auth, session }) => [access, auth, session].some((section) => section !== undefined),
@@ -54,7 +54,7 @@ export const sections: readonly Section[] = [
   { name: "upstream", isUsed: hasUpstream, load: () => import("./upstream-section.ts") },
   { name: "upstreams", isUsed: usesUpstreams, isFixed: true, load: () => import("./upstreams-section.ts") },
   { name: "register", isUsed: registers, load: () => import("./register-section.ts") },
-  { name: "websocket", isUsed: () => true, load: () => websocket },
+  { name: "websocket", isUsed: () => true, load: () => ({ open: openWebsocket }) },
   {
     name: "stores",
     isUsed: ({ stores }) => stores?.redis !== undefined,
@@ -80,7 +80,7 @@ export const sections: readonly Section[] = [
     isUsed: ({ envelope }) => envelope !== undefined,
     load: () => import("./envelope-section.ts"),
   },
-  { name: "validation", isUsed: checksMessages, load: () => validation },
+  { name: "validation", isUsed: checksMessages, load: () => ({ open: openValidation }) },
   {
     name: "ext_authz",
     isUsed: ({ extAuthz }) => extAuthz !== undefined,
@@ -91,7 +91,7 @@ export const sections: readonly Section[] = [
     isUsed: ({ admin }) => admin !== undefined && admin.port !== "off",
     load: () => import("./admin-section.ts"),
   },
-  { name: "sse", isUsed: () => true, load: () => sse },
+  { name: "sse", isUsed: () => true, load: () => ({ open: openSse }) },
   {
     name: "docs",
     isUsed: (config) => isFaceOn(config, config.docs),
