@@ -55,6 +55,7 @@ let warm: ChildProcess | undefined;
 
 async function runWarm(line: CommandLine): Promise<CommandResult> {
   warm ??= fork(programFile("test/programs/fixtures/command-lines-program.ts"), {
+    execArgv: [], // Those of the test runner would open its report a second time.
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   const child = warm;
