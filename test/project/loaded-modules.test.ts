@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -21,26 +22,27 @@ const loaded = { library: graphOf(["src/index.ts", ...entries]), app: graphOf([a
 
 /** Imports files in a process of their own. */
 async function graphOf(files: readonly string[]): Promise<Graph> {
+  const folder = mkdtempSync(join(tmpdir(), "ts-ms-loaded-"));
+  const list = join(folder, "list.json");
   const script = `
+    import { writeFileSync } from "node:fs";
     import { registerHooks } from "node:module";
     import { pathToFileURL } from "node:url";
+    const pairs = [];
     registerHooks({
       resolve(specifier, context, next) {
         const found = next(specifier, context);
-        console.log(JSON.stringify([context.parentURL ?? "", found.url]));
+        pairs.push([context.parentURL ?? "", found.url]);
         return found;
       },
     });
+    process.on("exit", () => writeFileSync(${JSON.stringify(list)}, JSON.stringify(pairs)));
     for (const file of ${JSON.stringify(files.map((file) => join(root, file)))}) await import(pathToFileURL(file).href);
     process.exit();`;
   const args = ["--input-type=module", "--eval", script];
-  const { stdout } = await promisify(execFile)(process.execPath, args, {
-    cwd: root,
-    maxBuffer: 64 * 1024 * 1024,
-  });
-  const pairs = stdout
-    .split("\n")
-    .flatMap((line) => (line === "" ? [] : [JSON.parse(line) as [string, string]]));
+  await promisify(execFile)(process.execPath, args, { cwd: root });
+  const pairs = JSON.parse(readFileSync(list, "utf8")) as [string, string][]; // As written above.
+  rmSync(folder, { recursive: true });
   return new Map([...Map.groupBy(pairs, ([by]) => by)].map(([by, list]) => [by, list.map(([, url]) => url)]));
 }
 

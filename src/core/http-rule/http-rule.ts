@@ -1,7 +1,7 @@
-import { create, type DescMethod, hasOption, mergeFromBinary } from "@bufbuild/protobuf";
-import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { getOption, hasOption } from "@bufbuild/protobuf";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
-import { type HttpRule, HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
+import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { attemptStrictly, type Attempt } from "./attempt.ts";
 import { routableMethods } from "./http-methods.ts";
 import { SetupError } from "../errors/setup-error.ts";
@@ -108,19 +108,19 @@ function customMethod(method: DescMethod, kind: string, source: string): string 
   throw ruleError(method, source, `custom kind "${kind}" is not an HTTP method that a route can have${hint}`);
 }
 
-/** As `getOption`, which makes a descriptor anew each time: contracts have thousands of rules. */
 function readAnnotation(method: DescMethod, source: string): HttpRule {
-  const rule = create(HttpRuleSchema);
   try {
-    for (const { no, data } of method.proto.options?.$unknown ?? []) {
-      if (no === http.number) mergeFromBinary(HttpRuleSchema, rule, new BinaryReader(data).bytes());
-    }
-    return rule;
+    return getOption(method, http);
   } catch (cause) {
-    throw ruleError(method, source, "the google.api.http option is not a valid google.api.HttpRule", {
-      cause,
-    });
+    throw malformedAnnotation(method, source, cause);
   }
+}
+
+/** The error of an annotation that protobuf-es cannot read. */
+export function malformedAnnotation(method: DescMethod, source: string, cause: unknown): SetupError {
+  return ruleError(method, source, "the google.api.http option is not a valid google.api.HttpRule", {
+    cause,
+  });
 }
 
 function ruleError(method: DescMethod, source: string, reason: string, options?: ErrorOptions): Error {

@@ -1,9 +1,33 @@
-import type { DescMethod } from "@bufbuild/protobuf";
-import { annotatedBindings, implicitBinding, selectorOf, ruleBindings } from "./http-rule.ts";
+import { create, type DescMethod, hasOption, mergeFromBinary } from "@bufbuild/protobuf";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { http } from "../../../gen/google/api/annotations_pb.ts";
+import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
+import { implicitBinding, malformedAnnotation, selectorOf, ruleBindings } from "./http-rule.ts";
 import type { HttpBinding } from "./http-rule.ts";
 import type { Selected, ServiceConfig } from "./service-config.ts";
 import { attemptStrictly, type Attempt } from "./attempt.ts";
 import { SetupError } from "../errors/setup-error.ts";
+
+/**
+ * `annotatedBindings` for contracts, which have thousands of rules: protobuf-es makes a descriptor anew each time that it
+ * reads an option.
+ */
+function bindingsOfMany(method: DescMethod, attempt: Attempt): HttpBinding[] {
+  if (!hasOption(method, http)) return [];
+  const source = `${method.parent.file.name}.proto`;
+  const rule = attempt(() => {
+    try {
+      const read = create(HttpRuleSchema);
+      for (const { no, data } of method.proto.options?.$unknown ?? []) {
+        if (no === http.number) mergeFromBinary(HttpRuleSchema, read, new BinaryReader(data).bytes());
+      }
+      return read;
+    } catch (cause) {
+      throw malformedAnnotation(method, source, cause);
+    }
+  });
+  return rule === undefined ? [] : ruleBindings(method, rule, source, attempt);
+}
 
 /** Whether rules outside the proto replace the annotations of the rpcs that they select, or are added to them. */
 export type RuleMode = "replace" | "add";
@@ -59,7 +83,7 @@ export function combineRules(
       if (value.pattern.case !== undefined) external.push(...ruleBindings(method, value, source, attempt));
     }
     const keepsAnnotation = mode === "add" ? removed === -1 : chosen.length === 0;
-    if (keepsAnnotation) annotated.push(...annotatedBindings(method, attempt));
+    if (keepsAnnotation) annotated.push(...bindingsOfMany(method, attempt));
   }
   const bindings = [...external, ...annotated, ...methods.map(implicitBinding)];
   const deadlinesMs = new Map<DescMethod, number>();
