@@ -157,13 +157,14 @@ export class PolledStream {
   /** @returns `cut` where the request waits no longer */
   async #wait(waitMs: number): Promise<"cut" | undefined> {
     const { promise, resolve } = Promise.withResolvers<"cut" | undefined>();
-    const timer = setTimeout(resolve, waitMs);
-    let gathering: NodeJS.Timeout | undefined;
+    const stop = (): void => resolve(undefined);
     const cut = (): void => resolve("cut");
+    const timer = setTimeout(stop, waitMs);
+    let gathering: NodeJS.Timeout | undefined;
     this.#cutWait = cut;
     this.#wake = () => {
-      if (this.#end !== undefined) resolve(undefined);
-      else gathering ??= setTimeout(resolve, gatherMs);
+      if (this.#end !== undefined) stop();
+      else gathering ??= setTimeout(stop, gatherMs);
     };
     const how = await promise;
     clearTimeout(timer);
