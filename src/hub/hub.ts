@@ -98,6 +98,7 @@ export class Hub implements ConnectionBook {
         left: (membership) => this.#left(membership),
         granted: ({ grant: { endsAtMs } }) => this.#live.ends(endsAtMs),
         published: (topic, deliveries) => this.#topics.counts.published(topic, deliveries),
+        encoded: (form) => this.#topics.counts.encoded(form),
         asked: (topic, error) => this.#topics.counts.asked(topic, error),
         resumed: (topic, result) => this.#topics.counts.resumed(topic, result),
         reset: (member, reset) => this.#reset(member, reset),

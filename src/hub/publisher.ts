@@ -1,5 +1,6 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import type { MessageForm } from "../core/codec/shared-message.ts";
 import { Code, ConnectError, invalidArgument, toCallError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Bus, BusPublication, BusReceipt } from "./bus/bus.ts";
@@ -36,6 +37,8 @@ export interface PublisherKit {
 /** Is told what is published. */
 export interface PublisherOwner {
   published(topic: string, deliveries: Deliveries): void;
+  /** A message was written, for all that get it in this form. */
+  encoded(form: MessageForm): void;
 }
 
 /** Publishes the messages of one topic: in its rooms by the bus, and to the calls that a selector finds. */
@@ -44,6 +47,7 @@ export class Publisher {
   readonly #settings: TopicSettings;
   readonly #members: Iterable<Member>;
   readonly #kit: PublisherKit;
+  readonly #encoded: (form: MessageForm) => void;
   /** Ids of publications that are not kept. */
   readonly #recent = new RecentIds<true>();
 
@@ -53,6 +57,7 @@ export class Publisher {
     this.#settings = settings;
     this.#members = members;
     this.#kit = kit;
+    this.#encoded = (form) => kit.owner.encoded(form);
   }
 
   async publish(
@@ -123,7 +128,8 @@ export class Publisher {
     const { scope, limits } = this.#kit;
     const { maxMessageBytes } = limits;
     const hasPositions = this.#settings.history !== undefined;
-    return prepare(this.#shape, message, options, { scope, maxMessageBytes, hasPositions });
+    const kit = { scope, maxMessageBytes, hasPositions, encoded: this.#encoded };
+    return prepare(this.#shape, message, options, kit);
   }
 
   /** Whether an id of a publication that is not kept is new; it is known from now on. */

@@ -181,6 +181,17 @@ for (const [door, follow] of Object.entries(doors)) {
 test("rule 20: a message is encoded once for each form, however many members there are", async () => {
   await using node = await startKept();
   const { kept, hub } = node;
+  const encodings: Record<string, unknown> = {};
+  let read = (): void => {};
+  hub.watch({
+    watch(metric, values) {
+      if (metric !== "hubEncodings") return () => {};
+      read = () => {
+        for (const { labels, value } of values()) encodings[labels["form"] ?? ""] = value;
+      };
+      return () => {};
+    },
+  });
   const follows = ["sse", "sse", "sse", "ndjson", "ndjson", "websocket", "websocket", "grpc", "grpc", "grpc"];
   const all = follows.map(async (door) => doors[door]?.(node, undefined, 2));
   while ((await hub.statistics()).members < follows.length) await new Promise(setImmediate);
@@ -192,6 +203,8 @@ test("rule 20: a message is encoded once for each form, however many members the
   const [first] = (await kept.history("a")).messages;
   // JSON and the event of the route, the frame of its sockets, and protobuf.
   assert.equal(first && sharedOf(first.message)?.forms.size, 4);
+  read();
+  assert.deepEqual(encodings, { json: 4, sse: 2, protobuf: 2 }, "of two messages");
 });
 
 test("a call with several rooms has all its positions in one id", async () => {
