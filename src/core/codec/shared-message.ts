@@ -21,7 +21,9 @@ export function shareMessage(
   { event, made }: Partial<Pick<SharedMessage, "event" | "made">> = {},
 ): void {
   // No member that others would see.
-  Object.defineProperty(message, shared, { value: { event, made, forms: new Map() } satisfies SharedMessage });
+  Object.defineProperty(message, shared, {
+    value: { event, made, forms: new Map() } satisfies SharedMessage,
+  });
 }
 
 /** Undefined for the message of one call. */
