@@ -18,7 +18,7 @@ export type {
   MetricsPage,
 } from "../hub/connections/statistics.ts";
 export type { HubStatistics } from "../hub/topics.ts";
-export type { RpcTopic, Topic } from "../hub/topic.ts";
+export type { RpcTopic, Topic } from "../hub/typed-topic.ts";
 export type {
   Bus,
   BusNode,

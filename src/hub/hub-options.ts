@@ -4,7 +4,7 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import { drainDefaults, type DrainOptions } from "./connections/drain.ts";
 import type { LimitOptions } from "./connections/limits.ts";
 import type { JoinLimits } from "./join.ts";
-import type { PublishLimits } from "./topic.ts";
+import type { PublishLimits } from "./publisher.ts";
 import type { Bus } from "./bus/bus.ts";
 import { defaultIdentity, type Identity } from "./connections/identity.ts";
 

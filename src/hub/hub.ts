@@ -24,7 +24,8 @@ import type { Membership } from "./room/membership.ts";
 import type { RoomReset } from "./room/resets.ts";
 import { roomPage, type RoomPage, type RoomsQuery } from "./room-listing.ts";
 import { Rooms } from "./rooms.ts";
-import { HubTopic, type RpcTopic, serveTopic, type Topic, type TopicKit } from "./topic.ts";
+import { HubTopic, serveTopic, type TopicKit } from "./topic.ts";
+import type { RpcTopic, Topic } from "./typed-topic.ts";
 import type { RpcTopicInit, TopicInit } from "./topic-options.ts";
 import { shapeOfRpc, shapeOfType } from "./topic-shape.ts";
 import { type AdminOptions, hubAdminService } from "./services/hub-admin-service.ts";
@@ -97,6 +98,7 @@ export class Hub implements ConnectionBook {
         left: (membership) => this.#left(membership),
         granted: ({ grant: { endsAtMs } }) => this.#live.ends(endsAtMs),
         published: (topic, deliveries) => this.#topics.counts.published(topic, deliveries),
+        encoded: (form) => this.#topics.counts.encoded(form),
         asked: (topic, error) => this.#topics.counts.asked(topic, error),
         resumed: (topic, result) => this.#topics.counts.resumed(topic, result),
         reset: (member, reset) => this.#reset(member, reset),

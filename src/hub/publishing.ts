@@ -8,7 +8,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { CallContext } from "../core/call/context.ts";
-import { shareMessage } from "../core/codec/shared-message.ts";
+import { type MessageForm, shareMessage } from "../core/codec/shared-message.ts";
 import { fieldsOf, setField } from "../core/codec/field-shape.ts";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { Entry } from "./connections/entry.ts";
@@ -24,6 +24,8 @@ export interface PrepareKit {
   readonly maxMessageBytes: number;
   /** Whether ids of messages are positions. */
   readonly hasPositions: boolean;
+  /** Is told of every form that the message is written as. */
+  readonly encoded: (form: MessageForm) => void;
 }
 
 const maxHeaders = 16;
@@ -43,7 +45,7 @@ export function prepare<D extends DescMessage>(
   shape: TopicShape,
   init: MessageInitShape<D>,
   options: PublishOptions,
-  { scope, maxMessageBytes, hasPositions }: PrepareKit,
+  { scope, maxMessageBytes, hasPositions, encoded }: PrepareKit,
 ): Publication {
   const { id = randomUUID(), to, from, echo = true, event, ttlMs, priority = "normal" } = options;
   if (typeof id !== "string" || id === "" || id.length > maxIdLength) {
@@ -61,7 +63,7 @@ export function prepare<D extends DescMessage>(
   // A position comes there with it; another id would be taken for one.
   if (idField !== undefined) setField(message, idField, hasPositions ? "" : id);
   if (headersField !== undefined) setField(message, headersField, headers);
-  shareMessage(message, event);
+  shareMessage(message, { event, made: encoded });
   return {
     id,
     message,

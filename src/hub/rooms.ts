@@ -100,8 +100,8 @@ export class Rooms {
   }
 
   #open(kind: RoomKind, name: string): Room {
-    const { bus } = this.#init;
-    const room: Room = new Room(kind, name, this.#budget, (after, limit) =>
+    const { bus, clock } = this.#init;
+    const room: Room = new Room(kind, name, this.#budget, clock, (after, limit) =>
       bus.read(room.path, after, limit),
     );
     this.#rooms.set(room.path, room);
@@ -171,7 +171,7 @@ export class Rooms {
   #forget(room: Room): boolean {
     if (this.#rooms.get(room.path) !== room) return false;
     this.#rooms.delete(room.path);
-    room.ring.close();
+    room.close();
     return true;
   }
 }

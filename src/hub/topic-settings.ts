@@ -5,7 +5,7 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import type { HistoryBounds } from "./bus/bus.ts";
 import type { Initial } from "./room/beginning.ts";
 import type { RingBounds } from "./room/ring.ts";
-import type { Overflow } from "./room/room.ts";
+import type { BatchBounds, Overflow } from "./room/room.ts";
 
 /** What `ts_ms.v1.Topic` says, and code may say otherwise field by field. */
 export interface TopicSettings {
@@ -23,10 +23,13 @@ export interface TopicSettings {
   readonly overflow: Overflow;
   /** How long the `id` of a publication is known, in milliseconds. Default: 120,000. */
   readonly dedupeMs: number;
+  /** How the publications of a room are gathered, so that they reach each member in one write. Default: not, at most 64. */
+  readonly batch: BatchBounds;
 }
 
 /** What code says of a topic. */
-export type TopicSettingsInit = Partial<Omit<TopicSettings, "history" | "ring">> & {
+export type TopicSettingsInit = Partial<Omit<TopicSettings, "history" | "ring" | "batch">> & {
+  readonly batch?: Partial<BatchBounds>;
   readonly history?: Partial<HistoryBounds>;
   readonly ring?: Partial<RingBounds>;
 };
@@ -42,6 +45,7 @@ export const topicDefaults = Object.freeze({
   ring: Object.freeze({ size: 256, bytes: 1024 ** 2 }),
   overflow: "DROP_OLDEST",
   dedupeMs: 120_000,
+  batch: Object.freeze({ delayMs: 0, max: 64 }),
 } as const);
 
 const mostInitial = 100;
@@ -54,7 +58,7 @@ const overflows: ReadonlyMap<TopicOverflow, Overflow> = new Map([
 /** What a contract says of a topic. @throws SetupError naming the rpc and the field */
 export function statedSettings(rpc: string, stated: Stated | undefined): TopicSettingsInit {
   if (stated === undefined) return {};
-  const { history, ring, initial } = stated;
+  const { history, ring, initial, batch } = stated;
   const overflow = overflows.get(stated.overflow);
   return given({
     maxMembers: stated.maxMembers || undefined,
@@ -77,6 +81,9 @@ export function statedSettings(rpc: string, stated: Stated | undefined): TopicSe
       given({ size: ring.size || undefined, bytes: read(rpc, "ring.bytes", ring.bytes, toSizeBytes) }),
     overflow,
     dedupeMs: read(rpc, "dedupe", stated.dedupe, toDurationMs),
+    batch:
+      batch &&
+      given({ delayMs: read(rpc, "batch.delay", batch.delay, toDurationMs), max: batch.max || undefined }),
   });
 }
 
@@ -90,6 +97,7 @@ export function settingsOf(owner: string, stated: TopicSettingsInit, init: Topic
   const has = init.history ?? stated.history;
   const history = has && { ...topicDefaults.history, ...stated.history, ...given(init.history ?? {}) };
   const ring = { ...topicDefaults.ring, ...stated.ring, ...given(init.ring ?? {}) };
+  const batch = { ...topicDefaults.batch, ...stated.batch, ...given(init.batch ?? {}) };
   const simple = {
     maxMembers: topicDefaults.maxMembers,
     replayMax: topicDefaults.replayMax,
@@ -103,8 +111,9 @@ export function settingsOf(owner: string, stated: TopicSettingsInit, init: Topic
   const settings: TopicSettings = {
     ...simple,
     history,
+    batch,
     ring: {
-      size: Math.max(ring.size, history?.size ?? 0),
+      size: Math.max(ring.size, history?.size ?? 0, batch.delayMs > 0 ? 2 * batch.max : 0),
       bytes: Math.max(ring.bytes, history?.bytes ?? 0),
     },
   };
@@ -112,10 +121,19 @@ export function settingsOf(owner: string, stated: TopicSettingsInit, init: Topic
   return settings;
 }
 
-function check(owner: string, { history, initial, replayMax, ring, overflow, ...rest }: TopicSettings): void {
+function check(
+  owner: string,
+  { history, initial, replayMax, ring, overflow, batch, ...rest }: TopicSettings,
+): void {
   const wrong = (field: string, why: string): SetupError =>
     new SetupError(`${owner}: the topic's ${field} ${why}`);
-  const counts = { ...rest, replayMax, "ring.size": ring.size, "ring.bytes": ring.bytes };
+  const counts = {
+    ...rest,
+    replayMax,
+    "ring.size": ring.size,
+    "ring.bytes": ring.bytes,
+    "batch.delayMs": batch.delayMs,
+  };
   const kept = history && {
     "history.size": history.size,
     "history.ttlMs": history.ttlMs,
@@ -125,7 +143,7 @@ function check(owner: string, { history, initial, replayMax, ring, overflow, ...
     if (typeof value !== "number" || !(value >= 0))
       throw wrong(name, `must be a number of 0 or more, not ${value}`);
   }
-  for (const [name, value] of Object.entries({ "ring.size": ring.size, ...kept })) {
+  for (const [name, value] of Object.entries({ "ring.size": ring.size, "batch.max": batch.max, ...kept })) {
     if (value < 1) throw wrong(name, `must be at least 1, not ${value}`);
   }
   if (![...overflows.values()].includes(overflow)) {

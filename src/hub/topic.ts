@@ -1,39 +1,29 @@
-import {
-  type DescMessage,
-  type DescMethodServerStreaming,
-  type Message,
-  type MessageInitShape,
-  type MessageShape,
-  toJson,
-} from "@bufbuild/protobuf";
-import type { HandlerContext, MethodImpl } from "@connectrpc/connect";
-import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import type { DescMessage, Message, MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import { CallContext } from "../core/call/context.ts";
 import { LiveSet } from "../core/call/live-set.ts";
 import { Code, ConnectError, invalidArgument, toCallError } from "../core/errors/errors.ts";
 import { retryAfterMsOf, retryInfo } from "../core/errors/retry-info.ts";
-import { positionHeader, resetHeader, resumeHeader } from "../core/metadata/stream-position.ts";
+import { positionHeader } from "../core/metadata/stream-position.ts";
 import type { Clock } from "../core/time/clock.ts";
-import type { Bus, BusPublication, BusReceipt } from "./bus/bus.ts";
-import { RecentIds } from "./bus/recent-ids.ts";
+import type { Bus } from "./bus/bus.ts";
 import { retryMs } from "./connections/close.ts";
 import { Entry } from "./connections/entry.ts";
 import { authorizeRooms } from "./authorize.ts";
 import { Patience } from "./patience.ts";
-import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
+import type { Selector, SelectorScope } from "./connections/selector.ts";
 import { join, joinAlso, type JoinedTopic, type JoinLimits } from "./join.ts";
-import { prepare } from "./publishing.ts";
+import { JoiningReader, tellBeginning } from "./joining-reader.ts";
+import { Publisher, type PublisherOwner, type PublishLimits } from "./publisher.ts";
 import type { Member, MemberOwner } from "./room/member.ts";
 import { type Beginning, Membership } from "./room/membership.ts";
 import type { RoomMember } from "./services/administered-hub.ts";
-import { formatPosition, parsePosition, type Position } from "./room/position.ts";
-import { type Deliveries, noDeliveries, type Publication } from "./room/publication.ts";
+import { formatPosition, parsePosition } from "./room/position.ts";
 import type { RoomReset } from "./room/resets.ts";
 import { pathOf } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
 import type { Rooms } from "./rooms.ts";
-import { messagesOf, resetOf } from "./topic-messages.ts";
+import { messagesOf } from "./topic-messages.ts";
 import type {
   HistoryOptions,
   HistoryPage,
@@ -44,63 +34,8 @@ import type {
   SendOptions,
   TopicInit,
 } from "./topic-options.ts";
-import { settingsOf, type TopicSettings } from "./topic-settings.ts";
+import { settingsOf } from "./topic-settings.ts";
 import { checkPositions, type RoomsOf, type TopicShape } from "./topic-shape.ts";
-
-/** Messages of one type, published in rooms: what is published in a room reaches all members of it. */
-export interface Topic<D extends DescMessage> {
-  readonly name: string;
-  /**
-   * Publishes a message in a room; resolves when the bus has it. Publications of one process to one room reach every
-   * member in the order of the calls.
-   *
-   * @throws ConnectError INVALID_ARGUMENT naming what cannot be used, RESOURCE_EXHAUSTED for a message that is too large,
-   *   UNAVAILABLE when the bus is away; with the reason `PUBLISH_UNKNOWN` when it has not answered in `publishTimeoutMs`:
-   *   then the message may be published, and publishing it with the same `id` again is safe
-   */
-  publish(room: string, message: MessageInitShape<D>, options?: PublishOptions): Promise<Receipt>;
-  /** As `publish`, for several; each has an outcome of its own. */
-  publishAll(list: readonly RoomPublication<MessageInitShape<D>>[]): Promise<(Receipt | ConnectError)[]>;
-  /** Sends a message to the calls of this topic that a selector finds, to each connection once, whatever its rooms are. */
-  send(to: Selector, message: MessageInitShape<D>, options?: SendOptions): Promise<Receipt>;
-  /** Sends a message to everyone who reads this topic. */
-  broadcast(message: MessageInitShape<D>, options?: SendOptions): Promise<Receipt>;
-  /**
-   * What is published in rooms from now on, for the call of a handler, which is a member while it reads. The first message
-   * is asked for behind the join; what that is refused for is thrown then.
-   */
-  join(
-    room: string | readonly string[],
-    context: HandlerContext,
-    options?: JoinOptions,
-  ): AsyncIterable<MessageShape<D>>;
-  /** The last position of a room. @throws ConnectError FAILED_PRECONDITION for a topic without history */
-  position(room: string): Promise<string>;
-  /**
-   * Puts the last position of a room into the reply of a call, as its header `ts-ms-position`: for clients that load by one
-   * rpc and read on by another, from that position. It belongs before the load.
-   *
-   * @throws ConnectError as `position`
-   */
-  mark(context: HandlerContext, room: string): Promise<void>;
-  /** What was kept of a room. @throws ConnectError as `position`, INVALID_ARGUMENT for a position that is none */
-  history(room: string, options?: HistoryOptions): Promise<HistoryPage<MessageShape<D>>>;
-  /** Forgets what was kept of a room, whose members get a reset. @throws ConnectError as `position` */
-  clear(room: string): Promise<void>;
-}
-
-/** A topic that is an rpc: its handler is `serve`. */
-export interface RpcTopic<M extends DescMethodServerStreaming> extends Topic<M["output"]> {
-  readonly serve: MethodImpl<M>;
-}
-
-/** The limits of publications. */
-export interface PublishLimits {
-  /** The largest message that is published, in bytes of protobuf. Default: 256 KiB. */
-  readonly maxMessageBytes: number;
-  /** How long the bus may take for a publication, in milliseconds. Default: 2,000. */
-  readonly publishTimeoutMs: number;
-}
 
 /** What the topics of a hub have in common. */
 export interface TopicKit {
@@ -117,12 +52,11 @@ export interface TopicKit {
 }
 
 /** Is told what topics do. */
-export interface TopicOwner {
+export interface TopicOwner extends PublisherOwner {
   joined(membership: Membership): void;
   left(membership: Membership): void;
   /** What a member may has been decided again. */
   granted(membership: Membership): void;
-  published(topic: string, deliveries: Deliveries): void;
   /** @param error undefined for a join that has succeeded */
   asked(topic: string, error: ConnectError | undefined): void;
   /** A member of a topic with history has begun. */
@@ -135,11 +69,9 @@ export class HubTopic implements MemberOwner {
   readonly name: string;
   readonly #shape: TopicShape;
   readonly #kit: TopicKit;
-  readonly #settings: TopicSettings;
   readonly #joined: JoinedTopic;
+  readonly #publisher: Publisher;
   readonly #members = new LiveSet<Member>();
-  /** Ids of publications that are not kept. */
-  readonly #recent = new RecentIds<true>();
 
   /** @throws SetupError naming owner and field. @param owner the rpc or the name of the topic */
   constructor(shape: TopicShape, init: TopicInit, kit: TopicKit, owner: string) {
@@ -147,12 +79,12 @@ export class HubTopic implements MemberOwner {
     this.#shape = shape;
     this.#kit = kit;
     const settings = settingsOf(owner, shape.stated, init);
-    this.#settings = settings;
     const hasHistory = settings.history !== undefined;
     if (hasHistory) checkPositions(shape);
     const { maxMembers, initial } = settings;
     const kind = { topic: shape.name, hasHistory, ...settings, ...messagesOf(shape, init.snapshot) };
     this.#joined = { shape, kind, maxMembers, initial, authorize: init.authorize };
+    this.#publisher = new Publisher(shape, settings, this.#members, kit);
   }
 
   /** Calls that are members. */
@@ -160,65 +92,22 @@ export class HubTopic implements MemberOwner {
     return this.#members.size;
   }
 
-  async publish(
-    room: string,
-    message: MessageInitShape<DescMessage>,
-    options: PublishOptions = {},
-  ): Promise<Receipt> {
-    const publication = this.#prepare(room, message, options);
-    const history = options.history === false ? undefined : this.#settings.history;
-    if (history !== undefined && publication.priority === "high") {
-      throw invalidArgument(
-        "priority: high passes others, and what is kept has a place among them: history: false",
-      );
-    }
-    const { id } = publication;
-    const dedupeMs = options.id === undefined ? 0 : this.#settings.dedupeMs;
-    if (history === undefined && !this.#isNew(room, id, dedupeMs)) return receipt(id, undefined, true);
-    let deliveries = noDeliveries();
-    publication.delivered = (all) => {
-      deliveries = all;
-    };
-    const path = pathOf(this.name, room);
-    const answer = await this.#published({ room: path, publication, history, dedupeMs }, options.signal);
-    if (!answer.duplicate) this.#kit.owner.published(this.name, deliveries);
-    return receipt(id, answer.position, answer.duplicate, deliveries);
+  publish(room: string, message: MessageInitShape<DescMessage>, options?: PublishOptions): Promise<Receipt> {
+    return this.#publisher.publish(room, message, options);
   }
 
-  async publishAll(
+  publishAll(
     list: readonly RoomPublication<MessageInitShape<DescMessage>>[],
   ): Promise<(Receipt | ConnectError)[]> {
-    const all = list.map(({ room, message, options }) => this.publish(room, message, options));
-    const settled = await Promise.allSettled(all);
-    return settled.map((one) => (one.status === "fulfilled" ? one.value : toCallError(one.reason)));
+    return this.#publisher.publishAll(list);
   }
 
-  async send(
-    to: Selector,
-    message: MessageInitShape<DescMessage>,
-    options: SendOptions = {},
-  ): Promise<Receipt> {
-    const matches = compileSelector(to, this.#kit.scope, true);
-    const publication = this.#prepare("", message, options, false);
-    const { id } = publication;
-    const dedupeMs = options.id === undefined ? 0 : this.#settings.dedupeMs;
-    if (!this.#isNew("", id, dedupeMs)) return receipt(id, undefined, true);
-    const deliveries = noDeliveries();
-    const seen = new Set<Entry>();
-    for (const member of this.#members) {
-      const { entry } = member;
-      if (seen.has(entry) || !matches(member)) continue;
-      seen.add(entry);
-      deliveries.members++;
-      const isFor = entry !== publication.notTo && (publication.to?.(member) ?? true);
-      deliveries[isFor ? member.direct(publication.message, publication.bytes) : "filtered"]++;
-    }
-    this.#kit.owner.published(this.name, deliveries);
-    return receipt(id, undefined, false, deliveries);
+  send(to: Selector, message: MessageInitShape<DescMessage>, options?: SendOptions): Promise<Receipt> {
+    return this.#publisher.send(to, message, options);
   }
 
   broadcast(message: MessageInitShape<DescMessage>, options?: SendOptions): Promise<Receipt> {
-    return this.send({ everybody: true }, message, options);
+    return this.#publisher.send({ everybody: true }, message, options);
   }
 
   join(
@@ -346,14 +235,15 @@ export class HubTopic implements MemberOwner {
       const { owner } = this.#kit;
       const call = callOf(context, this.name);
       const joining = { ...call, rooms: names, request, options };
-      const { member, result, resets } = await join(this.#joined, joining, this.#kit, this);
+      const joined = await join(this.#joined, joining, this.#kit, this);
+      const { member, result, resets } = joined;
       this.#members.add(member);
       member.entry.joined(member);
       for (const membership of member.memberships) owner.joined(membership);
       if (result !== undefined) owner.resumed(this.name, result);
       for (const reset of resets) owner.reset(member, reset);
       member.live();
-      if (result !== undefined) tellBeginning(call.context, member, result, resets);
+      tellBeginning(call.context, joined);
       return member;
     });
   }
@@ -375,131 +265,15 @@ export class HubTopic implements MemberOwner {
     }
   }
 
-  /** @throws ConnectError of what cannot be sent */
-  #prepare(
-    room: string,
-    message: MessageInitShape<DescMessage>,
-    options: PublishOptions,
-    isForRoom = true,
-  ): Publication {
-    if (isForRoom) checkRoom(room, "room", this.#shape.isNamed);
-    const { scope, limits } = this.#kit;
-    const { maxMessageBytes } = limits;
-    const hasPositions = this.#settings.history !== undefined;
-    return prepare(this.#shape, message, options, { scope, maxMessageBytes, hasPositions });
-  }
-
-  /** Whether an id of a publication that is not kept is new; it is known from now on. */
-  #isNew(room: string, id: string, dedupeMs: number): boolean {
-    if (dedupeMs === 0) return true;
-    const key = `${room}/${id}`;
-    const nowMs = this.nowMs();
-    if (this.#recent.find(key, nowMs) !== undefined) return false;
-    this.#recent.add(key, true, nowMs, dedupeMs);
-    return true;
-  }
-
-  /** Rejects when the bus is away, or does not answer in time. */
-  async #published(publication: BusPublication, signal: AbortSignal | undefined): Promise<BusReceipt> {
-    const { bus, clock, limits } = this.#kit;
-    if (signal?.aborted === true)
-      throw new ConnectError("the publisher does not want it any more", Code.Canceled);
-    const ending = new AbortController();
-    const late = Promise.withResolvers<never>();
-    const cancel = clock.after(limits.publishTimeoutMs, () => late.reject(unknownOutcome(publication)));
-    const aborted = (): void => late.reject(new ConnectError("the publisher waits no longer", Code.Canceled));
-    signal?.addEventListener("abort", aborted);
-    try {
-      return await Promise.race([bus.publish(publication, ending.signal), late.promise]);
-    } catch (reason) {
-      ending.abort();
-      throw reason;
-    } finally {
-      cancel();
-      signal?.removeEventListener("abort", aborted);
-    }
-  }
-
   /** @throws ConnectError FAILED_PRECONDITION for a topic without history */
   #keptPath(room: string): string {
     checkRoom(room, "room", this.#shape.isNamed);
-    if (this.#settings.history !== undefined) return pathOf(this.name, room);
+    if (this.#joined.kind.hasHistory) return pathOf(this.name, room);
     throw new ConnectError(`the topic ${this.name} has no history`, Code.FailedPrecondition);
   }
 }
 
 const mostOfHistory = 1_000;
-
-function receipt(
-  id: string,
-  position: Position | undefined,
-  duplicate: boolean,
-  deliveries: Deliveries = noDeliveries(),
-): Receipt {
-  return { id, position: position && formatPosition(position), duplicate, ...deliveries, unreachable: [] };
-}
-
-/** The bus has not answered in time. */
-function unknownOutcome({ publication: { id } }: BusPublication): ConnectError {
-  const error = new ConnectError(
-    "the bus has not answered in time: the message may be published, and may be published again with its id",
-    Code.Unavailable,
-  );
-  const metadata = { id };
-  error.details = [
-    { desc: ErrorInfoSchema, value: { reason: "PUBLISH_UNKNOWN", domain: "ts-ms", metadata } },
-  ];
-  return error;
-}
-
-/** Tells the client of a call where it begins, before the first message. */
-function tellBeginning(
-  context: CallContext,
-  member: Member,
-  result: Beginning["result"],
-  resets: readonly RoomReset[],
-): void {
-  const position = member.positionText() ?? "";
-  context.setResponseField(positionHeader, position);
-  context.setResponseField(resumeHeader, result);
-  if (resets.length > 0 && member.memberships[0]?.room.kind.resetMessage === undefined) {
-    const said = resets.map((reset) => toJson(ResetSchema, resetOf(reset, position)));
-    context.setResponseField(resetHeader, asAscii(JSON.stringify(said)));
-  }
-  context.setStreamPlace(member);
-  context.responseHeaderArrived();
-}
-
-/** Headers are of ASCII; JSON can be. */
-function asAscii(json: string): string {
-  return json.replace(/[^ -~]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
-/** Reads a member that the first `next()` makes. */
-class JoiningReader implements AsyncIterator<Message, undefined, undefined> {
-  readonly #join: () => Promise<Member>;
-  #joining: Promise<Member> | undefined;
-  #member: Member | undefined;
-
-  constructor(join: () => Promise<Member>) {
-    this.#join = join;
-  }
-
-  next(): Promise<IteratorResult<Message, undefined>> {
-    if (this.#member !== undefined) return this.#member.next();
-    this.#joining ??= this.#join();
-    return this.#joining.then((member) => (this.#member = member).next());
-  }
-
-  async return(): Promise<IteratorResult<Message, undefined>> {
-    if (this.#joining !== undefined)
-      void this.#joining.then(
-        (member) => member.return(),
-        () => {},
-      ); // Refused: in no room.
-    return { done: true, value: undefined };
-  }
-}
 
 /** The function that serves an rpc that is a topic. */
 export function serveTopic(topic: HubTopic, roomsOf: RoomsOf) {

@@ -1,4 +1,5 @@
 import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
+import type { MessageForm } from "../core/codec/shared-message.ts";
 import { codeName } from "../core/errors/code-name.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { ConnectionsStatistics, MetricsPage } from "./connections/statistics.ts";
@@ -44,6 +45,7 @@ export class TopicCounts {
   members = 0;
   readonly #published = new Map<string, number>();
   readonly #deliveries = new Map<string, Record<Outcome, number>>();
+  readonly #encodings = new Map<MessageForm, number>();
   readonly #joins: Counted = new Map();
   readonly #resumes: Counted = new Map();
   readonly #resets: Counted = new Map();
@@ -53,6 +55,10 @@ export class TopicCounts {
     const sums = this.#deliveries.get(topic) ?? { sent: 0, failed: 0, dropped: 0, filtered: 0, lagging: 0 };
     this.#deliveries.set(topic, sums);
     for (const name of Object.keys(sums) as Outcome[]) sums[name] += outcomes[name]; // It has no others.
+  }
+
+  encoded(form: MessageForm): void {
+    this.#encodings.set(form, (this.#encodings.get(form) ?? 0) + 1);
   }
 
   /** @param error undefined for a join that has succeeded */
@@ -79,6 +85,9 @@ export class TopicCounts {
         [...this.#deliveries].flatMap(([topic, results]) =>
           Object.entries(results).map(([result, value]) => ({ labels: { topic, result }, value })),
         ),
+      ),
+      metrics.watch("hubEncodings", () =>
+        [...this.#encodings].map(([form, value]) => ({ labels: { form }, value })),
       ),
       metrics.watch("hubJoins", () => read(this.#joins, "code")),
       metrics.watch("hubResumes", () => read(this.#resumes, "result")),

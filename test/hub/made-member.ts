@@ -1,7 +1,7 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { LiveService } from "../../gen/tsms/test/v1/live_pb.ts";
 import type { Hub } from "../../src/hub/hub.ts";
-import type { Topic } from "../../src/hub/topic.ts";
+import type { Topic } from "../../src/hub/typed-topic.ts";
 import type { JoinOptions } from "../../src/hub/topic-options.ts";
 import { madeCall, type MadeCall } from "../support/made-call.ts";
 

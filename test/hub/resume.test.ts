@@ -288,6 +288,28 @@ test("position, mark and history say what there is", async () => {
   await assert.rejects(plain.history("a", { after: "x" }), /after: it is no position/);
 });
 
+test("a room that is cleared while its first member joins is in its new epoch", async () => {
+  const bus = memoryBus(new MemoryStore());
+  const tops = bus.tops.bind(bus);
+  const late: Bus = Object.assign(bus, {
+    async tops(...args: Parameters<Bus["tops"]>) {
+      const before = await tops(...args);
+      await bus.clear("plain/a");
+      return before;
+    },
+  });
+  const hub = new Hub({ bus: late });
+  const plain = hub.topic("plain", FollowRoomsResponseSchema, { history });
+  const member = await madeMember(hub, plain, "a");
+  const { top } = await plain.history("a");
+  assert.equal(member.header("ts-ms-position"), top);
+  await publish(plain, 1);
+  assert.equal((await member.next()).text, "1");
+  const back = await madeMember(hub, plain, "a", { after: top });
+  assert.equal(back.header("ts-ms-resume"), "recovered");
+  assert.equal((await back.next()).text, "1");
+});
+
 test("a room is kept for a while behind its last member, and nothing is left then", async () => {
   const { hub, plain, clock } = startNode({ history });
   const member = await madeMember(hub, plain, "a");

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ts_ms/v1/topic.proto.
  */
 export const file_ts_ms_v1_topic: GenFile = /*@__PURE__*/
-  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEi/AEKBVRvcGljEgwKBG5hbWUYASABKAkSDAoEcm9vbRgCIAEoCRITCgttYXhfbWVtYmVycxgDIAEoDRInCgdoaXN0b3J5GAQgASgLMhYudHNfbXMudjEuVG9waWNIaXN0b3J5EhIKCnJlcGxheV9tYXgYBSABKA0SJwoHaW5pdGlhbBgGIAEoCzIWLnRzX21zLnYxLlRvcGljSW5pdGlhbBIhCgRyaW5nGAcgASgLMhMudHNfbXMudjEuVG9waWNSaW5nEikKCG92ZXJmbG93GAggASgOMhcudHNfbXMudjEuVG9waWNPdmVyZmxvdxIOCgZkZWR1cGUYCSABKAkiOAoMVG9waWNIaXN0b3J5EgwKBHNpemUYASABKA0SCwoDdHRsGAIgASgJEg0KBWJ5dGVzGAMgASgJIj0KDFRvcGljSW5pdGlhbBIOCgRsYXN0GAEgASgNSAASFwoNbGF0ZXN0X2J5X2tleRgCIAEoCEgAQgQKAm9mIigKCVRvcGljUmluZxIMCgRzaXplGAEgASgNEg0KBWJ5dGVzGAIgASgJKosBCg1Ub3BpY092ZXJmbG93Eh4KGlRPUElDX09WRVJGTE9XX1VOU1BFQ0lGSUVEEAASHgoaVE9QSUNfT1ZFUkZMT1dfRFJPUF9PTERFU1QQARIbChdUT1BJQ19PVkVSRkxPV19DT05GTEFURRACEh0KGVRPUElDX09WRVJGTE9XX0RJU0NPTk5FQ1QQAzpHCgV0b3BpYxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGN7dAyABKAsyDy50c19tcy52MS5Ub3BpY1IFdG9waWM6RAoNZXZlbnRfaGVhZGVycxIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY390DIAEoCFIMZXZlbnRIZWFkZXJzOkYKDmNvbmZsYXRpb25fa2V5Eh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjg3QMgASgIUg1jb25mbGF0aW9uS2V5YgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEioQIKBVRvcGljEgwKBG5hbWUYASABKAkSDAoEcm9vbRgCIAEoCRITCgttYXhfbWVtYmVycxgDIAEoDRInCgdoaXN0b3J5GAQgASgLMhYudHNfbXMudjEuVG9waWNIaXN0b3J5EhIKCnJlcGxheV9tYXgYBSABKA0SJwoHaW5pdGlhbBgGIAEoCzIWLnRzX21zLnYxLlRvcGljSW5pdGlhbBIhCgRyaW5nGAcgASgLMhMudHNfbXMudjEuVG9waWNSaW5nEikKCG92ZXJmbG93GAggASgOMhcudHNfbXMudjEuVG9waWNPdmVyZmxvdxIOCgZkZWR1cGUYCSABKAkSIwoFYmF0Y2gYCiABKAsyFC50c19tcy52MS5Ub3BpY0JhdGNoIigKClRvcGljQmF0Y2gSDQoFZGVsYXkYASABKAkSCwoDbWF4GAIgASgNIjgKDFRvcGljSGlzdG9yeRIMCgRzaXplGAEgASgNEgsKA3R0bBgCIAEoCRINCgVieXRlcxgDIAEoCSI9CgxUb3BpY0luaXRpYWwSDgoEbGFzdBgBIAEoDUgAEhcKDWxhdGVzdF9ieV9rZXkYAiABKAhIAEIECgJvZiIoCglUb3BpY1JpbmcSDAoEc2l6ZRgBIAEoDRINCgVieXRlcxgCIAEoCSqLAQoNVG9waWNPdmVyZmxvdxIeChpUT1BJQ19PVkVSRkxPV19VTlNQRUNJRklFRBAAEh4KGlRPUElDX09WRVJGTE9XX0RST1BfT0xERVNUEAESGwoXVE9QSUNfT1ZFUkZMT1dfQ09ORkxBVEUQAhIdChlUT1BJQ19PVkVSRkxPV19ESVNDT05ORUNUEAM6RwoFdG9waWMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxje3QMgASgLMg8udHNfbXMudjEuVG9waWNSBXRvcGljOkQKDWV2ZW50X2hlYWRlcnMSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGN/dAyABKAhSDGV2ZW50SGVhZGVyczpGCg5jb25mbGF0aW9uX2tleRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY4N0DIAEoCFINY29uZmxhdGlvbktleWIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * A stream whose messages are published in rooms.
@@ -89,6 +89,13 @@ export type Topic = Message<"ts_ms.v1.Topic"> & {
    * @generated from field: string dedupe = 9;
    */
   dedupe: string;
+
+  /**
+   * How the publications of a room are gathered. Default: not at all.
+   *
+   * @generated from field: ts_ms.v1.TopicBatch batch = 10;
+   */
+  batch?: TopicBatch | undefined;
 };
 
 /**
@@ -97,6 +104,34 @@ export type Topic = Message<"ts_ms.v1.Topic"> & {
  */
 export const TopicSchema: GenMessage<Topic> = /*@__PURE__*/
   messageDesc(file_ts_ms_v1_topic, 0);
+
+/**
+ * Publications of a room that reach each member together, in their order.
+ *
+ * @generated from message ts_ms.v1.TopicBatch
+ */
+export type TopicBatch = Message<"ts_ms.v1.TopicBatch"> & {
+  /**
+   * How long the first one waits for further ones, for example `20ms`.
+   *
+   * @generated from field: string delay = 1;
+   */
+  delay: string;
+
+  /**
+   * With how many it waits no longer. Default: 64.
+   *
+   * @generated from field: uint32 max = 2;
+   */
+  max: number;
+};
+
+/**
+ * Describes the message ts_ms.v1.TopicBatch.
+ * Use `create(TopicBatchSchema)` to create a new message.
+ */
+export const TopicBatchSchema: GenMessage<TopicBatch> = /*@__PURE__*/
+  messageDesc(file_ts_ms_v1_topic, 1);
 
 /**
  * What is kept of a room; each field bounds it.
@@ -131,7 +166,7 @@ export type TopicHistory = Message<"ts_ms.v1.TopicHistory"> & {
  * Use `create(TopicHistorySchema)` to create a new message.
  */
 export const TopicHistorySchema: GenMessage<TopicHistory> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 1);
+  messageDesc(file_ts_ms_v1_topic, 2);
 
 /**
  * @generated from message ts_ms.v1.TopicInitial
@@ -164,7 +199,7 @@ export type TopicInitial = Message<"ts_ms.v1.TopicInitial"> & {
  * Use `create(TopicInitialSchema)` to create a new message.
  */
 export const TopicInitialSchema: GenMessage<TopicInitial> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 2);
+  messageDesc(file_ts_ms_v1_topic, 3);
 
 /**
  * @generated from message ts_ms.v1.TopicRing
@@ -190,7 +225,7 @@ export type TopicRing = Message<"ts_ms.v1.TopicRing"> & {
  * Use `create(TopicRingSchema)` to create a new message.
  */
 export const TopicRingSchema: GenMessage<TopicRing> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 3);
+  messageDesc(file_ts_ms_v1_topic, 4);
 
 /**
  * @generated from enum ts_ms.v1.TopicOverflow

@@ -1,9 +1,14 @@
 import type { Message } from "@bufbuild/protobuf";
 
+/** What a message is written as: JSON, protobuf, or an event of server-sent events. */
+export type MessageForm = "json" | "protobuf" | "sse";
+
 /** What is known of a message that many calls send: their answers are made of it once. */
 export interface SharedMessage {
   /** `event:` of server-sent events; undefined for the event `message`. */
   readonly event: string | undefined;
+  /** Is told of every form that is made. */
+  readonly made: ((form: MessageForm) => void) | undefined;
   /** What it is written as, by its writer. */
   readonly forms: Map<object, unknown>;
 }
@@ -11,9 +16,14 @@ export interface SharedMessage {
 const shared = Symbol("shared");
 
 /** Says that many calls will send a message, which does not change any more. */
-export function shareMessage(message: Message, event?: string): void {
+export function shareMessage(
+  message: Message,
+  { event, made }: Partial<Pick<SharedMessage, "event" | "made">> = {},
+): void {
   // No member that others would see.
-  Object.defineProperty(message, shared, { value: { event, forms: new Map() } satisfies SharedMessage });
+  Object.defineProperty(message, shared, {
+    value: { event, made, forms: new Map() } satisfies SharedMessage,
+  });
 }
 
 /** Undefined for the message of one call. */
@@ -24,17 +34,22 @@ export function sharedOf(message: Message): SharedMessage | undefined {
 /**
  * As `make`; of a message that many calls send, the result is made once and given to all of them.
  *
+ * @param form of which the result is
  * @param make its results are not changed by those who get them
  */
 export function madeOnce<T extends NonNullable<unknown>>(
+  form: MessageForm,
   make: (message: Message) => T,
 ): (message: Message) => T {
   return (message) => {
     const known = sharedOf(message);
     if (known === undefined) return make(message);
-    const { forms } = known;
-    let form = forms.get(make) as T | undefined; // As it was set below.
-    if (form === undefined) forms.set(make, (form = make(message)));
-    return form;
+    const { forms, made } = known;
+    const before = forms.get(make) as T | undefined; // As it was set below.
+    if (before !== undefined) return before;
+    const result = make(message);
+    forms.set(make, result);
+    made?.(form);
+    return result;
   };
 }

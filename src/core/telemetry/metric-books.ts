@@ -54,6 +54,7 @@ export const watchedMetrics = [
   "hubClosed",
   "hubPublished",
   "hubDeliveries",
+  "hubEncodings",
   "hubJoins",
   "hubResumes",
   "hubResets",

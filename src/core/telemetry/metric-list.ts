@@ -382,6 +382,12 @@ export const metricList = {
     help: "Messages by member: sent, lagging where it reads them later, filtered, dropped, or failed.",
     labels: ["topic", "result"],
   },
+  hubEncodings: {
+    name: "ts_ms_hub_encodings_total",
+    type: "counter",
+    help: "How often messages of topics were written as json, protobuf or sse: once for all members of a door.",
+    labels: ["form"],
+  },
   hubJoins: {
     name: "ts_ms_hub_joins_total",
     type: "counter",

@@ -49,6 +49,7 @@ export function jsonTextEncoder(
 ): (message: Message) => string {
   const writer = jsonWriter(output, json);
   return madeOnce(
+    "json",
     responseField === undefined
       ? (message) => writer.write(message)
       : (message) => writer.writeField(responseField, message),

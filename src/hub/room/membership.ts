@@ -73,8 +73,9 @@ export class Membership implements RoomPlace {
   #epoch: string;
   #offset: number;
   #unkept: number;
-  /** Number of the publication of low priority that is read, as nothing else waited when it came. */
-  #low = -1;
+  /** Numbers of the publications of low priority that are read, as nothing else waited when they came. */
+  #lowFrom = -1;
+  #lowTo = -1;
   /** How often it waits for what comes from elsewhere: the history, and the state of the room. */
   #pauses = 0;
   #failure: ConnectError | undefined;
@@ -97,21 +98,26 @@ export class Membership implements RoomPlace {
     return { epoch: this.#epoch, offset: this.#offset };
   }
 
-  offer(entry: RoomEntry): Offered {
+  offer(entry: RoomEntry, batch: number | undefined): Offered {
     const { publication } = entry;
-    const isNext = this.#isNext();
+    const number = this.room.ring.next - 1;
+    const isUpToDate = this.#isUpTo(batch ?? number);
+    const isNext = isUpToDate && this.#cursor === number;
     if (!this.#isFor(publication)) {
       if (isNext) this.#pass(this.room.ring.at(this.#cursor));
       return "filtered";
     }
     if (this.member.isOver) return "failed";
-    if (!isNext && publication.priority === "low") {
-      this.member.entry.dropped++;
-      return "dropped";
+    if (publication.priority === "low") {
+      if (!isUpToDate) {
+        this.member.entry.dropped++;
+        return "dropped";
+      }
+      if (this.#lowFrom < (batch ?? number)) this.#lowFrom = number;
+      this.#lowTo = number;
     }
-    if (!isNext || !this.member.isWaiting) {
-      if (publication.priority === "low") this.#low = this.#cursor;
-      this.behindSinceMs ??= this.member.nowMs();
+    if (batch !== undefined || !isNext || !this.member.isWaiting) {
+      if (batch === undefined || !isUpToDate) this.behindSinceMs ??= this.member.nowMs();
       return "lagging";
     }
     this.#pass(this.room.ring.at(this.#cursor));
@@ -124,7 +130,7 @@ export class Membership implements RoomPlace {
     return this.member.direct(publication.message, publication.bytes);
   }
 
-  begun(): void {
+  wake(): void {
     this.member.wake();
   }
 
@@ -174,13 +180,10 @@ export class Membership implements RoomPlace {
     return undefined;
   }
 
-  /** Whether the publication that has just come is the next one that is read. */
-  #isNext(): boolean {
+  /** Whether nothing waits for the member in front of a number. */
+  #isUpTo(number: number): boolean {
     return (
-      this.#cursor === this.room.ring.next - 1 &&
-      this.#pauses === 0 &&
-      this.#intro.length === 0 &&
-      this.#replay.length === 0
+      this.#cursor >= number && this.#pauses === 0 && this.#intro.length === 0 && this.#replay.length === 0
     );
   }
 
@@ -194,9 +197,13 @@ export class Membership implements RoomPlace {
   }
 
   #isDue({ publication, untilMs }: RoomEntry, number: number): boolean {
-    if (publication.priority === "low" && number >= 0 && number !== this.#low) return false; // It was dropped.
+    if (publication.priority === "low" && number >= 0 && !this.#hasKept(number)) return false; // It was dropped.
     if (untilMs !== undefined && this.member.nowMs() >= untilMs) return false;
     return this.#isFor(publication);
+  }
+
+  #hasKept(low: number): boolean {
+    return low >= this.#lowFrom && low <= this.#lowTo;
   }
 
   #isFor({ to, notTo, headers }: Publication): boolean {

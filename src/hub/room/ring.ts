@@ -130,7 +130,7 @@ export class Ring {
 
   /** The room's position when it was subscribed to. Publications may have come before. */
   opened(top: Position): void {
-    if (this.#epoch === top.epoch) return; // The first one that came says more.
+    if (this.#epoch !== "") return; // What has come meanwhile says more: the room may have begun anew since.
     this.#epoch = top.epoch;
     this.#top = this.#floor = top.offset;
     this.#epochFrom = this.#next;

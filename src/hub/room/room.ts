@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
+import type { Clock } from "../../core/time/clock.ts";
 import type { Position } from "./position.ts";
 import {
   type Deliveries,
@@ -14,12 +15,16 @@ import { type ReadHistory, RoomHistory } from "./room-history.ts";
 
 /** A member's place in a room, as the room sees it. */
 export interface RoomPlace extends Live {
-  /** The room has a publication, which its ring has already. */
-  offer(entry: RoomEntry): Offered;
+  /**
+   * The room has a publication, which its ring has already.
+   *
+   * @param batch number of the first publication that waits for `wake`, as this one does; undefined: none waits
+   */
+  offer(entry: RoomEntry, batch: number | undefined): Offered;
   /** A publication that passes what waits; the ring does not have it. */
   offerFirst(publication: Publication): Offered;
-  /** The room has begun anew, as its ring says. */
-  begun(): void;
+  /** The ring has something to read: publications that have waited, or that the room has begun anew. */
+  wake(): void;
 }
 
 /** What all rooms of a topic have in common. */
@@ -32,6 +37,8 @@ export interface RoomKind {
   /** The most publications that a member reads on from the history. */
   readonly replayMax: number;
   readonly overflow: Overflow;
+  /** How publications are gathered. */
+  readonly batch: BatchBounds;
   /** Says in a message where it stands. */
   stamp(publication: Publication, position: Position): void;
   /** Says in a copy of a message where a call with several rooms stands. */
@@ -40,6 +47,14 @@ export interface RoomKind {
   readonly resetMessage: ResetMessage | undefined;
   /** The state of a room; undefined for none. */
   readonly snapshot: ((room: string) => Promise<readonly Message[]>) | undefined;
+}
+
+/** Publications of a room that reach its members together. */
+export interface BatchBounds {
+  /** How long the first one waits for further ones, in milliseconds; 0 for not at all. */
+  readonly delayMs: number;
+  /** With how many it waits no longer. */
+  readonly max: number;
 }
 
 /** What becomes of a member that is further behind than the ring. */
@@ -61,9 +76,13 @@ export class Room {
   /** Until when it is kept without members, and when that is looked for; undefined for not at all. */
   untilMs = 0;
   queuedMs: number | undefined;
+  /** Publications that wait in the ring for further ones; undefined while none do. */
+  #batch: { readonly from: number; bytes: number; readonly cancel: () => void } | undefined;
+  readonly #clock: Clock;
   readonly #members = new LiveSet<RoomPlace>();
 
-  constructor(kind: RoomKind, name: string, budget: RingBudget, read: ReadHistory) {
+  constructor(kind: RoomKind, name: string, budget: RingBudget, clock: Clock, read: ReadHistory) {
+    this.#clock = clock;
     this.kind = kind;
     this.name = name;
     this.path = pathOf(kind.topic, name);
@@ -102,18 +121,55 @@ export class Room {
     const { publication } = entry;
     this.#stamp(entry);
     const passes = publication.priority === "high" && entry.position === undefined;
-    if (!passes) this.ring.add(entry);
+    if (!passes) {
+      this.ring.add(entry);
+      this.#gather(publication.bytes);
+    }
     for (const place of this.#members) {
       deliveries.members++;
-      deliveries[passes ? place.offerFirst(publication) : place.offer(entry)]++;
+      deliveries[passes ? place.offerFirst(publication) : place.offer(entry, this.#batch?.from)]++;
     }
+    if (this.#isWhole()) this.#release();
     return deliveries;
+  }
+
+  /** The publication that the ring has got waits for further ones, where the topic wants that. */
+  #gather(bytes: number): void {
+    const { delayMs } = this.kind.batch;
+    if (delayMs === 0) return;
+    this.#batch ??= {
+      from: this.ring.next - 1,
+      bytes: 0,
+      cancel: this.#clock.after(delayMs, () => this.#release()),
+    };
+    this.#batch.bytes += bytes;
+  }
+
+  /** Whether what waits is enough: it is not to leave the ring unread either. */
+  #isWhole(): boolean {
+    if (this.#batch === undefined) return false;
+    const { from, bytes } = this.#batch;
+    const { batch, ring } = this.kind;
+    return this.ring.next - from >= batch.max || bytes * 2 >= ring.bytes;
+  }
+
+  /** All members read what has waited. */
+  #release(): void {
+    this.#batch?.cancel();
+    this.#batch = undefined;
+    for (const place of this.#members) place.wake();
+  }
+
+  /** It is used no more. */
+  close(): void {
+    this.#batch?.cancel();
+    this.ring.close();
   }
 
   /** What was kept is no more. @param top the room's position now */
   begun(top: Position, why: BegunWhy): void {
     this.ring.begun(top, why);
-    for (const place of this.#members) place.begun();
+    for (const place of this.#members) place.wake();
   }
 
   #stamp({ publication, position }: RoomEntry): void {

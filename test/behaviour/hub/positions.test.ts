@@ -142,7 +142,6 @@ const doors: Readonly<Record<string, Follow>> = {
 };
 
 const quiet = new Set(["websocket"]);
-const slowToSay = new Set(["long-poll"]);
 
 for (const [door, follow] of Object.entries(doors)) {
   test(`by ${door} a client resumes on any node, and learns its position before any message`, async () => {
@@ -150,7 +149,7 @@ for (const [door, follow] of Object.entries(doors)) {
     await using first = await startKept({ store });
     await using second = await startKept({ store });
     const start = await first.kept.position("a");
-    if (!quiet.has(door) && !slowToSay.has(door)) {
+    if (!quiet.has(door)) {
       assert.deepEqual(await follow(first, undefined, 0), {
         position: start,
         resume: "fresh",
@@ -182,6 +181,17 @@ for (const [door, follow] of Object.entries(doors)) {
 test("rule 20: a message is encoded once for each form, however many members there are", async () => {
   await using node = await startKept();
   const { kept, hub } = node;
+  const encodings: Record<string, unknown> = {};
+  let read = (): void => {};
+  hub.watch({
+    watch(metric, values) {
+      if (metric !== "hubEncodings") return () => {};
+      read = () => {
+        for (const { labels, value } of values()) encodings[labels["form"] ?? ""] = value;
+      };
+      return () => {};
+    },
+  });
   const follows = ["sse", "sse", "sse", "ndjson", "ndjson", "websocket", "websocket", "grpc", "grpc", "grpc"];
   const all = follows.map(async (door) => doors[door]?.(node, undefined, 2));
   while ((await hub.statistics()).members < follows.length) await new Promise(setImmediate);
@@ -193,6 +203,8 @@ test("rule 20: a message is encoded once for each form, however many members the
   const [first] = (await kept.history("a")).messages;
   // JSON and the event of the route, the frame of its sockets, and protobuf.
   assert.equal(first && sharedOf(first.message)?.forms.size, 4);
+  read();
+  assert.deepEqual(encodings, { json: 4, sse: 2, protobuf: 2 }, "of two messages");
 });
 
 test("a call with several rooms has all its positions in one id", async () => {
@@ -236,4 +248,57 @@ test("a call with several rooms has all its positions in one id", async () => {
   );
   assert.equal((await read("rooms=a&rooms=c", all.ids[0] ?? "", 0)).resume, "reset", "other rooms");
   assert.equal((await read("rooms=a", all.ids[0] ?? "", 0)).resume, "reset");
+});
+
+async function poll(url: string, waitS: number, token?: string) {
+  const resume = token === undefined ? {} : { "x-resume-token": token };
+  const answer = await fetch(url, { headers: { prefer: `wait=${waitS}`, ...resume } });
+  const messages = answer.status === 200 ? ((await answer.json()) as Reply[]) : [];
+  const { status, headers } = answer;
+  return {
+    status,
+    texts: messages.map(({ text }) => text),
+    token: headers.get("x-resume-token") ?? "",
+    resume: headers.get("ts-ms-resume"),
+    position: headers.get("ts-ms-position"),
+    resets: headers.get("ts-ms-reset"),
+  };
+}
+
+test("a poll that waits for nothing has the position of its join, and one that is reset is told so at once", async () => {
+  await using node = await startKept();
+  const url = node.url + path;
+  const at = await node.kept.position("a");
+  const fresh = await poll(url, 0);
+  assert.deepEqual(
+    [fresh.status, fresh.resume, fresh.position, fresh.token],
+    [204, "fresh", at, at],
+    "good on every node",
+  );
+  const reset = await within(poll(url, 60, "zzzzzzzz.3"), "an answer long before the wait is over");
+  assert.deepEqual([reset.status, reset.resume, reset.position, reset.token], [204, "reset", at, at]);
+  assert.match(reset.resets ?? "", /RESET_REASON_UNKNOWN/);
+  await node.kept.publish("a", { text: "next" });
+  const next = await poll(url, 60, reset.token);
+  assert.deepEqual([next.texts, next.resume], [["next"], null], "once");
+});
+
+test("a poll of a topic without history is told of no position", async () => {
+  await using node = await startKept();
+  const answer = await within(poll(`${node.url}/test/v1/live/t/a`, 0), "an answer");
+  assert.deepEqual([answer.status, answer.resume, answer.position], [204, null, null]);
+});
+
+test("a poll that waits when its room is cleared is told of the reset, and goes on from its token", async () => {
+  await using node = await startKept();
+  const url = node.url + path;
+  const first = await poll(url, 0);
+  const waiting = poll(url, 60, first.token);
+  await node.kept.clear("a");
+  const answer = await within(waiting, "the reset");
+  assert.deepEqual([answer.status, answer.resume], [204, "reset"]);
+  assert.equal(answer.token, await node.kept.position("a"));
+  await node.kept.publish("a", { text: "behind" });
+  const next = await poll(url, 60, answer.token);
+  assert.deepEqual([next.texts, next.resume], [["behind"], "recovered"], "nothing is missing from there");
 });

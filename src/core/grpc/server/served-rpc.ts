@@ -54,7 +54,7 @@ export function servedRpc(
     // Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
     read: ({ buffer, byteOffset, byteLength }) =>
       fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength)),
-    write: madeOnce((reply) => {
+    write: madeOnce("protobuf", (reply) => {
       check(reply);
       return limited(toBinary(output, reply));
     }),

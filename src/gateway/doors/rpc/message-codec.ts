@@ -49,7 +49,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
   };
   const json: FormatCodec = {
     parse: (bytes) => checked(reader.readBytes(bytes)),
-    serialize: madeOnce((message) => Buffer.from(writer.write(message))),
+    serialize: madeOnce("json", (message) => Buffer.from(writer.write(message))),
   };
   const proto: FormatCodec = {
     parse(bytes) {
@@ -62,7 +62,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
       }
       return checked(message);
     },
-    serialize: madeOnce((message) => asBuffer(toBinary(output, message))),
+    serialize: madeOnce("protobuf", (message) => asBuffer(toBinary(output, message))),
   };
   const reply = (bytes: Uint8Array, codec: FormatCodec): Buffer =>
     writeReply(method, codec.serialize, fromBinary(output, plainBytes(bytes)));

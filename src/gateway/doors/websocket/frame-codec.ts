@@ -127,7 +127,7 @@ function frameWriter(
   }
   const encode = binaryEncoder(route, method);
   if (encode === undefined) return undefined;
-  const toBytes = madeOnce(encode);
+  const toBytes = madeOnce("protobuf", encode);
   const decode = decoder(method.output);
   const isReply = responseField === undefined ? binaryCheck(method.output) : () => false;
   return {

@@ -75,6 +75,7 @@ function blocksOf(eventId: EventId): (messageText: MessageText) => MessageText {
     let block = known.get(messageText);
     if (block === undefined) {
       block = madeOnce(
+        "sse",
         (message) => `${eventLine(message)}${beforeData(eventId.of(message))}${messageText(message)}\n\n`,
       );
       known.set(messageText, block);

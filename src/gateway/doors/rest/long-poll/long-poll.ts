@@ -155,6 +155,7 @@ function compileOpen(
         messages: texts(context),
         context,
         bufferBytes: polling.pollBufferBytes,
+        saysBeginning: isTopic(method),
       });
     } catch (reason) {
       context.end();

@@ -1,5 +1,6 @@
 import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError, toCallError } from "../../../../core/errors/errors.ts";
+import { resumeHeader } from "../../../../core/metadata/stream-position.ts";
 
 /** The messages for one request. */
 export interface Batch {
@@ -18,10 +19,15 @@ export interface PolledStreamInit {
   readonly context: CallContext;
   /** The most text that is buffered, in bytes; the stream is paused beyond. */
   readonly bufferBytes: number;
+  /** Whether the first batch waits until the server has said where the stream begins. */
+  readonly saysBeginning: boolean;
 }
 
 /** How long the first message of a batch waits for further ones, in milliseconds. */
 const gatherMs = 10;
+
+/** How long the first batch waits for the beginning of the stream, in milliseconds: beyond, it is one without position. */
+const beginMs = 1_000;
 
 /**
  * A stream that is read in batches by consecutive requests. A batch is kept until the client requests the next one, so
@@ -40,10 +46,20 @@ export class PolledStream {
   /** Ends the wait of the current request, `gatherMs` after its first message or at once when the stream has ended. */
   #wake: (() => void) | undefined;
   #cutWait: (() => void) | undefined;
+  /** Whether nothing has said yet where the stream begins, and the first batch waits for it. */
+  #isBeginning: boolean;
+  #isFirst: boolean;
 
   constructor(init: PolledStreamInit) {
     this.#init = init;
     this.context = init.context;
+    this.#isBeginning = this.#isFirst = init.saysBeginning;
+    if (init.saysBeginning) {
+      init.context.onResponseHeader(() => {
+        if (this.#isBeginning) this.#wake?.();
+        this.#isBeginning = false; // Its first messages may follow at once: they come with it.
+      });
+    }
     void this.#read();
   }
 
@@ -79,7 +95,7 @@ export class PolledStream {
     for (const text of this.#last.texts) this.#bytes -= Buffer.byteLength(text);
     this.#last = { ...this.#last, texts: [] };
     this.#resume?.();
-    if (this.#waiting.length === 0 && this.#end === undefined && waitMs > 0) await this.#wait(waitMs);
+    await this.#waitFor(waitMs);
     if (this.#waiting.length === 0) {
       if (this.#end?.error !== undefined) throw this.#end.error;
       return { texts: [], number: after, isLast: this.#end !== undefined };
@@ -124,19 +140,37 @@ export class PolledStream {
     this.#wake?.();
   }
 
-  async #wait(waitMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, waitMs);
+  /** Waits for messages; a first batch for the beginning of the stream, too, which alone is told at once if it is a reset. */
+  async #waitFor(waitMs: number): Promise<void> {
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    if (isFirst && this.#isBeginning && this.#isQuiet && (await this.#wait(beginMs)) === "cut") return;
+    this.#isBeginning = false;
+    const isReset = isFirst && this.context.responseHeaderIfAny?.get(resumeHeader) === "reset";
+    if (this.#isQuiet && waitMs > 0 && !isReset) await this.#wait(waitMs);
+  }
+
+  get #isQuiet(): boolean {
+    return this.#waiting.length === 0 && this.#end === undefined;
+  }
+
+  /** @returns `cut` where the request waits no longer */
+  async #wait(waitMs: number): Promise<"cut" | undefined> {
+    const { promise, resolve } = Promise.withResolvers<"cut" | undefined>();
+    const stop = (): void => resolve(undefined);
+    const cut = (): void => resolve("cut");
+    const timer = setTimeout(stop, waitMs);
     let gathering: NodeJS.Timeout | undefined;
-    this.#cutWait = resolve;
+    this.#cutWait = cut;
     this.#wake = () => {
-      if (this.#end !== undefined) resolve();
-      else gathering ??= setTimeout(resolve, gatherMs);
+      if (this.#end !== undefined) stop();
+      else gathering ??= setTimeout(stop, gatherMs);
     };
-    await promise;
+    const how = await promise;
     clearTimeout(timer);
     clearTimeout(gathering);
-    if (this.#cutWait === resolve) this.#cutWait = this.#wake = undefined;
+    if (this.#cutWait === cut) this.#cutWait = this.#wake = undefined;
+    return how;
   }
 }
 

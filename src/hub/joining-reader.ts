@@ -1,0 +1,53 @@
+import { type Message, toJson } from "@bufbuild/protobuf";
+import { ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import type { CallContext } from "../core/call/context.ts";
+import { positionHeader, resetHeader, resumeHeader } from "../core/metadata/stream-position.ts";
+import type { Joined } from "./join.ts";
+import type { Member } from "./room/member.ts";
+import { resetOf } from "./topic-messages.ts";
+
+/** Reads a member that the first `next()` makes. */
+export class JoiningReader implements AsyncIterator<Message, undefined, undefined> {
+  readonly #join: () => Promise<Member>;
+  #joining: Promise<Member> | undefined;
+  #member: Member | undefined;
+
+  constructor(join: () => Promise<Member>) {
+    this.#join = join;
+  }
+
+  next(): Promise<IteratorResult<Message, undefined>> {
+    if (this.#member !== undefined) return this.#member.next();
+    this.#joining ??= this.#join();
+    return this.#joining.then((member) => (this.#member = member).next());
+  }
+
+  async return(): Promise<IteratorResult<Message, undefined>> {
+    if (this.#joining !== undefined)
+      void this.#joining.then(
+        (member) => member.return(),
+        () => {},
+      ); // Refused: in no room.
+    return { done: true, value: undefined };
+  }
+}
+
+/** Tells the client of a call that it has joined, and where it begins, before the first message. */
+export function tellBeginning(context: CallContext, { member, result, resets }: Joined): void {
+  if (result !== undefined) {
+    const position = member.positionText() ?? "";
+    context.setResponseField(positionHeader, position);
+    context.setResponseField(resumeHeader, result);
+    if (resets.length > 0 && member.memberships[0]?.room.kind.resetMessage === undefined) {
+      const said = resets.map((reset) => toJson(ResetSchema, resetOf(reset, position)));
+      context.setResponseField(resetHeader, asAscii(JSON.stringify(said)));
+    }
+    context.setStreamPlace(member);
+  }
+  context.responseHeaderArrived();
+}
+
+/** Headers are of ASCII; JSON can be. */
+function asAscii(json: string): string {
+  return json.replace(/[^ -~]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
