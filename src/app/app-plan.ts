@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
+import type { Hub } from "../hub/hub.ts";
 import type { AppControl, AppLimits } from "./app-control.ts";
 import type { DialableServer } from "../core/dial.ts";
 import type { AppServer, MakeServer, RegisterServerOptions } from "./app-server.ts";
@@ -37,6 +38,8 @@ export interface AppPlan {
   readonly pages: Pages | undefined;
   /** What is used of limits; undefined without any. */
   readonly limits: AppLimits | undefined;
+  /** The live connections of all servers; undefined without the section `hub`. */
+  readonly hub: Hub | undefined;
   /** Options of all servers, as of now. */
   readonly serverOptions: () => Pick<AppOptions, "grpc" | "http">;
   /** A server was made and has its services. */

@@ -9,6 +9,7 @@ import type { ServerState, StopOptions, StopReport } from "../core/lifecycle/lif
 import type { ShutdownReport } from "../core/lifecycle/signals.ts";
 import { noConnections } from "../core/net/connection-count.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
+import type { Hub } from "../hub/hub.ts";
 import { appDefaults, type AppOptions } from "./app-options.ts";
 import type { AppLimits } from "./app-control.ts";
 import type { AppPlan } from "./app-plan.ts";
@@ -68,6 +69,17 @@ export class App implements AsyncDisposable {
   /** Templates of the configuration, for services that render pages; undefined without its section `pages`. */
   get pages(): Pages | undefined {
     return this.#plan?.pages;
+  }
+
+  /**
+   * The live connections of all servers, whose topics services declare.
+   *
+   * @throws SetupError for an app whose configuration has no hub
+   */
+  get hub(): Hub {
+    const hub = this.#plan?.hub;
+    if (hub !== undefined) return hub;
+    throw new SetupError("this app has no hub: App.load makes one where the configuration has the section hub");
   }
 
   /** What is called in this process, for `dial(app)`. */

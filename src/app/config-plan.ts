@@ -11,6 +11,7 @@ import { watchConfig } from "../core/config/loader/watch-config.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { Logger, LogLevel } from "../core/telemetry/logger.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
+import type { Hub } from "../hub/hub.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { AppLimits, ProgramControl } from "./app-control.ts";
 import type { AppPlan, PlannedApp, PlannedServer } from "./app-plan.ts";
@@ -93,6 +94,10 @@ export class ConfigPlan implements AppPlan {
 
   get limits(): AppLimits | undefined {
     return this.#sections.parts.find(({ limits }) => limits !== undefined)?.limits;
+  }
+
+  get hub(): Hub | undefined {
+    return this.#sections.parts.find(({ hub }) => hub !== undefined)?.hub;
   }
 
   readonly serverOptions = (): Pick<AppOptions, "grpc" | "http"> => this.#sections.serverOptions;

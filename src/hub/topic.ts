@@ -44,7 +44,7 @@ import type {
   SendOptions,
   TopicInit,
 } from "./topic-options.ts";
-import { settingsOf, type TopicSettings } from "./topic-settings.ts";
+import { settingsOf, type TopicSettings, type TopicSettingsInit } from "./topic-settings.ts";
 import { checkPositions, type RoomsOf, type TopicShape } from "./topic-shape.ts";
 
 /** Messages of one type, published in rooms: what is published in a room reaches all members of it. */
@@ -108,6 +108,8 @@ export interface TopicKit {
   readonly bus: Bus;
   readonly scope: SelectorScope;
   readonly limits: JoinLimits & PublishLimits;
+  /** What the hub's options say of a topic, over contract and code. */
+  readonly settingsOf: (topic: string) => TopicSettingsInit;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
@@ -146,7 +148,7 @@ export class HubTopic implements MemberOwner {
     this.name = shape.name;
     this.#shape = shape;
     this.#kit = kit;
-    const settings = settingsOf(owner, shape.stated, init);
+    const settings = settingsOf(owner, [shape.stated, init, kit.settingsOf(shape.name)]);
     this.#settings = settings;
     const hasHistory = settings.history !== undefined;
     if (hasHistory) checkPositions(shape);
