@@ -79,7 +79,9 @@ export class App implements AsyncDisposable {
   get hub(): Hub {
     const hub = this.#plan?.hub;
     if (hub !== undefined) return hub;
-    throw new SetupError("this app has no hub: App.load makes one where the configuration has the section hub");
+    throw new SetupError(
+      "this app has no hub: App.load makes one where the configuration has the section hub",
+    );
   }
 
   /** What is called in this process, for `dial(app)`. */

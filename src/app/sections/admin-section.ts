@@ -24,7 +24,10 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
       throw new TypeError("the admin service is called before its program has started");
     return program;
   }, name);
-  const services: readonly AnyService[] = [service, ...(config.hub === undefined ? [] : [await adminOfHub(kit)])];
+  const services: readonly AnyService[] = [
+    service,
+    ...(config.hub === undefined ? [] : [await adminOfHub(kit)]),
+  ];
   return {
     ruled: services.map(({ descriptor }) => descriptor),
     servers: [

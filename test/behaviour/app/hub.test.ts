@@ -30,7 +30,8 @@ telemetry: { metrics: { port: "off" }, log: { level: silent } }
   const { hub } = app;
   const room = hub.topic(LiveService.method.watchRoom, { maxMembers: 40 });
   const kept = hub.topic(LiveService.method.followRooms, { history: { size: 30 } });
-  app.addService({ descriptor: LiveService, watchRoom: room.serve, followRooms: kept.serve });
+  const service = { descriptor: LiveService, watchRoom: room.serve, followRooms: kept.serve };
+  app.addService(service);
   await app.start();
   return {
     ...{ app, hub, room, kept, files },
@@ -53,14 +54,18 @@ suite("the hub of a configuration", () => {
     const sse = await live.watch();
     const client = createClient(LiveService, dial(addressOf(app, "grpc")));
     const ended = new AbortController();
-    const replies = client.watchRoom({ tenant: "acme", room: "lobby" }, { signal: ended.signal });
-    const first = replies[Symbol.asyncIterator]().next();
+    const read = (async () => {
+      const request = { tenant: "acme", room: "lobby" };
+      for await (const { text } of client.watchRoom(request, { signal: ended.signal })) return text;
+      return undefined;
+    })();
     await members(hub, 2);
     assert.deepEqual((await hub.count({}, "door")).groups, { grpc: 1, sse: 1 });
-    assert.equal((await room.publish("acme.lobby", { text: "hello" })).sent, 2);
-    assert.equal((await first).value?.text, "hello");
     const refused = await live.watch();
     assert.match((await readAll(refused)).text, /^retry: \d+/m); // Beyond `max_connections`.
+    assert.equal((await room.publish("acme.lobby", { text: "hello" })).sent, 2);
+    assert.equal(await read, "hello");
+    assert.match(await sse.until((text) => text.includes("data:")), /hello/);
     ended.abort();
     sse.request.destroy();
     await members(hub, 0);
