@@ -3,6 +3,7 @@ import type { Config, ReloadReport } from "../core/config/loader/config-types.ts
 import type { Pages } from "../gateway/pages/pages.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { AppControl, AppLimits } from "./app-control.ts";
+import type { AnyService } from "../core/call/service.ts";
 import type { DialableServer } from "../core/dial.ts";
 import type { AppServer, MakeServer, RegisterServerOptions } from "./app-server.ts";
 import type { AppOptions } from "./app-options.ts";
@@ -32,6 +33,8 @@ export interface AppPlan {
   readonly config: Config;
   readonly options: Partial<AppOptions>;
   readonly servers: readonly PlannedServer[];
+  /** Services that sections of the configuration add to those of the program. */
+  readonly services: readonly AnyService[];
   /** What the sections of the configuration offer at all servers. */
   readonly features: readonly Feature[];
   /** Files and templates; undefined without the section `pages`. */

@@ -48,6 +48,9 @@ export class App implements AsyncDisposable {
     this.#options = { ...appDefaults, ...options };
     this.#plan = plan;
     this.#inner = new GrpcServer({ ...this.#serverOptions.grpc, listen: false });
+    for (const service of plan?.services ?? []) {
+      this.#inner.addService(service as PartialService<DescService>); // Its rpcs are looked up by name.
+    }
     for (const { name, make, ...rest } of plan?.servers ?? []) this.register(name, make, rest);
   }
 

@@ -1,4 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
+import type { AnyService } from "../core/call/service.ts";
 import { ConfigError } from "../core/config/loader/config-error.ts";
 import type {
   Config,
@@ -82,6 +83,10 @@ export class ConfigPlan implements AppPlan {
 
   get config(): Config {
     return this.#source?.config ?? this.#loaded.config;
+  }
+
+  get services(): readonly AnyService[] {
+    return this.#sections.parts.flatMap(({ services = [] }) => services);
   }
 
   get features(): readonly Feature[] {

@@ -1,11 +1,13 @@
-import { hash, timingSafeEqual } from "node:crypto";
-import { readFileSync } from "node:fs";
-import type { HandlerContext } from "@connectrpc/connect";
 import type { HubAdminService } from "../../gen/ts_ms/hub/v1/admin_pb.ts";
 import type { Service } from "../core/call/service.ts";
-import { countFlag, fileFlag, optionalChoiceFlag, optionalFlag, type Flag } from "../core/config/flag-kinds.ts";
+import {
+  countFlag,
+  fileFlag,
+  optionalChoiceFlag,
+  optionalFlag,
+  type Flag,
+} from "../core/config/flag-kinds.ts";
 import type { FlagValues } from "../core/config/flags.ts";
-import { Code, ConnectError } from "../core/errors/errors.ts";
 import { FlagError, SetupError } from "../core/errors/setup-error.ts";
 import type { Hub } from "../hub/hub.ts";
 
@@ -38,49 +40,43 @@ export interface FlagHub {
  * @throws FlagError naming what cannot be used
  */
 export async function flagHub(flags: FlagValues<typeof hubFlags>): Promise<FlagHub | undefined> {
-  const { hubName: name, hubMaxConnections: maxConnections, hubMaxPerUser: maxPerUser, hubAdminToken } = flags;
+  const {
+    hubName: name,
+    hubMaxConnections: maxConnections,
+    hubMaxPerUser: maxPerUser,
+    hubAdminToken,
+  } = flags;
   const isWanted = Object.keys(hubFlags).some((flag) => flags.given.has(flag));
   if (!isWanted) return undefined;
   const { Hub } = await import("../hub/hub.ts");
   const options = { name, maxConnections, maxPerUser };
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
+  const hub = named("--hub-name", () => new Hub(Object.fromEntries(said)));
+  if (hubAdminToken === undefined) return { hub, services: [] };
+  const { bearersOf } = await import("./hub-token.ts");
+  const allow = named("--hub-admin-token", () => bearersOf(hubAdminToken));
+  return { hub, services: [hub.admin({ allow })] };
+}
+
+/** @throws FlagError that names the flag, for a SetupError */
+function named<T>(flag: string, make: () => T): T {
   try {
-    const hub = new Hub(Object.fromEntries(said));
-    return { hub, services: hubAdminToken === undefined ? [] : [hub.admin({ allow: bearerOf(hubAdminToken) })] };
+    return make();
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
-    throw new FlagError(`--hub-name: ${error.message}`, { cause: error });
+    throw new FlagError(`${flag}: ${error.message}`, { cause: error });
   }
-}
-
-/** @throws FlagError for a file without a token */
-function bearerOf(file: string): (context: HandlerContext) => void {
-  const token = readFileSync(file, "utf8").trim();
-  if (token === "") throw new FlagError(`--hub-admin-token: ${file} has no token`);
-  const expected = digest(`Bearer ${token}`);
-  return ({ requestHeader }) => {
-    const given = requestHeader.get("authorization");
-    if (given === null) throw new ConnectError("a bearer token is needed", Code.Unauthenticated);
-    if (!timingSafeEqual(digest(given), expected)) {
-      throw new ConnectError("the bearer token is another one", Code.PermissionDenied);
-    }
-  };
-}
-
-/** Of one length, for a comparison that takes the same time for all texts. */
-function digest(text: string): Buffer {
-  return hash("sha256", text, "buffer");
 }
 
 /** As `countFlag`; undefined if it is not given. */
 function limitFlag(help: string): Flag<number | undefined> {
-  const { value, read } = countFlag(0, help);
+  const count = countFlag(0, help);
   return {
     help,
-    value,
+    value: count.value,
     default: undefined,
     shownDefault: "",
     repeatable: false,
-    read: (text) => read(text, 0),
+    read: (text) => count.read(text, 0),
   };
 }

@@ -14,6 +14,8 @@ export function hubOf(kit: SectionKit): Hub {
 function makeHub(kit: SectionKit): Hub {
   const { hub } = kit.config;
   if (hub === undefined) throw kit.mistake("hub", "is missing: something else needs it");
+  if (hub.bus !== "memory")
+    throw kit.mistake("hub.bus", `there is no bus ${hub.bus}: memory is what there is, this process alone`);
   return explained(kit, "hub", () => new Hub(optionsOf(hub, kit)));
 }
 

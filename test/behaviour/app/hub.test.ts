@@ -124,7 +124,8 @@ suite("the hub of a configuration", () => {
 
 suite("mistakes in the section hub name their place", () => {
   const rows: readonly (readonly [name: string, hub: ConfigInit["hub"], message: RegExp])[] = [
-    ["a bus that is not there", { bus: "redis" }, /hub\.bus: .*memory/],
+    ["a bus that is not there", { bus: "redis" }, /hub\.bus: there is no bus redis: memory is/],
+    ["a token that is not there", { adminTokenFile: "/no/such" }, /hub\.admin_token_file: .*no such file/],
     ["a name that no bus takes", { name: "a b" }, /hub: .*name must be/],
     ["initial", { topics: { live: { initial: "all" } } }, /hub\.topics\.live\.initial: must be a number/],
     ["overflow", { topics: { live: { overflow: "WAIT" } } }, /hub\.topics\.live\.overflow: .*DROP_OLDEST/],
@@ -173,4 +174,18 @@ admin: { port: 0 }
   const elsewhere = await fetch(`http://${addressOf(live.app, "http")}/hub/v1/connections`);
   assert.equal(elsewhere.status, 404);
   sse.request.destroy();
+});
+
+test("the token of a file lets its bearers use the hub's own service at every server", async () => {
+  await using files = await TemporaryFiles.create();
+  const token = await files.write("token", "root-token\n");
+  await using live = await startLive("hub: {}\n", ["--hub-admin-token", token]);
+  const ask = async (headers: Record<string, string>): Promise<number> => {
+    const answer = await fetch(`http://${addressOf(live.app, "http")}/hub/v1/nodes`, { headers });
+    await answer.body?.cancel();
+    return answer.status;
+  };
+  assert.equal(await ask({ authorization: "Bearer root-token" }), 200);
+  assert.equal(await ask({ authorization: "Bearer another" }), 403);
+  assert.equal(await ask({}), 401);
 });

@@ -328,6 +328,8 @@ export const keyTexts: KeyTexts = {
     "What all rooms together keep in this process; beyond, the largest lose their oldest messages.",
   "HubConfig.room_linger": "How long a room outlives its last member in this process.",
   "HubConfig.drain": "How connections that read topics end when their server stops.",
+  "HubConfig.admin_token_file":
+    "File of a token whose bearers may use the hub's admin service at the servers of the program; not beside `auth`, `session` and `access`, where `admin.port` has it. Default: it is not served there.",
   "HubConfig.topics":
     "What is said of topics, by their names, over what contracts and code say. Default: nothing.",
   "HubDrainConfig.per_second": "How many end in a second.",
