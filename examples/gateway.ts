@@ -3,9 +3,11 @@ import {
   createTelemetry,
   faceFlags,
   faceOptions,
+  flagHub,
   flagSecurity,
   gatewayFlags,
   gatewayOptions,
+  hubFlags,
   parseFlags,
   tlsOptions,
 } from "../src/entries/flags.ts";
@@ -19,15 +21,16 @@ import { contractComments } from "./parts/contract-comments.ts";
 import { print, printStop, urlOf } from "./parts/lines.ts";
 import { registered } from "./parts/registered.ts";
 
-const flags = parseFlags("gateway", { ...gatewayFlags, ...faceFlags });
+const flags = parseFlags("gateway", { ...gatewayFlags, ...faceFlags, ...hubFlags });
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const options = gatewayOptions(flags);
 const security = await flagSecurity(flags, logger);
 const gates = security?.gates ?? [];
+const live = await flagHub(flags);
 const shared = { tls: tlsOptions(flags, logger), gates, observers, logger };
-const grpc = new GrpcServer({ ...options.grpc, ...shared });
+const grpc = new GrpcServer({ ...options.grpc, ...shared, hub: live?.hub });
 const faces = await faceOptions(flags, [contractComments()]);
 const http = new HttpServer({ ...options.http(grpc), ...faces, ...shared, httpObservers });
 
@@ -36,6 +39,10 @@ const child = new ChildService("child", dial(grpc));
 const library = new LibraryService(seedLibrary());
 grpc.addService(goms).addService(child).addService(library);
 http.addService(goms).addService(child).addService(library);
+for (const service of live?.services ?? []) {
+  grpc.addService(service);
+  http.addService(service);
+}
 servePage(http);
 
 const register = await registered(flags, { name: "gateway", server: http, check: "http" });

@@ -3,9 +3,11 @@ import {
   authFlags,
   commonFlags,
   createTelemetry,
+  flagHub,
   flagSecurity,
   grpcFlags,
   grpcOptions,
+  hubFlags,
   parseFlags,
   registerFlags,
   tlsFlags,
@@ -23,6 +25,7 @@ const flags = parseFlags("grpc-only", {
   ...grpcFlags,
   ...tlsFlags,
   ...authFlags,
+  ...hubFlags,
   ...registerFlags,
   ...commonFlags,
 });
@@ -32,10 +35,12 @@ const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 const tls = tlsOptions(flags, logger);
 const security = await flagSecurity(flags, logger);
 const gates = security?.gates ?? [];
-const grpc = new GrpcServer({ ...grpcOptions(flags), tls, gates, observers, logger });
+const live = await flagHub(flags);
+const grpc = new GrpcServer({ ...grpcOptions(flags), tls, gates, observers, logger, hub: live?.hub });
 grpc.addService(new GomsService("goms"));
 grpc.addService(new ChildService("child", dial(grpc)));
 grpc.addService(new LibraryService(seedLibrary()));
+for (const service of live?.services ?? []) grpc.addService(service);
 
 const register = await registered(flags, { name: "grpc-only", server: grpc, check: "grpc" });
 addServerGracefulStop(grpc);

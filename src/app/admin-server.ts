@@ -11,28 +11,29 @@ import type { AppServer, ServerParts } from "./app-server.ts";
 import { OnePort } from "./one-port.ts";
 import { reloadServer } from "./reload-server.ts";
 
-/** What the options of other servers say of their contracts, hosts and browsers is not for this one. */
+/** What the options of other servers say of their contracts, hosts, browsers and live connections is not for this one. */
 const ofItsOwn: Partial<HttpServerOptions> = {
   allowedHosts: undefined,
   awaitServices: false,
   corsOrigins: [],
+  hub: undefined,
   interceptors: [],
   only: undefined,
   pages: undefined,
   rules: [],
 };
 
-/** One port with one service, by gRPC, REST and Connect: what is added to the servers of an app is not added to it. */
+/** One port with services of its own, by gRPC, REST and Connect: what is added to the servers of an app is not added to it. */
 export class AdminServer implements AppServer {
   readonly name = "ADMIN";
   readonly #port: OnePort;
 
-  constructor({ grpc, http }: ServerParts, place: ListenAddress, service: AnyService) {
+  constructor({ grpc, http }: ServerParts, place: ListenAddress, services: readonly AnyService[]) {
     this.#port = new OnePort(
-      new GrpcServer({ ...grpc, interceptors: [], listen: false }),
+      new GrpcServer({ ...grpc, interceptors: [], hub: undefined, listen: false }),
       (grpcSide) => new HttpServer({ ...http, ...ofItsOwn, ...place, upstream: grpcSide, grpc: grpcSide }),
     );
-    this.#port.addService(service);
+    for (const service of services) this.#port.addService(service);
   }
 
   get state(): ServerState {

@@ -1,7 +1,9 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
+import type { Hub } from "../hub/hub.ts";
 import type { AppControl, AppLimits } from "./app-control.ts";
+import type { AnyService } from "../core/call/service.ts";
 import type { DialableServer } from "../core/dial.ts";
 import type { AppServer, MakeServer, RegisterServerOptions } from "./app-server.ts";
 import type { AppOptions } from "./app-options.ts";
@@ -31,12 +33,16 @@ export interface AppPlan {
   readonly config: Config;
   readonly options: Partial<AppOptions>;
   readonly servers: readonly PlannedServer[];
+  /** Services that sections of the configuration add to those of the program. */
+  readonly services: readonly AnyService[];
   /** What the sections of the configuration offer at all servers. */
   readonly features: readonly Feature[];
   /** Files and templates; undefined without the section `pages`. */
   readonly pages: Pages | undefined;
   /** What is used of limits; undefined without any. */
   readonly limits: AppLimits | undefined;
+  /** The live connections of all servers; undefined without the section `hub`. */
+  readonly hub: Hub | undefined;
   /** Options of all servers, as of now. */
   readonly serverOptions: () => Pick<AppOptions, "grpc" | "http">;
   /** A server was made and has its services. */

@@ -9,6 +9,7 @@ import type { ServerState, StopOptions, StopReport } from "../core/lifecycle/lif
 import type { ShutdownReport } from "../core/lifecycle/signals.ts";
 import { noConnections } from "../core/net/connection-count.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
+import type { Hub } from "../hub/hub.ts";
 import { appDefaults, type AppOptions } from "./app-options.ts";
 import type { AppLimits } from "./app-control.ts";
 import type { AppPlan } from "./app-plan.ts";
@@ -47,6 +48,9 @@ export class App implements AsyncDisposable {
     this.#options = { ...appDefaults, ...options };
     this.#plan = plan;
     this.#inner = new GrpcServer({ ...this.#serverOptions.grpc, listen: false });
+    for (const service of plan?.services ?? []) {
+      this.#inner.addService(service as PartialService<DescService>); // Its rpcs are looked up by name.
+    }
     for (const { name, make, ...rest } of plan?.servers ?? []) this.register(name, make, rest);
   }
 
@@ -68,6 +72,19 @@ export class App implements AsyncDisposable {
   /** Templates of the configuration, for services that render pages; undefined without its section `pages`. */
   get pages(): Pages | undefined {
     return this.#plan?.pages;
+  }
+
+  /**
+   * The live connections of all servers, whose topics services declare.
+   *
+   * @throws SetupError for an app whose configuration has no hub
+   */
+  get hub(): Hub {
+    const hub = this.#plan?.hub;
+    if (hub !== undefined) return hub;
+    throw new SetupError(
+      "this app has no hub: App.load makes one where the configuration has the section hub",
+    );
   }
 
   /** What is called in this process, for `dial(app)`. */

@@ -1,4 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
+import type { AnyService } from "../core/call/service.ts";
 import { ConfigError } from "../core/config/loader/config-error.ts";
 import type {
   Config,
@@ -11,6 +12,7 @@ import { watchConfig } from "../core/config/loader/watch-config.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { Logger, LogLevel } from "../core/telemetry/logger.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
+import type { Hub } from "../hub/hub.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { AppLimits, ProgramControl } from "./app-control.ts";
 import type { AppPlan, PlannedApp, PlannedServer } from "./app-plan.ts";
@@ -83,6 +85,10 @@ export class ConfigPlan implements AppPlan {
     return this.#source?.config ?? this.#loaded.config;
   }
 
+  get services(): readonly AnyService[] {
+    return this.#sections.parts.flatMap(({ services = [] }) => services);
+  }
+
   get features(): readonly Feature[] {
     return this.#sections.parts.flatMap(({ features = [] }) => features);
   }
@@ -93,6 +99,10 @@ export class ConfigPlan implements AppPlan {
 
   get limits(): AppLimits | undefined {
     return this.#sections.parts.find(({ limits }) => limits !== undefined)?.limits;
+  }
+
+  get hub(): Hub | undefined {
+    return this.#sections.parts.find(({ hub }) => hub !== undefined)?.hub;
   }
 
   readonly serverOptions = (): Pick<AppOptions, "grpc" | "http"> => this.#sections.serverOptions;

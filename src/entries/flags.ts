@@ -34,6 +34,9 @@ export { httpProgramFlags, type HttpProgramFlags } from "../app/http-program-fla
 // Flags of programs that find out who calls.
 export { authFlags, flagSecurity } from "../core/security/auth-flags.ts";
 
+// Flags of programs that know their live connections.
+export { flagHub, hubFlags, type FlagHub } from "../app/hub-flags.ts";
+
 // Flags of programs that register themselves.
 export { registerFlags } from "../core/lifecycle/lifecycle-flags.ts";
 

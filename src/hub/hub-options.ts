@@ -6,6 +6,7 @@ import type { LimitOptions } from "./connections/limits.ts";
 import type { JoinLimits } from "./join.ts";
 import type { PublishLimits } from "./publisher.ts";
 import type { Bus } from "./bus/bus.ts";
+import type { TopicSettingsInit } from "./topic-settings.ts";
 import { defaultIdentity, type Identity } from "./connections/identity.ts";
 
 /** Options of a `Hub`. */
@@ -24,6 +25,8 @@ export interface HubOptions extends LimitOptions, JoinLimits, PublishLimits {
   readonly roomLingerMs: number;
   /** How connections that read topics end when their server stops. Default: 1,000 in a second, within 12 s. */
   readonly drain: DrainOptions;
+  /** What is said of topics by their names, for a configuration: over what contract and code say, field by field. Default: nothing. */
+  readonly topics: Readonly<Record<string, TopicSettingsInit>>;
 }
 
 /** The defaults of `HubOptions`. */
@@ -46,6 +49,7 @@ export const hubDefaults: HubOptions = Object.freeze({
   maxRingBytes: 256 * 1024 ** 2,
   roomLingerMs: 30_000,
   drain: drainDefaults,
+  topics: Object.freeze({}),
 });
 
 /** @throws SetupError naming the option that cannot be used */

@@ -90,6 +90,7 @@ export class Hub implements ConnectionBook {
       bus,
       scope: this.#scope,
       limits: merged,
+      settingsOf: (topic) => merged.topics[topic] ?? {},
       clock,
       wallMs,
       random,
@@ -149,6 +150,11 @@ export class Hub implements ConnectionBook {
     const shape = { ...stated, name: init.name ?? stated.name };
     const topic = this.#topics.add(new HubTopic(shape, init, this.#kit, rpcName(from)), rpcName(from));
     return Object.assign(topic, { serve: serveTopic(topic, roomsOf) });
+  }
+
+  /** Whether there is a topic of a name. */
+  hasTopic(name: string): boolean {
+    return this.#topics.has(name);
   }
 
   /**

@@ -34,6 +34,7 @@ export type TopicSettingsInit = Partial<Omit<TopicSettings, "history" | "ring" |
   readonly ring?: Partial<RingBounds>;
 };
 
+type Simple = Omit<TopicSettings, "history" | "ring" | "batch">;
 type Stated = MessageShape<typeof TopicSchema>;
 
 /** The defaults of `TopicSettings`, and of a history without more. */
@@ -91,23 +92,22 @@ export function statedSettings(rpc: string, stated: Stated | undefined): TopicSe
  * The settings of a topic.
  *
  * @param owner the rpc or the name of the topic, for errors
+ * @param layers what is said of it; each wins over those before it, field by field
  * @throws SetupError naming owner and field
  */
-export function settingsOf(owner: string, stated: TopicSettingsInit, init: TopicSettingsInit): TopicSettings {
-  const has = init.history ?? stated.history;
-  const history = has && { ...topicDefaults.history, ...stated.history, ...given(init.history ?? {}) };
-  const ring = { ...topicDefaults.ring, ...stated.ring, ...given(init.ring ?? {}) };
-  const batch = { ...topicDefaults.batch, ...stated.batch, ...given(init.batch ?? {}) };
-  const simple = {
-    maxMembers: topicDefaults.maxMembers,
-    replayMax: topicDefaults.replayMax,
-    initial: topicDefaults.initial as Initial,
-    overflow: topicDefaults.overflow as Overflow,
-    dedupeMs: topicDefaults.dedupeMs,
-  };
-  for (const name of Object.keys(simple) as (keyof typeof simple)[]) {
-    Object.assign(simple, given({ [name]: init[name] ?? stated[name] }));
-  }
+export function settingsOf(owner: string, layers: readonly TopicSettingsInit[]): TopicSettings {
+  const histories = layers.flatMap((layer) => layer.history ?? []);
+  const history = histories.length > 0 ? layered(topicDefaults.history, histories) : undefined;
+  const ring = layered(
+    topicDefaults.ring,
+    layers.flatMap((layer) => layer.ring ?? []),
+  );
+  const batch = layered(
+    topicDefaults.batch,
+    layers.flatMap((layer) => layer.batch ?? []),
+  );
+  const { maxMembers, replayMax, initial, overflow, dedupeMs } = layered<Simple>(topicDefaults, layers);
+  const simple: Simple = { maxMembers, replayMax, initial, overflow, dedupeMs };
   const settings: TopicSettings = {
     ...simple,
     history,
@@ -165,6 +165,11 @@ function read(rpc: string, field: string, text: string, parse: (text: string) =>
     const problem = reason instanceof Error ? reason.message : String(reason);
     throw new SetupError(`${rpc}: ${field} of (ts_ms.v1.topic) ${problem}, not ${JSON.stringify(text)}`);
   }
+}
+
+/** Defaults below layers; what is undefined in one is that of the layer below. */
+function layered<T extends object>(defaults: T, layers: readonly Partial<T>[]): T {
+  return Object.assign({}, defaults, ...layers.map(given)) as T; // Of members of these alone.
 }
 
 /** Without what is not given. */

@@ -34,7 +34,7 @@ import type {
   SendOptions,
   TopicInit,
 } from "./topic-options.ts";
-import { settingsOf } from "./topic-settings.ts";
+import { settingsOf, type TopicSettingsInit } from "./topic-settings.ts";
 import { checkPositions, type RoomsOf, type TopicShape } from "./topic-shape.ts";
 
 /** What the topics of a hub have in common. */
@@ -43,6 +43,8 @@ export interface TopicKit {
   readonly bus: Bus;
   readonly scope: SelectorScope;
   readonly limits: JoinLimits & PublishLimits;
+  /** What the hub's options say of a topic, over contract and code. */
+  readonly settingsOf: (topic: string) => TopicSettingsInit;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
@@ -78,7 +80,7 @@ export class HubTopic implements MemberOwner {
     this.name = shape.name;
     this.#shape = shape;
     this.#kit = kit;
-    const settings = settingsOf(owner, shape.stated, init);
+    const settings = settingsOf(owner, [shape.stated, init, kit.settingsOf(shape.name)]);
     const hasHistory = settings.history !== undefined;
     if (hasHistory) checkPositions(shape);
     const { maxMembers, initial } = settings;

@@ -4,6 +4,7 @@ import {
   faceFlags,
   grpcFlags,
   httpFlags,
+  hubFlags,
   onePortFlags,
   registerFlags,
   schemaFlags,
@@ -16,7 +17,7 @@ import { flagUsage } from "../../src/core/config/flags.ts";
 
 /** The flags of the three programs, by the programs' names. */
 export const programs: Readonly<Record<string, FlagGroup>> = {
-  "grpc-only": { ...grpcFlags, ...tlsFlags, ...authFlags, ...registerFlags, ...commonFlags },
+  "grpc-only": { ...grpcFlags, ...tlsFlags, ...authFlags, ...hubFlags, ...registerFlags, ...commonFlags },
   "http-only": {
     ...upstreamFlags,
     ...httpFlags,
@@ -36,6 +37,7 @@ export const programs: Readonly<Record<string, FlagGroup>> = {
     ...registerFlags,
     ...commonFlags,
     ...faceFlags,
+    ...hubFlags,
   },
 };
 

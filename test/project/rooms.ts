@@ -371,7 +371,7 @@ export const arrows: Arrows = {
   services: ["core/…"],
 
   // Programs: servers, configuration and parts put together. Only entries import it.
-  app: ["core", "core/…", "gateway", "gateway/…", "services"],
+  app: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "services"],
 
   // The command `ts-ms`. Nothing imports it.
   cli: ["core", "core/…", "gateway", "gateway/…", "app"],

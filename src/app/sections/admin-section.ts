@@ -1,4 +1,5 @@
 import type { ProgramControl } from "../app-control.ts";
+import type { AnyService } from "../../core/call/service.ts";
 import { AdminServer } from "../admin-server.ts";
 import { AdminService } from "../admin-service.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
@@ -6,8 +7,9 @@ import type { SectionKit, SectionParts } from "./section.ts";
 /** Name of the server. */
 const name = "admin";
 
-/** The service by which a program is administered, on a port of its own. */
-export function open({ config, mistake }: SectionKit): SectionParts {
+/** The services by which a program and its hub are administered, on a port of their own. */
+export async function open(kit: SectionKit): Promise<SectionParts> {
+  const { config, mistake } = kit;
   const { host = "127.0.0.1", port = "off" } = config.admin ?? {};
   const { auth, session } = config;
   if (session === undefined && Object.keys(auth?.providers ?? {}).length === 0) {
@@ -22,12 +24,16 @@ export function open({ config, mistake }: SectionKit): SectionParts {
       throw new TypeError("the admin service is called before its program has started");
     return program;
   }, name);
+  const services: readonly AnyService[] = [
+    service,
+    ...(config.hub === undefined ? [] : [await adminOfHub(kit)]),
+  ];
   return {
-    ruled: [service.descriptor],
+    ruled: services.map(({ descriptor }) => descriptor),
     servers: [
       {
         name,
-        make: (parts) => new AdminServer(parts, { host, port: Number(port) }, service),
+        make: (parts) => new AdminServer(parts, { host, port: Number(port) }, services),
         listens: { host, port: Number(port), key: "admin.port" },
       },
     ],
@@ -35,4 +41,9 @@ export function open({ config, mistake }: SectionKit): SectionParts {
       program = control;
     },
   };
+}
+
+async function adminOfHub(kit: SectionKit): Promise<AnyService> {
+  const { hubOf } = await import("./hub-of.ts");
+  return hubOf(kit).admin({ allow() {} }); // Callers have the role: the rules of access say so.
 }

@@ -13,6 +13,7 @@ import type { Face } from "../../gateway/faces/face.ts";
 import type { HttpObserver } from "../../gateway/http/http-observer.ts";
 import type { Pages } from "../../gateway/pages/pages.ts";
 import type { HttpServerOptions } from "../../gateway/http-server-options.ts";
+import type { Hub } from "../../hub/hub.ts";
 import type { AppLimits, ProgramControl } from "../app-control.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import type { AppServer } from "../app-server.ts";
@@ -136,6 +137,8 @@ export interface SectionParts {
   readonly pages?: Pages;
   /** What is used of limits. */
   readonly limits?: AppLimits;
+  /** The live connections of all servers. */
+  readonly hub?: Hub;
   /** What they offer at all servers. */
   readonly features?: readonly Feature[];
   /** A server was made and has its services: hooks, plugins and routes can be added to it. */

@@ -87,6 +87,12 @@ export const sections: readonly Section[] = [
     load: () => import("./ext-authz-section.ts"),
   },
   {
+    name: "hub",
+    isUsed: ({ hub }) => hub !== undefined,
+    isFixed: true,
+    load: () => import("./hub-section.ts"),
+  },
+  {
     name: "admin",
     isUsed: ({ admin }) => admin !== undefined && admin.port !== "off",
     load: () => import("./admin-section.ts"),

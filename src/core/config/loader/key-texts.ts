@@ -174,6 +174,7 @@ export const keyTexts: KeyTexts = {
     "What becomes of the calls of some rpcs. Default: they go to the upstream that has the service.",
   "Config.register": "How clients find this program. Default: it does not register.",
   "Config.discovery": "Where services are found.",
+  "Config.hub": "Live connections and rooms. Default: none are known.",
   "Config.docs": "The console in the browser. Default: served where `http.host` is a loopback address.",
   "Config.openapi": "The OpenAPI document. Default: served where `http.host` is a loopback address.",
   "Config.mcp": "Rpcs as tools of MCP. Default: not served.",
@@ -306,6 +307,51 @@ export const keyTexts: KeyTexts = {
     "Origins that are allowed, such as https://app.example.com; * for any. Default: none.",
   "CorsConfig.credentials": "Allow requests with credentials: cookies, client certificates; not with *.",
   "CorsConfig.max_age": "How long browsers may remember the answer to a preflight.",
+  "HubConfig.name": "Prefix of everything on the bus; hubs of other names never meet.",
+  "HubConfig.bus": "What joins processes, and keeps what was published: memory is this process alone.",
+  "HubConfig.max_connections": "Most connections of this process.",
+  "HubConfig.max_per_user": "Most connections of a user; 0 for any number.",
+  "HubConfig.max_per_address":
+    "Most connections from an IPv4 address, or from a network of 64 bits of IPv6; 0 for any number.",
+  "HubConfig.on_user_limit":
+    "Whether a connection beyond max_per_user is refused, or the oldest of the user ends in its place.",
+  "HubConfig.max_rooms_per_connection": "Most rooms that the calls of a connection are in.",
+  "HubConfig.max_rooms_per_call": "Most rooms of a call.",
+  "HubConfig.max_rooms": "Most rooms with members in this process.",
+  "HubConfig.joins_per_second":
+    "Joins of one connection in a second, four times as many at once; 0 for any number.",
+  "HubConfig.join_timeout": "How long a join may take, with its authorization and the state of the room.",
+  "HubConfig.max_message_bytes": "The largest message that is published, in its binary form.",
+  "HubConfig.max_direct_bytes": "Messages for one call alone that wait for it.",
+  "HubConfig.publish_timeout": "How long the bus may take for a publication.",
+  "HubConfig.max_ring_bytes":
+    "What all rooms together keep in this process; beyond, the largest lose their oldest messages.",
+  "HubConfig.room_linger": "How long a room outlives its last member in this process.",
+  "HubConfig.drain": "How connections that read topics end when their server stops.",
+  "HubConfig.admin_token_file":
+    "File of a token whose bearers may use the hub's admin service at the servers of the program; not beside `auth`, `session` and `access`, where `admin.port` has it. Default: it is not served there.",
+  "HubConfig.topics":
+    "What is said of topics, by their names, over what contracts and code say. Default: nothing.",
+  "HubDrainConfig.per_second": "How many end in a second.",
+  "HubDrainConfig.max": "The longest time in which all of them end; at most 0.8 of the grace period.",
+  "HubTopicConfig.max_members": "Most members of a room in this process; 0 for any number. Default: any.",
+  "HubTopicConfig.history": "What is kept of a room, so that clients can resume. Default: nothing.",
+  "HubTopicConfig.replay_max": "Most publications of one resume; more are a reset. Default: 1000.",
+  "HubTopicConfig.initial":
+    "What a member without a position gets first: the last publications, up to 100, or LATEST_BY_KEY. Default: 0.",
+  "HubTopicConfig.ring": "What this process keeps of a room for members that are behind.",
+  "HubTopicConfig.overflow":
+    "What becomes of a member that is further behind than the ring. Default: DROP_OLDEST.",
+  "HubTopicConfig.dedupe": "How long the id of a publication is known. Default: 2m.",
+  "HubTopicConfig.batch":
+    "How publications are gathered. Default: those of one turn of the event loop leave together.",
+  "HubBatchConfig.delay": "How long the first publication waits for further ones. Default: 0.",
+  "HubBatchConfig.max": "The most publications that wait. Default: 64.",
+  "HubHistoryConfig.size": "Publications. Default: 100.",
+  "HubHistoryConfig.ttl": "How long each is kept. Default: 5m.",
+  "HubHistoryConfig.bytes": "Bytes of their messages. Default: 1MiB.",
+  "HubRingConfig.size": "Publications. Default: 256.",
+  "HubRingConfig.bytes": "Bytes of their messages. Default: 1MiB.",
   "LimitConfig.rpc": "The rpcs: package.Service/Method, package.Service/*, package.*. Default: all.",
   "LimitConfig.door": "The protocols. Default: all.",
   "LimitConfig.key":

@@ -1,0 +1,60 @@
+import type { HubConfig, HubTopicConfig } from "../../../gen/ts_ms/config/v1/hub_pb.ts";
+import { Hub } from "../../hub/hub.ts";
+import type { HubOptions } from "../../hub/hub-options.ts";
+import type { TopicSettingsInit } from "../../hub/topic-settings.ts";
+import { explained } from "./explained.ts";
+import { given } from "./given.ts";
+import type { SectionKit } from "./section.ts";
+
+/** The hub of the configuration, which several sections use. @throws what `SectionKit.mistake` returns */
+export function hubOf(kit: SectionKit): Hub {
+  return kit.shared(makeHub);
+}
+
+function makeHub(kit: SectionKit): Hub {
+  const { hub } = kit.config;
+  if (hub === undefined) throw kit.mistake("hub", "is missing: something else needs it");
+  if (hub.bus !== "memory")
+    throw kit.mistake("hub.bus", `there is no bus ${hub.bus}: memory is what there is, this process alone`);
+  return explained(kit, "hub", () => new Hub(optionsOf(hub, kit)));
+}
+
+function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
+  const { name, maxConnections, maxPerUser, maxPerAddress, onUserLimit } = hub;
+  const { maxRoomsPerConnection, maxRoomsPerCall, maxRooms, joinsPerSecond } = hub;
+  const { maxMessageBytes, maxDirectBytes, maxRingBytes, drain, topics } = hub;
+  const inits = Object.entries(topics).map(([topic, said]) => [topic, topicInit(topic, said, kit)] as const);
+  return {
+    ...{ name, maxConnections, maxPerUser, maxPerAddress },
+    ...{ maxRoomsPerConnection, maxRoomsPerCall, maxRooms, joinsPerSecond },
+    ...{ maxMessageBytes, maxDirectBytes, maxRingBytes },
+    onUserLimit: onUserLimit as HubOptions["onUserLimit"], // The key takes no other.
+    joinTimeoutMs: hub.joinTimeout,
+    publishTimeoutMs: hub.publishTimeout,
+    roomLingerMs: hub.roomLinger,
+    ...(drain !== undefined && { drain: { perSecond: drain.perSecond, maxMs: drain.max } }),
+    topics: Object.fromEntries(inits),
+  };
+}
+
+function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit): TopicSettingsInit {
+  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch } = said;
+  const initial = said.initial === undefined ? undefined : initialOf(said.initial);
+  if (Number.isNaN(initial)) {
+    throw mistake(`hub.topics.${topic}.initial`, "must be a number up to 100 or LATEST_BY_KEY");
+  }
+  return given({
+    ...{ maxMembers, replayMax, initial },
+    history: history && given({ size: history.size, ttlMs: history.ttl, bytes: history.bytes }),
+    ring: ring && given({ size: ring.size, bytes: ring.bytes }),
+    batch: batch && given({ delayMs: batch.delay, max: batch.max }),
+    overflow: overflow as TopicSettingsInit["overflow"], // The key takes no other.
+    dedupeMs: dedupe,
+  });
+}
+
+/** NaN for what is neither. */
+function initialOf(text: string): number | "LATEST_BY_KEY" {
+  if (text === "LATEST_BY_KEY") return text;
+  return /^(?:100|\d{1,2})$/.test(text) ? Number(text) : Number.NaN;
+}
