@@ -120,10 +120,8 @@ class ConnectedHub implements HubClient {
     return (await link.call(known, request, await this.#tokens.get())) as T; // The contract says what it is.
   }
 
-  async refresh(): Promise<void> {
-    const used = await this.#tokens.get().catch(() => undefined);
-    const token = await this.#tokens.renew(used);
-    if (token !== undefined) this.#links.current?.authorize(token);
+  refresh(): Promise<void> {
+    return this.#links.renew();
   }
 
   close(): void {

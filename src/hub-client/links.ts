@@ -3,9 +3,9 @@ import { Backoff } from "./backoff.ts";
 import { HubError } from "./call/hub-error.ts";
 import type { HubClientOptions } from "./hub-client-options.ts";
 import { isSameState, type HubState, type LinkName } from "./call/hub-state.ts";
-import { EventsLink } from "./links/events-link.ts";
+import { eventsLink } from "./links/events-link.ts";
 import type { Link } from "./links/link.ts";
-import { PollLink } from "./links/poll-link.ts";
+import { pollLink } from "./links/poll-link.ts";
 import type { Transport } from "@connectrpc/connect";
 import { openSocket, type SocketListener } from "./links/socket-link.ts";
 import { isOffline } from "./page-life.ts";
@@ -116,6 +116,13 @@ export class Links {
     this.wake();
   }
 
+  /** Asks for a new token now, and gives it to the server. @throws HubError UNAVAILABLE when none can be had */
+  async renew(): Promise<void> {
+    const used = await this.#tokens.get().catch(() => undefined);
+    const token = await this.#tokens.renew(used);
+    if (token !== undefined) this.#link?.authorize(token);
+  }
+
   /** Gives up the link, since calls with its token are refused. */
   replace(link: Link): void {
     if (link === this.#link) this.#leave()?.close();
@@ -136,6 +143,10 @@ export class Links {
       this.#recall();
       try {
         const link = await this.#openOne(this.#kind);
+        if (this.#state.kind !== "connecting") {
+          link.close(); // The client was closed meanwhile.
+          continue;
+        }
         this.#link = link;
         // Of other links the first stream tells.
         if (link.name === "websocket") this.#opened(link);
@@ -168,14 +179,14 @@ export class Links {
       return new TransportLink(this.#transport);
     }
     const { connectTimeoutMs, client } = this.#options;
-    if (kind === "sse") return new EventsLink(this.#base, connectTimeoutMs);
-    if (kind === "poll") return new PollLink(this.#base, connectTimeoutMs);
+    if (kind === "sse") return eventsLink(this.#base, connectTimeoutMs);
+    if (kind === "poll") return pollLink(this.#base, connectTimeoutMs);
     const token = await this.#tokens.get();
     const url = `${this.#base.replace(/^http/, "ws")}/ws`;
     const listener: SocketListener = {
       lost: (link, error) => this.lost(link, error),
       leaving: (link) => void this.#move(link),
-      expiring: (link) => void this.#renew(link, token),
+      expiring: () => void this.renew().catch(() => {}), // `tokens` has told; the old one is good until it ends.
     };
     return openSocket({ url, token, client, timeoutMs: connectTimeoutMs }, listener);
   }
@@ -209,15 +220,6 @@ export class Links {
     this.#openedMs = undefined;
     this.#works = false;
     return link;
-  }
-
-  async #renew(link: Link, used: string | undefined): Promise<void> {
-    try {
-      const token = await this.#tokens.renew(used);
-      if (token !== undefined) link.authorize(token);
-    } catch {
-      // `tokens` has told; the old one is good until it ends.
-    }
   }
 
   #failed(error: HubError): void {
@@ -256,7 +258,7 @@ export class Links {
   }
 
   #set(state: HubState): void {
-    if (isSameState(state, this.#state)) return;
+    if (this.#state.kind === "closed" || isSameState(state, this.#state)) return;
     this.#state = state;
     this.#changed();
   }

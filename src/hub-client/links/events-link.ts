@@ -1,63 +1,27 @@
 import { internal, unavailable, unknown } from "../call/codes.ts";
 import { errorOfStatus, HubError, isObject } from "../call/hub-error.ts";
-import type { HubMethod } from "../call/hub-method.ts";
 import { SseParser, type SseBlock } from "./sse-parser.ts";
 import { Gate } from "./gate.ts";
-import { callByHttp, endOf, lostEnd, post } from "./http.ts";
+import { HttpLink, type HttpStream } from "./http-link.ts";
+import { endOf, lostEnd, post, type HttpPlace } from "./http.ts";
 import { toReset } from "../call/hub-reset.ts";
-import {
-  silentMs,
-  type Link,
-  type LinkStream,
-  type StreamEnd,
-  type StreamListener,
-  type StreamRequest,
-} from "./link.ts";
+import { silentMs, type StreamEnd, type StreamListener, type StreamRequest } from "./link.ts";
 
-/** Server-sent events by `fetch`, which has what `EventSource` lacks: headers, a body, and the status of an answer. */
-export class EventsLink implements Link {
-  readonly name = "sse";
-  readonly #base: string;
-  readonly #timeoutMs: number;
-  readonly #streams = new Set<EventStream>();
-
-  /** @param timeoutMs until the first bytes of a stream: a proxy may hold them back */
-  constructor(base: string, timeoutMs: number) {
-    this.#base = base;
-    this.#timeoutMs = timeoutMs;
-  }
-
-  open(request: StreamRequest, listener: StreamListener): LinkStream {
-    const stream = new EventStream(request, {
-      ...listener,
-      ended: (end) => {
-        this.#streams.delete(stream);
-        listener.ended(end);
-      },
-    });
-    this.#streams.add(stream);
-    void stream.run(this.#base, this.#timeoutMs);
-    return stream;
-  }
-
-  call(method: HubMethod, request: unknown, token: string | undefined): Promise<unknown> {
-    return callByHttp(this.#base, { method, request, token, headers: {}, signal: null });
-  }
-
-  authorize(): void {
-    // Streams under way keep the token that they began with.
-  }
-
-  check(): void {
-    for (const stream of this.#streams) stream.check();
-  }
-
-  close(): void {
-    for (const stream of this.#streams) stream.lose("the page is left");
-  }
+/**
+ * Server-sent events by `fetch`, which has what `EventSource` lacks: headers, a body, and the status of an answer.
+ *
+ * @param timeoutMs until the first bytes of a stream: a proxy may hold them back
+ */
+export function eventsLink(base: string, timeoutMs: number): HttpLink {
+  return new HttpLink(
+    "sse",
+    base,
+    (request, listener) => new EventStream({ base, timeoutMs }, request, listener),
+  );
 }
 
-class EventStream implements LinkStream {
+class EventStream implements HttpStream {
+  readonly #place: HttpPlace;
   readonly #request: StreamRequest;
   readonly #listener: StreamListener;
   readonly #abort = new AbortController();
@@ -66,12 +30,14 @@ class EventStream implements LinkStream {
   #lastMs = Date.now();
   #retryMs: number | undefined;
 
-  constructor(request: StreamRequest, listener: StreamListener) {
+  constructor(place: HttpPlace, request: StreamRequest, listener: StreamListener) {
+    this.#place = place;
     this.#request = request;
     this.#listener = listener;
   }
 
-  async run(base: string, timeoutMs: number): Promise<void> {
+  async run(): Promise<void> {
+    const { base, timeoutMs } = this.#place;
     const timer = setTimeout(() => this.lose("no first byte has come"), timeoutMs);
     let end: StreamEnd;
     try {
@@ -101,7 +67,6 @@ class EventStream implements LinkStream {
     this.#abort.abort();
   }
 
-  /** Ends it as if the connection was lost. */
   lose(why: string): void {
     this.#gate.resume();
     this.#abort.abort(new HubError(unavailable, why));

@@ -3,6 +3,12 @@ import { codeOfHttpStatus, errorOfStatus, HubError } from "../call/hub-error.ts"
 import type { HubMethod } from "../call/hub-method.ts";
 import type { StreamEnd } from "./link.ts";
 
+/** Where streams send their requests, and how long they wait. */
+export interface HttpPlace {
+  readonly base: string;
+  readonly timeoutMs: number;
+}
+
 /** A request of HTTP: the rpc's own path, with its message as JSON. */
 export interface HttpRequest {
   readonly method: HubMethod;

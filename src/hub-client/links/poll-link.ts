@@ -1,76 +1,42 @@
 import { unavailable } from "../call/codes.ts";
 import { HubError } from "../call/hub-error.ts";
-import type { HubMethod } from "../call/hub-method.ts";
 import { Gate } from "./gate.ts";
-import { callByHttp, endOf, lostEnd, post } from "./http.ts";
-import {
-  noExtra,
-  type Link,
-  type LinkStream,
-  type StreamEnd,
-  type StreamListener,
-  type StreamRequest,
-} from "./link.ts";
+import { HttpLink, type HttpStream } from "./http-link.ts";
+import { endOf, lostEnd, post, type HttpPlace } from "./http.ts";
+import { noExtra, type StreamEnd, type StreamListener, type StreamRequest } from "./link.ts";
 
 /** How long the server may hold a poll, in seconds. */
 const waitSeconds = 25;
 
-/** Long polling, where nothing else gets through. */
-export class PollLink implements Link {
-  readonly name = "poll";
-  readonly #base: string;
-  readonly #timeoutMs: number;
-  readonly #streams = new Set<PollStream>();
-
-  /** @param timeoutMs until an answer, beyond the time that the server may hold a poll */
-  constructor(base: string, timeoutMs: number) {
-    this.#base = base;
-    this.#timeoutMs = timeoutMs;
-  }
-
-  open(request: StreamRequest, listener: StreamListener): LinkStream {
-    const stream = new PollStream(request, {
-      ...listener,
-      ended: (end) => {
-        this.#streams.delete(stream);
-        listener.ended(end);
-      },
-    });
-    this.#streams.add(stream);
-    void stream.run(this.#base, this.#timeoutMs);
-    return stream;
-  }
-
-  call(method: HubMethod, request: unknown, token: string | undefined): Promise<unknown> {
-    return callByHttp(this.#base, { method, request, token, headers: {}, signal: null });
-  }
-
-  authorize(): void {
-    // The next stream has it.
-  }
-
-  check(): void {
-    // Each poll has its time.
-  }
-
-  close(): void {
-    for (const stream of this.#streams) stream.lose("the page is left");
-  }
+/**
+ * Long polling, where nothing else gets through.
+ *
+ * @param timeoutMs until an answer, beyond the time that the server may hold a poll
+ */
+export function pollLink(base: string, timeoutMs: number): HttpLink {
+  return new HttpLink(
+    "poll",
+    base,
+    (request, listener) => new PollStream({ base, timeoutMs }, request, listener),
+  );
 }
 
-class PollStream implements LinkStream {
+class PollStream implements HttpStream {
+  readonly #place: HttpPlace;
   readonly #request: StreamRequest;
   readonly #listener: StreamListener;
   readonly #gate = new Gate();
   readonly #abort = new AbortController();
   #isClosed = false;
 
-  constructor(request: StreamRequest, listener: StreamListener) {
+  constructor(place: HttpPlace, request: StreamRequest, listener: StreamListener) {
+    this.#place = place;
     this.#request = request;
     this.#listener = listener;
   }
 
-  async run(base: string, timeoutMs: number): Promise<void> {
+  async run(): Promise<void> {
+    const { base, timeoutMs } = this.#place;
     let end: StreamEnd | undefined;
     let after = this.#request.after;
     let seconds = 1; // The first one says where the stream begins, which a client should not wait long for.
@@ -113,6 +79,10 @@ class PollStream implements LinkStream {
   lose(why: string): void {
     this.#gate.resume();
     this.#abort.abort(new HubError(unavailable, why));
+  }
+
+  check(): void {
+    // Each poll has its time.
   }
 
   #poll(base: string, after: string | undefined, seconds: number): Promise<Response> {

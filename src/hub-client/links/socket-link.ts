@@ -24,7 +24,7 @@ export interface SocketListener {
   /** The server stops: calls should go to another connection. */
   leaving(link: Link): void;
   /** The identity of the socket ends soon. */
-  expiring(link: Link): void;
+  expiring(): void;
 }
 
 /** How long an answer to a question whether the server is there may take, in milliseconds. */
@@ -180,7 +180,7 @@ export class SocketLink implements Link {
     if (!isObject(frame)) return;
     if (typeof frame["id"] === "number") this.#takeOfCall(frame["id"], frame);
     else if ("goaway" in frame) this.#listener.leaving(this);
-    else if ("expiring" in frame) this.#listener.expiring(this);
+    else if ("expiring" in frame) this.#listener.expiring();
   }
 
   #takeOfCall(id: number, frame: Frame): void {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer, type RequestListener } from "node:http";
 import { once } from "node:events";
+import type { Duplex } from "node:stream";
 import { describe, test, type TestContext } from "node:test";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { FeedService } from "../../../gen/tsms/test/v1/feed_pb.ts";
@@ -86,6 +87,29 @@ describe("links", () => {
       requests.slice(before).map(({ path }) => path),
       [`/${follow}`],
     );
+  });
+
+  test("a client that is closed while it connects opens nothing, and does not try again", async (t) => {
+    const waiting = Promise.withResolvers<void>();
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => server.close());
+    const upgraded = Promise.withResolvers<Duplex>();
+    server.on("upgrade", (_, socket) => upgraded.resolve(socket));
+    const address = server.address();
+    const hub = connect(t, `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`);
+    hub.subscribe(
+      follow,
+      {},
+      { message: () => {}, state: ({ kind }) => void (kind === "closed" && waiting.resolve()) },
+    );
+    const socket = await upgraded.promise;
+    hub.close();
+    await waiting.promise;
+    socket.destroy(); // The handshake fails.
+    await once(socket, "close");
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    assert.deepEqual(hub.state, { kind: "closed", error: undefined });
   });
 
   test("where nothing works, it is not the kind of link: all are tried again", async (t) => {
