@@ -302,3 +302,25 @@ test("a poll that waits when its room is cleared is told of the reset, and goes 
   const next = await poll(url, 60, answer.token);
   assert.deepEqual([next.texts, next.resume], [["behind"], "recovered"], "nothing is missing from there");
 });
+
+test("a position that another client knows too does not give it that client's long poll", async () => {
+  const asked: (string | undefined)[] = [];
+  await using node = await startKept({
+    hub: { identify: ({ requestHeader }) => ({ user: requestHeader.get("x-account") ?? undefined }) },
+    kept: { authorize: ({ user }) => void asked.push(user) },
+    http: { forwardHeaders: ["x-account"] },
+  });
+  const poll = (account: string, token?: string): Promise<Response> =>
+    fetch(node.url + path, {
+      headers: {
+        prefer: "wait=0",
+        "x-account": account,
+        ...(token !== undefined && { "x-resume-token": token }),
+      },
+    });
+  const token = (await poll("ada")).headers.get("x-resume-token") ?? assert.fail("no token");
+  await poll("ada", token);
+  assert.deepEqual(asked, ["ada"]);
+  await poll("bob", token);
+  assert.deepEqual(asked, ["ada", "bob"]);
+});

@@ -58,7 +58,7 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
   const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
     const { headers: requestHeaders } = exchange.head;
     const waitMs = Math.min((preferredWait(requestHeaders["prefer"]) ?? 0) * 1000, polling.maxPollWaitMs);
-    const owner = `${name} ${requestHeaders.authorization ?? ""} ${topic ? exchange.head.url : ""}`;
+    const owner = topic ? placeOwner(name, exchange) : `${name} ${requestHeaders.authorization ?? ""} `;
     const token = single(requestHeaders[resumeToken]);
     let poll: OpenPoll | undefined;
     let isNew = false;
@@ -105,6 +105,25 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
     }
   };
   return (call, exchange) => void serve(call, exchange);
+}
+
+/** What differs from one poll of a client to the next. */
+const changing: ReadonlySet<string> = new Set([
+  resumeToken,
+  "content-length",
+  "prefer",
+  "traceparent",
+  "tracestate",
+  "x-request-id",
+]);
+
+/**
+ * Who goes on with a stream by its position, which all members of a room know: a client whose requests are the same in
+ * everything that may say who it is. Any other gets a stream of its own.
+ */
+function placeOwner(name: string, { head: { url, headers }, remoteAddress, peer }: HttpExchange): string {
+  const own = Object.entries(headers).filter(([key]) => !changing.has(key));
+  return JSON.stringify([name, url, remoteAddress, peer?.fingerprint, own.sort(([a], [b]) => (a < b ? -1 : 1))]);
 }
 
 /** Waits for the next batch; the wait ends early when the client disconnects or the server stops. */
