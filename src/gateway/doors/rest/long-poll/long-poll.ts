@@ -123,7 +123,13 @@ const changing: ReadonlySet<string> = new Set([
  */
 function placeOwner(name: string, { head: { url, headers }, remoteAddress, peer }: HttpExchange): string {
   const own = Object.entries(headers).filter(([key]) => !changing.has(key));
-  return JSON.stringify([name, url, remoteAddress, peer?.fingerprint, own.sort(([a], [b]) => (a < b ? -1 : 1))]);
+  return JSON.stringify([
+    name,
+    url,
+    remoteAddress,
+    peer?.fingerprint,
+    own.sort(([a], [b]) => (a < b ? -1 : 1)),
+  ]);
 }
 
 /** Waits for the next batch; the wait ends early when the client disconnects or the server stops. */
