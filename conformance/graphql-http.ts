@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -10,7 +10,7 @@ import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
 import { LibraryStore } from "../src/services/library/library-store.ts";
 import { Checks, type Suite } from "./suite.ts";
-import { toolCache } from "./tools.ts";
+import { npmPackages } from "./tools.ts";
 
 const run = promisify(execFile);
 const packages = ["graphql-http@1.23.1", "@apollo/client@4.3.8", "graphql@16.15.0", "rxjs@7.8.2"];
@@ -38,7 +38,7 @@ interface AuditPackage {
 export const graphqlHttp: Suite = {
   name: "graphql-http",
   async run() {
-    const folder = await installed();
+    const folder = await npmPackages(packages);
     const checks = new Checks();
     const store = new LibraryStore();
     void seedLibrary(store);
@@ -104,14 +104,4 @@ for (const one of [client(), client()]) {
 async function importFrom(folder: string, name: string): Promise<unknown> {
   const { resolve } = createRequire(join(folder, "package.json"));
   return import(pathToFileURL(resolve(name)).href);
-}
-
-/** The packages, installed into the cache; resolves with their folder. */
-async function installed(): Promise<string> {
-  const folder = join(toolCache, `graphql-http-${packages.join("-").replaceAll(/[^\d.-]/g, "")}`);
-  if (existsSync(join(folder, "node_modules/@apollo/client/package.json"))) return folder;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
-  await run("npm", ["install", "--no-audit", "--no-fund", "--save-exact", ...packages], { cwd: folder });
-  return folder;
 }

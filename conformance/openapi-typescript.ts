@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -14,7 +14,7 @@ import { FilesService } from "../gen/tsms/test/v1/files_pb.ts";
 import { openapi as face } from "../src/entries/openapi.ts";
 import { GrpcServer, HttpServer } from "../src/index.ts";
 import { Checks, type Suite } from "./suite.ts";
-import { toolCache } from "./tools.ts";
+import { npmPackages } from "./tools.ts";
 
 const run = promisify(execFile);
 /** The compiler is one that the generator takes. */
@@ -33,7 +33,7 @@ const services: readonly DescService[] = [
 export const openapiTypescript: Suite = {
   name: "openapi-typescript",
   async run() {
-    const bin = await installed();
+    const bin = join(await npmPackages(packages), "node_modules/.bin");
     const folder = mkdtempSync(join(tmpdir(), "openapi-typescript-"));
     const checks = new Checks();
     try {
@@ -89,15 +89,4 @@ async function done(command: string, args: readonly string[]): Promise<void> {
     const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
     throw new Error(`${stdout}${stderr}`, { cause: error });
   }
-}
-
-/** The packages, installed into the cache; resolves with the folder of their programs. */
-async function installed(): Promise<string> {
-  const folder = join(toolCache, "openapi-typescript-7.13.0-5.9.3");
-  const bin = join(folder, "node_modules/.bin");
-  if (existsSync(join(bin, "openapi-typescript")) && existsSync(join(bin, "tsc"))) return bin;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true }));
-  await run("npm", ["install", "--no-audit", "--no-fund", "--save-exact", ...packages], { cwd: folder });
-  return bin;
 }

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -16,7 +16,7 @@ import { VaultService } from "../gen/tsms/test/v1/vault_pb.ts";
 import { openapi as face } from "../src/entries/openapi.ts";
 import { GrpcServer, HttpServer } from "../src/index.ts";
 import { Checks, type Suite } from "./suite.ts";
-import { toolCache } from "./tools.ts";
+import { npmPackages } from "./tools.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "..");
@@ -37,7 +37,7 @@ const forms = ["", "?version=3.2", "?inputs=exact"];
 export const openapi: Suite = {
   name: "openapi",
   async run() {
-    const tools = await linters();
+    const tools = join(await npmPackages(packages), "node_modules/.bin");
     const folder = mkdtempSync(join(tmpdir(), "openapi-"));
     const checks = new Checks();
     try {
@@ -53,17 +53,6 @@ export const openapi: Suite = {
     return checks.result;
   },
 };
-
-/** The linters, installed into the cache; resolves with their folder. */
-async function linters(): Promise<string> {
-  const folder = join(toolCache, "openapi-linters-2.77.0-6.16.3");
-  const bin = join(folder, "node_modules/.bin");
-  if (existsSync(join(bin, "redocly")) && existsSync(join(bin, "spectral"))) return bin;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true }));
-  await run("npm", ["install", "--no-audit", "--no-fund", "--save-exact", ...packages], { cwd: folder });
-  return bin;
-}
 
 /** Writes the documents of a service. @returns the paths of the files */
 async function documents(service: DescService, comments: string, folder: string): Promise<string[]> {

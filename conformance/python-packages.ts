@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
-import { existsSync, renameSync, rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Missing, toolCache } from "./tools.ts";
+import { makeOnce, Missing, toolCache } from "./tools.ts";
 
 const run = promisify(execFile);
 
@@ -14,7 +14,7 @@ const run = promisify(execFile);
  */
 export async function pythonPackages(...requirements: readonly string[]): Promise<NodeJS.ProcessEnv> {
   const folder = join(toolCache, `python-${requirements.join("-").replaceAll(/[^\w.-]+/g, "_")}`);
-  if (!existsSync(folder)) {
+  await makeOnce(folder, async () => {
     await run("python3", ["-m", "pip", "--version"]).catch(() => {
       throw new Missing("Python 3 with pip is not installed");
     });
@@ -28,6 +28,6 @@ export async function pythonPackages(...requirements: readonly string[]): Promis
       throw new Missing(`${requirements.join(", ")} of PyPI cannot be installed: ${reason}`);
     }
     renameSync(partial, folder);
-  }
+  });
   return { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: "1" };
 }

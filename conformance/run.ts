@@ -47,7 +47,12 @@ import { xds } from "./xds/xds.ts";
  *
  * Exits with 1 if a case failed, and in CI also if a suite was skipped.
  */
-const suites: readonly Suite[] = [
+
+/** Suites that mostly wait for what they start: they run beside one another. */
+const besideOthers: readonly Suite[] = [
+  openapiTypescript,
+  hpack,
+  openapi,
   commandLineTools,
   shellCompletion,
   protobufConformance,
@@ -55,41 +60,46 @@ const suites: readonly Suite[] = [
   protobufCodecConformance,
   autobahn,
   pythonWebSockets,
-  hpack,
   http2Negative,
   http2Servers,
-  mutatedFrames,
   h2spec,
-  loadSmoke,
   tls,
   signatures,
   envelope,
-  openapi,
-  openapiTypescript,
   prism,
-  schemathesis,
   graphqlHttp,
   mcp,
   mcpInspector,
   fastmcp,
   showcase,
+  showcaseClient,
+  extAuthzSuite,
+];
+
+/** Suites that measure, watch deadlines, load the machine, or set variables of this process: one at a time. */
+const alone: readonly Suite[] = [
+  mutatedFrames,
+  loadSmoke,
+  schemathesis,
   consul,
   dnsmasq,
   ...realClients,
   kubernetes,
   xds,
-  extAuthzSuite,
   prometheus,
   rotel,
-  showcaseClient,
   ...connectConformance,
   grpcInterop,
   grpcJavaInterop,
 ];
 
+/** How many suites run beside one another. */
+const lanes = 2;
+
 const words = process.argv.slice(2);
 const all = words.includes("--all");
 const names = words.filter((word) => !word.startsWith("-"));
+const suites = [...besideOthers, ...alone];
 const unknown = names.filter((name) => !suites.some((suite) => suite.name === name));
 if (unknown.length > 0) {
   console.error(
@@ -101,8 +111,26 @@ if (unknown.length > 0) {
 let failed = 0;
 let skipped = 0;
 let passed = 0;
-for (const suite of suites) {
-  if (names.length > 0 ? !names.includes(suite.name) : suite.slow === true && !all) continue;
+await runSuites(besideOthers, lanes);
+await runSuites(alone, 1);
+console.log(`conformance: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+if (failed > 0 || (skipped > 0 && process.env["CI"] === "true")) process.exitCode = 1;
+
+/** Runs those suites that are asked for, so many at a time. */
+async function runSuites(of: readonly Suite[], atATime: number): Promise<void> {
+  const due = of.filter((suite) =>
+    names.length > 0 ? names.includes(suite.name) : suite.slow !== true || all,
+  );
+  // The lanes take from the same iterator.
+  const waiting = due.values();
+  const lane = async (): Promise<void> => {
+    for (const suite of waiting) await runSuite(suite);
+  };
+  await Promise.all(Array.from({ length: atATime }, lane));
+}
+
+/** Runs a suite, once more if cases failed; prints and counts its result. */
+async function runSuite(suite: Suite): Promise<void> {
   const startedAt = performance.now();
   try {
     let result = await suite.run(all);
@@ -125,5 +153,3 @@ for (const suite of suites) {
     skipped += 1;
   }
 }
-console.log(`conformance: ${passed} passed, ${failed} failed, ${skipped} skipped`);
-if (failed > 0 || (skipped > 0 && process.env["CI"] === "true")) process.exitCode = 1;

@@ -86,6 +86,24 @@ const goTools: Readonly<Record<string, GoTool>> = {
   },
 };
 
+/** What is being made for the cache, by its folder or file. */
+const underWay = new Map<string, Promise<void>>();
+
+/**
+ * Makes what the cache has not yet; suites that need it at the same time wait for the same making.
+ *
+ * @param path of a file or folder of the cache that is there when it is whole
+ */
+export async function makeOnce(path: string, make: () => Promise<void>): Promise<void> {
+  if (existsSync(path) && !underWay.has(path)) return;
+  let making = underWay.get(path);
+  if (making === undefined) {
+    making = make().finally(() => underWay.delete(path));
+    underWay.set(path, making);
+  }
+  await making;
+}
+
 /** Path of a Go tool that a suite has built; undefined where none has. */
 export function builtGoTool(name: string): string | undefined {
   const binary = join(toolCache, `${name}-${goTools[name]?.version}`, name);
@@ -102,7 +120,11 @@ export async function goTool(name: string): Promise<string> {
   if (tool === undefined) throw new Error(`no Go tool is called ${name}`);
   const folder = join(toolCache, `${name}-${tool.version}`);
   const binary = join(folder, name);
-  if (existsSync(binary)) return binary;
+  await makeOnce(binary, () => buildGoTool(name, tool, folder, binary));
+  return binary;
+}
+
+async function buildGoTool(name: string, tool: GoTool, folder: string, binary: string): Promise<void> {
   await run("go", ["version"]).catch(() => {
     throw new Missing("Go is not installed");
   });
@@ -123,7 +145,6 @@ export async function goTool(name: string): Promise<string> {
   }
   for (const replacement of tool.replace ?? []) await go("mod", "edit", "-replace", replacement);
   await go("build", "-mod=mod", "-o", binary, tool.main);
-  return binary;
 }
 
 /**
@@ -138,19 +159,20 @@ export async function goProgram(file: string, modules: readonly string[]): Promi
   const name = basename(file, ".go");
   const folder = join(toolCache, `${name}-${hash}`);
   const binary = join(folder, name);
-  if (existsSync(binary)) return binary;
-  await run("go", ["version"]).catch(() => {
-    throw new Missing("Go is not installed");
+  await makeOnce(binary, async () => {
+    await run("go", ["version"]).catch(() => {
+      throw new Missing("Go is not installed");
+    });
+    process.stderr.write(`building ${name}\n`);
+    const source = join(folder, "source");
+    mkdirSync(source, { recursive: true });
+    writeFileSync(join(source, "main.go"), text);
+    const go = (...words: string[]) => run("go", words, { cwd: source, maxBuffer: 64 << 20 });
+    if (!existsSync(join(source, "go.mod"))) await go("mod", "init", "tools");
+    for (const module of modules) await go("mod", "edit", "-require", module);
+    await go("mod", "tidy");
+    await go("build", "-o", binary, ".");
   });
-  process.stderr.write(`building ${name}\n`);
-  const source = join(folder, "source");
-  mkdirSync(source, { recursive: true });
-  writeFileSync(join(source, "main.go"), text);
-  const go = (...words: string[]) => run("go", words, { cwd: source, maxBuffer: 64 << 20 });
-  if (!existsSync(join(source, "go.mod"))) await go("mod", "init", "tools");
-  for (const module of modules) await go("mod", "edit", "-require", module);
-  await go("mod", "tidy");
-  await go("build", "-o", binary, ".");
   return binary;
 }
 
@@ -180,14 +202,14 @@ export async function goDescriptors(name: string, goPackage: string): Promise<Ui
   await goTool(name);
   const folder = join(toolCache, `${name}-${tool.version}`);
   const file = join(folder, "descriptors.binpb");
-  if (!existsSync(file)) {
+  await makeOnce(file, async () => {
     const source = join(folder, "source");
     mkdirSync(join(source, "descriptors"), { recursive: true });
     writeFileSync(join(source, "descriptors/main.go"), printDescriptors(goPackage));
     const words = ["run", "-mod=mod", "./descriptors"];
     const { stdout } = await run("go", words, { cwd: source, encoding: "buffer", maxBuffer: 64 << 20 });
     writeFileSync(file, stdout);
-  }
+  });
   return readFileSync(file);
 }
 
@@ -243,7 +265,11 @@ func main() {
 export async function mavenJars(coordinates: string): Promise<string> {
   const folder = join(toolCache, coordinates.replaceAll(":", "-"));
   const jars = join(folder, "lib");
-  if (existsSync(join(folder, "done"))) return jars;
+  await makeOnce(join(folder, "done"), () => fetchJars(coordinates, folder, jars));
+  return jars;
+}
+
+async function fetchJars(coordinates: string, folder: string, jars: string): Promise<void> {
   for (const [command, flag] of [
     ["mvn", "--version"],
     ["java", "-version"],
@@ -269,36 +295,39 @@ ${project("tools", "tools")}<version>1</version>
     cwd: folder,
   });
   writeFileSync(join(folder, "done"), "");
-  return jars;
 }
 
 /**
- * Packages of npm with what they depend on, in a folder of the cache, which it resolves with.
+ * The folder of packages of npm, which are installed into the cache, with what they need and without their scripts.
  *
  * @param packages with their exact versions, such as `ws@8.23.0`
  * @throws Missing if they cannot be installed
  */
 export async function npmPackages(packages: readonly string[]): Promise<string> {
   const folder = join(toolCache, `npm-${packages.join("+").replaceAll(/[^\w.+-]/g, "-")}`);
-  if (existsSync(join(folder, "done"))) return folder;
-  process.stderr.write(`fetching ${packages.join(" and ")}\n`);
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
-  const words = ["install", "--no-audit", "--no-fund", "--save-exact", ...packages];
-  await run("npm", words, { cwd: folder }).catch((error: unknown) => {
-    throw new Missing(
-      `npm cannot install ${packages.join(" and ")}: ${String(error).split("\n", 1)[0] ?? ""}`,
-    );
+  await makeOnce(join(folder, "done"), async () => {
+    process.stderr.write(`fetching ${packages.join(" and ")}\n`);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
+    const words = ["install", "--no-audit", "--no-fund", "--save-exact", "--ignore-scripts", ...packages];
+    await run("npm", words, { cwd: folder }).catch((cause: unknown) => {
+      throw new Missing(
+        `npm cannot install ${packages.join(" and ")}: ${String(cause).trim().split("\n").at(-1)}`,
+      );
+    });
+    writeFileSync(join(folder, "done"), "");
   });
-  writeFileSync(join(folder, "done"), "");
   return folder;
 }
 
 /** Debian packages of a suite, unpacked into a folder of the cache without installing them. */
 export async function debianPackages(suite: string, packages: readonly string[]): Promise<string> {
   const folder = join(toolCache, `debian-${suite}-${packages.join("-")}`);
-  const root = join(folder, "root");
-  if (existsSync(join(folder, "done"))) return root;
+  await makeOnce(join(folder, "done"), () => unpack(suite, packages, folder));
+  return join(folder, "root");
+}
+
+async function unpack(suite: string, packages: readonly string[], folder: string): Promise<void> {
   await run("apt-get", ["--version"]).catch(() => {
     throw new Missing("apt-get is not installed");
   });
@@ -322,5 +351,4 @@ export async function debianPackages(suite: string, packages: readonly string[])
     for package in *.deb; do dpkg-deb -x "$package" root; done
     touch done
   `);
-  return root;
 }

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { npmPackages } from "../npm-packages.ts";
 import { Checks, type Suite } from "../suite.ts";
+import { npmPackages } from "../tools.ts";
 import { LibraryMcp } from "./library-mcp.ts";
 
 const run = promisify(execFile);
@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, "../..");
 export const mcpInspector: Suite = {
   name: "mcp-inspector",
   async run() {
-    const folder = await npmPackages("mcp-inspector", "@modelcontextprotocol/inspector@2.12.0");
+    const folder = await npmPackages(["@modelcontextprotocol/inspector@2.12.0"]);
     const inspector = join(
       folder,
       "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js",

@@ -12,8 +12,8 @@ import { GrpcServer, HttpServer } from "../../src/index.ts";
 import { seedLibrary } from "../../src/services/library/library-seed.ts";
 import { LibraryService } from "../../src/services/library/library-service.ts";
 import { freePort, listening } from "../listening.ts";
-import { npmPackages } from "../npm-packages.ts";
 import { Checks, type Suite } from "../suite.ts";
+import { npmPackages } from "../tools.ts";
 
 /** Unary calls of the library, in an order in which each finds what it needs, with the code that each ends with. */
 const calls: readonly (readonly [string, (library: Client<typeof Library>) => Promise<unknown>, Code?])[] = [
@@ -38,7 +38,7 @@ const calls: readonly (readonly [string, (library: Client<typeof Library>) => Pr
 export const prism: Suite = {
   name: "prism",
   async run() {
-    const folder = await npmPackages("prism", "@stoplight/prism-cli@5.16.0");
+    const folder = await npmPackages(["@stoplight/prism-cli@5.16.0"]);
     const program = join(folder, "node_modules/@stoplight/prism-cli/dist/index.js");
     const scratch = mkdtempSync(join(tmpdir(), "prism-"));
     const checks = new Checks();
@@ -55,7 +55,7 @@ export const prism: Suite = {
       // Answers by the schemas: by default Prism makes texts that break their patterns.
       const mock = await start([program, "mock", "--dynamic", "--errors", document]);
       for (const [name, call, code] of calls) {
-        if (code === undefined) await checks.check(`mock: ${name}`, () => made(call, mock.url, code));
+        if (code === undefined) await checks.check(`mock: ${name}`, () => madeWithinRange(call, mock.url));
       }
       await end(mock.child);
       const proxy = await start([program, "proxy", "--errors", document, origin]);
@@ -69,6 +69,24 @@ export const prism: Suite = {
     return checks.result;
   },
 };
+
+/**
+ * Makes a call of the mock, up to three times: about one of 250 random texts of 19 digits is no int64, which a pattern
+ * of one line cannot say.
+ */
+async function madeWithinRange(
+  call: (library: Client<typeof Library>) => Promise<unknown>,
+  url: string,
+): Promise<void> {
+  for (let time = 1; time < 3; time++) {
+    try {
+      return await made(call, url, undefined);
+    } catch (error) {
+      if (ConnectError.from(error).code !== Code.Internal) throw error;
+    }
+  }
+  await made(call, url, undefined);
+}
 
 /** Makes a call by REST. Prism answers what breaks the document with 422, or 500 where the server has broken it. */
 async function made(
