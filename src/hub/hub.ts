@@ -19,6 +19,7 @@ import { type HubEvents, HubListeners } from "./hub-events.ts";
 import { type HubOptions, toHubOptions } from "./hub-options.ts";
 import { LiveConnections } from "./live-connections.ts";
 import { MemberChanges } from "./member-changes.ts";
+import { PublicationCodec } from "./publication-codec.ts";
 import type { Member } from "./room/member.ts";
 import type { Membership } from "./room/membership.ts";
 import type { RoomReset } from "./room/resets.ts";
@@ -110,6 +111,14 @@ export class Hub implements ConnectionBook {
       name,
       id: this.node,
       clock,
+      form: new PublicationCodec({
+        shapeOf: (topic) => this.#topics.find(topic)?.shape,
+        entryOf: (id) => this.#entryOf(id),
+        scope: this.#scope,
+        clock,
+        wallMs,
+        encoded: (form) => this.#topics.counts.encoded(form),
+      }),
       published: rooms.published.bind(rooms),
       begun: rooms.begun.bind(rooms),
       frame: () => {}, // Nodes have nothing to say to one another yet.
@@ -169,8 +178,7 @@ export class Hub implements ConnectionBook {
 
   /** The connection of an id; undefined where there is none. */
   async connection(id: string): Promise<Connection | undefined> {
-    const [node, number = ""] = id.split("-");
-    return node === this.node ? this.#live.table.find(Number(number))?.describe() : undefined;
+    return this.#entryOf(id)?.describe();
   }
 
   /**
@@ -283,6 +291,12 @@ export class Hub implements ConnectionBook {
    */
   async stop(): Promise<void> {
     this.#live.stop();
+  }
+
+  /** The connection of an id; undefined for one that has ended, or of another node. */
+  #entryOf(id: string): Entry | undefined {
+    const [node, number = ""] = id.split("-");
+    return node === this.node ? this.#live.table.find(Number(number)) : undefined;
   }
 
   #joined({ member: { entry }, room: { path: room }, grant: { endsAtMs } }: Membership): void {

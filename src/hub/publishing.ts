@@ -72,7 +72,9 @@ export function prepare<D extends DescMessage>(
     priority,
     ttlMs,
     to: to === undefined ? undefined : compileSelector(to, scope),
+    selector: to,
     notTo: echo ? undefined : publisherOf(from),
+    event,
     bytes: sizeOf(shape.schema, message, maxMessageBytes),
     delivered: undefined,
   };

@@ -69,7 +69,8 @@ export interface TopicOwner extends PublisherOwner {
 /** A topic of a hub. Messages are of its schema, which the functions that make one give its type. */
 export class HubTopic implements MemberOwner {
   readonly name: string;
-  readonly #shape: TopicShape;
+  /** What its contract says. */
+  readonly shape: TopicShape;
   readonly #kit: TopicKit;
   readonly #joined: JoinedTopic;
   readonly #publisher: Publisher;
@@ -78,7 +79,7 @@ export class HubTopic implements MemberOwner {
   /** @throws SetupError naming owner and field. @param owner the rpc or the name of the topic */
   constructor(shape: TopicShape, init: TopicInit, kit: TopicKit, owner: string) {
     this.name = shape.name;
-    this.#shape = shape;
+    this.shape = shape;
     this.#kit = kit;
     const settings = settingsOf(owner, [shape.stated, init, kit.settingsOf(shape.name)]);
     const hasHistory = settings.history !== undefined;
@@ -184,7 +185,7 @@ export class HubTopic implements MemberOwner {
 
   /** The type of its messages. */
   get schema(): DescMessage {
-    return this.#shape.schema;
+    return this.shape.schema;
   }
 
   /** The calls in a room of this process. */
@@ -196,7 +197,7 @@ export class HubTopic implements MemberOwner {
 
   /** @throws ConnectError INVALID_ARGUMENT for a text that is no name of a room of this topic */
   checkRoom(room: string): void {
-    checkRoom(room, "room", this.#shape.isNamed);
+    checkRoom(room, "room", this.shape.isNamed);
   }
 
   /** A call that is a member joins a further room of the topic, by the same checks. @throws ConnectError */
@@ -269,7 +270,7 @@ export class HubTopic implements MemberOwner {
 
   /** @throws ConnectError FAILED_PRECONDITION for a topic without history */
   #keptPath(room: string): string {
-    checkRoom(room, "room", this.#shape.isNamed);
+    checkRoom(room, "room", this.shape.isNamed);
     if (this.#joined.kind.hasHistory) return pathOf(this.name, room);
     throw new ConnectError(`the topic ${this.name} has no history`, Code.FailedPrecondition);
   }

@@ -48,14 +48,38 @@ export interface BusPage {
   readonly complete: boolean;
 }
 
+/** A publication that was read. */
+export interface ReadPublication {
+  readonly publication: Publication;
+  /** When it is delivered no more, by the clock of this process; undefined for never. */
+  readonly untilMs: number | undefined;
+  /** Id of the node that has published it. */
+  readonly node: string;
+  /** Which one of that node it is. */
+  readonly number: number;
+}
+
+/** The form in which publications leave the process. */
+export interface PublicationForm {
+  /** @param number counts those of this node, which so finds its own ones again */
+  write(topic: string, publication: Publication, number: number): Uint8Array<ArrayBuffer>;
+  /** Undefined for what cannot be read: it is broken, or of a topic that this hub does not have. */
+  read(topic: string, bytes: Uint8Array): ReadPublication | undefined;
+}
+
 /** A hub as its bus sees it. */
 export interface BusNode {
   /** Hubs of other names never meet. */
   readonly name: string;
   readonly id: string;
   readonly clock: Clock;
-  /** Something was published in a room that the node has subscribed to. */
-  published(room: string, entry: RoomEntry): void;
+  readonly form: PublicationForm;
+  /**
+   * Something was published in a room that the node has subscribed to.
+   *
+   * @param previous offset of the publication before it in the room. Default: one less
+   */
+  published(room: string, entry: RoomEntry, previous?: number): void;
   /** A room has begun anew: what was kept is no more. @param top its position now */
   begun(room: string, top: Position, why: "BUS" | "CLEARED"): void;
   /** A frame of another node, or of this one. */

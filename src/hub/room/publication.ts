@@ -1,6 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Entry } from "../connections/entry.ts";
 import type { Matches } from "../connections/selectable.ts";
+import type { Selector } from "../connections/selector.ts";
 import type { EventHeaders } from "./header-filter.ts";
 import type { Position } from "./position.ts";
 
@@ -21,8 +22,12 @@ export interface Publication {
   readonly ttlMs: number | undefined;
   /** The connections that it is for; undefined for all. */
   readonly to: Matches | undefined;
+  /** `to` as its publisher has written it. */
+  readonly selector: Selector | undefined;
   /** The connection that it is not for: its publisher's. Undefined for none. */
   readonly notTo: Entry | undefined;
+  /** Name of its server-sent event; undefined for none. */
+  readonly event: string | undefined;
   /** Is told what has become of it in the process that publishes it; undefined once it was. */
   delivered: ((deliveries: Deliveries) => void) | undefined;
 }

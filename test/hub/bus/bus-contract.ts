@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { FollowRoomsResponseSchema } from "../../../gen/tsms/test/v1/live_pb.ts";
-import type { Bus, BusNode, BusPublication } from "../../../src/hub/bus/bus.ts";
+import type { Bus, BusNode, BusPublication, PublicationForm } from "../../../src/hub/bus/bus.ts";
+import { PublicationCodec } from "../../../src/hub/publication-codec.ts";
 import { formatPosition } from "../../../src/hub/room/position.ts";
 import type { Publication } from "../../../src/hub/room/publication.ts";
+import { shapeOfType } from "../../../src/hub/topic-shape.ts";
 import type { VirtualClock } from "../../support/virtual-clock.ts";
 
 /** Two nodes of one hub and one of another, on buses that meet. */
@@ -28,10 +30,25 @@ export function publication(id: string, more: Partial<Publication> = {}): Public
     priority: "normal",
     ttlMs: undefined,
     to: undefined,
+    selector: undefined,
     notTo: undefined,
+    event: undefined,
     delivered: undefined,
     ...more,
   };
+}
+
+/** The form of publications of the topic `chat`. */
+export function formOf(node: string, clock: VirtualClock): PublicationForm {
+  const shape = shapeOfType("chat", FollowRoomsResponseSchema);
+  return new PublicationCodec({
+    shapeOf: (topic) => (topic === "chat" ? shape : undefined),
+    entryOf: () => undefined,
+    scope: { node, hasTopic: () => true },
+    clock,
+    wallMs: () => clock.nowMs(),
+    encoded: () => {},
+  });
 }
 
 /** Starts the buses. @returns what each node was told */
@@ -41,6 +58,7 @@ async function start({ clock, first, second, other }: Meeting) {
     name,
     id,
     clock,
+    form: formOf(id, clock),
     published: (room, { publication: { id: message }, position }) =>
       told[id].push(`${room} ${message}${position === undefined ? "" : ` ${position.offset}`}`),
     begun: (room, { offset }, why) => told[id].push(`${room} begun ${offset} ${why}`),

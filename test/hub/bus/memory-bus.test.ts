@@ -4,7 +4,7 @@ import { SetupError } from "../../../src/core/errors/setup-error.ts";
 import { MemoryStore, memoryBus } from "../../../src/hub/bus/memory-bus.ts";
 import { Hub } from "../../../src/hub/hub.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
-import { publication, testBus } from "./bus-contract.ts";
+import { formOf, publication, testBus } from "./bus-contract.ts";
 
 testBus("memory", () => {
   const store = new MemoryStore();
@@ -19,7 +19,8 @@ testBus("memory", () => {
 test("memory: a bus is of one hub, and rooms that are long quiet are forgotten", async () => {
   const bus = memoryBus();
   const clock = new VirtualClock();
-  const node = { name: "hub", id: "n", clock, published: () => {}, begun: () => {}, frame: () => {} };
+  const form = formOf("n", clock);
+  const node = { name: "hub", id: "n", clock, form, published: () => {}, begun: () => {}, frame: () => {} };
   await bus.start(node);
   await assert.rejects(bus.start(node), SetupError);
   const history = { size: 5, ttlMs: 1_000, bytes: 1_000 };
