@@ -4,13 +4,14 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import { drainDefaults, type DrainOptions } from "./connections/drain.ts";
 import type { LimitOptions } from "./connections/limits.ts";
 import type { JoinLimits } from "./join.ts";
+import type { NodeOptions } from "./nodes/nodes.ts";
 import type { PublishLimits } from "./publisher.ts";
 import type { Bus } from "./bus/bus.ts";
 import type { TopicSettingsInit } from "./topic-settings.ts";
 import { defaultIdentity, type Identity } from "./connections/identity.ts";
 
 /** Options of a `Hub`. */
-export interface HubOptions extends LimitOptions, JoinLimits, PublishLimits {
+export interface HubOptions extends LimitOptions, JoinLimits, PublishLimits, NodeOptions {
   /** Finds out who a call belongs to, behind all gates. Default: the principal, else the name of the client's certificate. */
   readonly identify: (context: HandlerContext) => Identity | Promise<Identity>;
   /** The most rooms with members in this process; joins of further ones are RESOURCE_EXHAUSTED. Default: 100,000. */
@@ -44,6 +45,9 @@ export const hubDefaults: HubOptions = Object.freeze({
   maxMessageBytes: 256 * 1024,
   maxDirectBytes: 64 * 1024,
   publishTimeoutMs: 2_000,
+  heartbeatMs: 2_000,
+  nodeTtlMs: 8_000,
+  countTimeoutMs: 1_000,
   name: "hub",
   bus: undefined,
   maxRingBytes: 256 * 1024 ** 2,
@@ -63,6 +67,9 @@ export function toHubOptions(options: Partial<HubOptions>): HubOptions {
   for (const [name, value] of Object.entries(merged)) {
     if (typeof value === "number" && value < 0)
       throw new SetupError(`Hub: the option ${name} must not be negative: ${value}`);
+  }
+  if (!(merged.heartbeatMs > 0) || !(merged.nodeTtlMs > merged.heartbeatMs)) {
+    throw new SetupError("Hub: the option heartbeatMs must be positive, and nodeTtlMs more than it");
   }
   if (typeof merged.identify !== "function")
     throw new SetupError("Hub: the option identify must be a function");

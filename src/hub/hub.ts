@@ -7,6 +7,7 @@ import { rpcName, type Service } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import type { Bus } from "./bus/bus.ts";
+import { BusLife } from "./bus-life.ts";
 import { memoryBus } from "./bus/memory-bus.ts";
 import { type CloseOptions, closeOptions, type HubOutcome } from "./connections/close.ts";
 import type { Connection } from "./connections/connection.ts";
@@ -19,6 +20,7 @@ import { type HubEvents, HubListeners } from "./hub-events.ts";
 import { type HubOptions, toHubOptions } from "./hub-options.ts";
 import { LiveConnections } from "./live-connections.ts";
 import { MemberChanges } from "./member-changes.ts";
+import { Nodes } from "./nodes/nodes.ts";
 import { PublicationCodec } from "./publication-codec.ts";
 import type { Member } from "./room/member.ts";
 import type { Membership } from "./room/membership.ts";
@@ -64,7 +66,8 @@ export class Hub implements ConnectionBook {
   readonly #listeners = new HubListeners();
   readonly #topics = new Topics();
   readonly #kit: TopicKit;
-  readonly #startBus: () => void;
+  readonly #nodes: Nodes;
+  readonly #busLife: BusLife;
   readonly #scope: SelectorScope;
 
   /** @throws SetupError naming the option that cannot be used */
@@ -82,8 +85,15 @@ export class Hub implements ConnectionBook {
     const rooms = new Rooms({ ...merged, bus, clock });
     this.#live = new LiveConnections(merged, { clock, wallMs, random }, this.#listeners, {
       grantsOf: (entry, nowMs) => this.#changes.recheckDue(entry, nowMs),
-      resumed: () => this.#startBus(),
-      over: () => void bus.close().catch(() => {}), // A bus that is away is closed.
+      resumed: () => this.#busLife.start(),
+      over: () => this.#busLife.close(),
+    });
+    this.#nodes = new Nodes({
+      ...merged,
+      id: this.node,
+      bus,
+      clock,
+      connections: () => this.#live.table.size,
     });
     this.#scope = { node: this.node, hasTopic: (name) => this.#topics.has(name) };
     this.#kit = {
@@ -121,10 +131,11 @@ export class Hub implements ConnectionBook {
       }),
       published: rooms.published.bind(rooms),
       begun: rooms.begun.bind(rooms),
-      frame: () => {}, // Nodes have nothing to say to one another yet.
+      frame: (bytes: Uint8Array) => this.#nodes.frame(bytes),
+      busIs: (isUp: boolean) => this.#nodes.busIs(isUp),
     };
-    this.#startBus = () => void bus.start(node).catch(() => {}); // What needs it is refused until it is there.
-    this.#startBus();
+    this.#busLife = new BusLife(bus, node, this.#nodes);
+    this.#busLife.start();
   }
 
   /** The id of this process among those with a hub; another one in each of its lives. */
@@ -251,9 +262,11 @@ export class Hub implements ConnectionBook {
     return { ...this.#live.statistics(), rooms: size, ringBytes, ...this.#topics.counts.totals() };
   }
 
-  /** The processes with a hub. */
+  /** The processes with this hub that live, as far as it is known here: this one, then the others in the order of their ids. */
   nodes(): readonly NodeInfo[] {
-    return [{ id: this.node, isLocal: true, connections: this.#live.table.size }];
+    const others = this.#nodes.others.map(({ id, connections }) => ({ id, isLocal: false, connections }));
+    const own = { id: this.node, isLocal: true, connections: this.#live.table.size };
+    return [own, ...others.sort((one, other) => (one.id < other.id ? -1 : 1))];
   }
 
   /** Calls `listener` with every such event. @returns a function that unsubscribes it */

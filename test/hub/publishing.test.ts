@@ -45,6 +45,7 @@ test("R10: a bus that answers too late is PUBLISH_UNKNOWN, and the same id is de
   const slow: Bus = {
     name: "slow",
     maxMessageBytes: 1_000_000,
+    isShared: false,
     start: (node) => inner.start(node),
     close: () => inner.close(),
     subscribe: (rooms) => inner.subscribe(rooms),

@@ -359,8 +359,9 @@ export const arrows: Arrows = {
   "hub/connections": ["core/…"],
   "hub/room": ["core/…", "hub/connections"],
   "hub/bus": ["core/…", "hub/room"],
+  "hub/nodes": ["core/…", "hub/bus"],
   "hub/services": ["core/…", "hub/connections", "hub/room"],
-  hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/bus"],
+  hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/bus", "hub/nodes"],
 
   // The client of live rpcs, for pages: it has nothing of the server, and nothing of Node.
   "hub-client/call": [],

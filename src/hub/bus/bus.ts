@@ -84,6 +84,8 @@ export interface BusNode {
   begun(room: string, top: Position, why: "BUS" | "CLEARED"): void;
   /** A frame of another node, or of this one. */
   frame(bytes: Uint8Array): void;
+  /** The bus can be used, or not any more. A bus that never says so can be used from its start on. */
+  busIs(isUp: boolean): void;
 }
 
 /**
@@ -93,6 +95,8 @@ export interface Bus {
   readonly name: string;
   /** The largest message that it takes, in bytes. */
   readonly maxMessageBytes: number;
+  /** Whether there may be other nodes: without, nodes have nothing to say. */
+  readonly isShared: boolean;
   /** Called once, by its hub. */
   start(node: BusNode): Promise<void>;
   close(): Promise<void>;

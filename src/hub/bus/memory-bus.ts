@@ -44,20 +44,22 @@ export class MemoryStore {
  *
  * @param store Default: one of its own, so that its hub is the only node
  */
-export function memoryBus(store: MemoryStore = new MemoryStore()): Bus {
-  return new MemoryBus(store);
+export function memoryBus(store?: MemoryStore): Bus {
+  return new MemoryBus(store ?? new MemoryStore(), store !== undefined);
 }
 
 class MemoryBus implements Bus {
   readonly name = "memory";
   readonly maxMessageBytes = Number.POSITIVE_INFINITY;
+  readonly isShared: boolean;
   readonly #store: MemoryStore;
   readonly #rooms = new Set<string>();
   #node: BusNode | undefined;
   #isClosed = false;
 
-  constructor(store: MemoryStore) {
+  constructor(store: MemoryStore, isShared: boolean) {
     this.#store = store;
+    this.isShared = isShared;
   }
 
   async start(node: BusNode): Promise<void> {

@@ -63,6 +63,7 @@ async function start({ clock, first, second, other }: Meeting) {
       told[id].push(`${room} ${message}${position === undefined ? "" : ` ${position.offset}`}`),
     begun: (room, { offset }, why) => told[id].push(`${room} begun ${offset} ${why}`),
     frame: (bytes) => told[id].push(`frame ${Buffer.from(bytes).toString()}`),
+    busIs: () => {},
   });
   await first.start(node("first", "hub"));
   await second.start(node("second", "hub"));

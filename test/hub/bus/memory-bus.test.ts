@@ -19,8 +19,16 @@ testBus("memory", () => {
 test("memory: a bus is of one hub, and rooms that are long quiet are forgotten", async () => {
   const bus = memoryBus();
   const clock = new VirtualClock();
-  const form = formOf("n", clock);
-  const node = { name: "hub", id: "n", clock, form, published: () => {}, begun: () => {}, frame: () => {} };
+  const node = {
+    name: "hub",
+    id: "n",
+    clock,
+    form: formOf("n", clock),
+    published: () => {},
+    begun: () => {},
+    frame: () => {},
+    busIs: () => {},
+  };
   await bus.start(node);
   await assert.rejects(bus.start(node), SetupError);
   const history = { size: 5, ttlMs: 1_000, bytes: 1_000 };
