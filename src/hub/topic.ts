@@ -2,9 +2,8 @@ import type { DescMessage, Message, MessageInitShape } from "@bufbuild/protobuf"
 import type { HandlerContext } from "@connectrpc/connect";
 import { CallContext } from "../core/call/context.ts";
 import { LiveSet } from "../core/call/live-set.ts";
-import { Code, ConnectError, invalidArgument, toCallError } from "../core/errors/errors.ts";
+import { Code, type ConnectError, toCallError } from "../core/errors/errors.ts";
 import { retryAfterMsOf, retryInfo } from "../core/errors/retry-info.ts";
-import { positionHeader } from "../core/metadata/stream-position.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Bus } from "./bus/bus.ts";
 import { retryMs } from "./connections/close.ts";
@@ -18,11 +17,11 @@ import { Publisher, type PublisherOwner, type PublishLimits } from "./publisher.
 import type { Member, MemberOwner } from "./room/member.ts";
 import { type Beginning, Membership } from "./room/membership.ts";
 import type { RoomMember } from "./services/administered-hub.ts";
-import { formatPosition, parsePosition } from "./room/position.ts";
 import type { RoomReset } from "./room/resets.ts";
 import { pathOf } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
 import type { Rooms } from "./rooms.ts";
+import { TopicHistory } from "./topic-history.ts";
 import { messagesOf } from "./topic-messages.ts";
 import type {
   HistoryOptions,
@@ -73,6 +72,7 @@ export class HubTopic implements MemberOwner {
   readonly shape: TopicShape;
   readonly #kit: TopicKit;
   readonly #joined: JoinedTopic;
+  readonly #history: TopicHistory;
   readonly #publisher: Publisher;
   readonly #members = new LiveSet<Member>();
 
@@ -87,6 +87,7 @@ export class HubTopic implements MemberOwner {
     const { maxMembers, initial } = settings;
     const kind = { topic: shape.name, hasHistory, ...settings, ...messagesOf(shape, init.snapshot) };
     this.#joined = { shape, kind, maxMembers, initial, authorize: init.authorize };
+    this.#history = new TopicHistory(shape, kind, kit);
     this.#publisher = new Publisher(shape, settings, this.#members, kit);
   }
 
@@ -133,39 +134,20 @@ export class HubTopic implements MemberOwner {
     };
   }
 
-  async position(room: string): Promise<string> {
-    const path = this.#keptPath(room);
-    const known = this.#kit.rooms.find(path);
-    if (known?.isReady === true) return formatPosition(known.ring.top);
-    const [top] = await this.#kit.bus.tops([{ room: path, seen: undefined }]);
-    return top === undefined ? "" : formatPosition(top); // There is one for each room.
+  position(room: string): Promise<string> {
+    return this.#history.position(room);
   }
 
-  async mark(context: HandlerContext, room: string): Promise<void> {
-    context.responseHeader.set(positionHeader, await this.position(room));
+  mark(context: HandlerContext, room: string): Promise<void> {
+    return this.#history.mark(context, room);
   }
 
-  async history(room: string, { after, limit = 100 }: HistoryOptions = {}): Promise<HistoryPage<Message>> {
-    const path = this.#keptPath(room);
-    if (!Number.isInteger(limit) || limit < 1 || limit > mostOfHistory) {
-      throw invalidArgument(`limit: a number from 1 to ${mostOfHistory} is expected`);
-    }
-    const from = after === undefined ? undefined : parsePosition(after);
-    if (after !== undefined && from === undefined) throw invalidArgument("after: it is no position");
-    const { entries, top, complete } = await this.#kit.bus.read(path, from, limit);
-    const nowMs = this.nowMs();
-    const messages = entries.flatMap(({ publication, position, untilMs }) => {
-      if (position === undefined || (untilMs !== undefined && nowMs >= untilMs)) return [];
-      this.#joined.kind.stamp(publication, position);
-      const { id, message, headers } = publication;
-      return [{ id, position: formatPosition(position), message, headers }];
-    });
-    const last = entries.at(-1)?.position ?? from ?? top;
-    return { messages, position: formatPosition(last), top: formatPosition(top), complete };
+  history(room: string, options: HistoryOptions = {}): Promise<HistoryPage<Message>> {
+    return this.#history.read(room, options);
   }
 
-  async clear(room: string): Promise<void> {
-    await this.#kit.bus.clear(this.#keptPath(room));
+  clear(room: string): Promise<void> {
+    return this.#history.clear(room);
   }
 
   nowMs(): number {
@@ -267,16 +249,7 @@ export class HubTopic implements MemberOwner {
       throw error;
     }
   }
-
-  /** @throws ConnectError FAILED_PRECONDITION for a topic without history */
-  #keptPath(room: string): string {
-    checkRoom(room, "room", this.shape.isNamed);
-    if (this.#joined.kind.hasHistory) return pathOf(this.name, room);
-    throw new ConnectError(`the topic ${this.name} has no history`, Code.FailedPrecondition);
-  }
 }
-
-const mostOfHistory = 1_000;
 
 /** The function that serves an rpc that is a topic. */
 export function serveTopic(topic: HubTopic, roomsOf: RoomsOf) {
