@@ -29,6 +29,8 @@ export type {
   RoomSeen,
 } from "../hub/bus/bus.ts";
 export { memoryBus, MemoryStore } from "../hub/bus/memory-bus.ts";
+export type { PresenceBounds } from "../hub/presence/presence-bounds.ts";
+export type { PresenceSnapshot, PresentMember } from "../hub/presence/presence-events.ts";
 export type { Position } from "../hub/room/position.ts";
 export type { Publication, RoomEntry } from "../hub/room/publication.ts";
 export type { TopicSettingsInit } from "../hub/topic-settings.ts";

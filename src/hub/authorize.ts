@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import type { CallContext } from "../core/call/context.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
 import type { Entry } from "./connections/entry.ts";
@@ -16,6 +17,13 @@ export interface Asking {
   readonly request: Message | undefined;
 }
 
+/** How a topic decides on its rooms. */
+export interface Deciding {
+  readonly authorize: TopicInit["authorize"];
+  /** Writes what others see of a member; undefined where a topic tells nothing of its members. */
+  readonly packInfo: ((info: Message) => Any) | undefined;
+}
+
 const everything: Grant = Object.freeze({});
 
 /**
@@ -25,7 +33,7 @@ const everything: Grant = Object.freeze({});
  *   that has ended
  */
 export async function authorizeRooms(
-  authorize: TopicInit["authorize"],
+  { authorize, packInfo }: Deciding,
   { entry, context, request }: Asking,
   rooms: readonly string[],
   wallMs: () => number,
@@ -37,15 +45,27 @@ export async function authorizeRooms(
   const asked = rooms.map(async (room) => {
     const { signal } = context;
     const granted = await authorize({ user, identity, room, request, connection: entry.describe(), signal });
-    return grantOf(granted ?? {}, wallMs());
+    return grantOf(granted ?? {}, wallMs(), packInfo);
   });
   return patience.of(Promise.all(asked));
 }
 
-function grantOf({ filter, expiresAtMs, tags }: JoinGrant, nowMs: number): Grant {
+function grantOf(
+  { filter, expiresAtMs, tags, info }: JoinGrant,
+  nowMs: number,
+  packInfo: Deciding["packInfo"],
+): Grant {
   if (expiresAtMs !== undefined && !(expiresAtMs > nowMs)) {
     throw new ConnectError("what was granted has ended", Code.PermissionDenied);
   }
   checkTags(tags, "authorize");
-  return { wants: filter && compileFilter(filter), endsAtMs: expiresAtMs, tags };
+  if (info !== undefined && packInfo === undefined) {
+    throw new Error("authorize grants an info, and the topic has no presence that tells it");
+  }
+  return {
+    wants: filter && compileFilter(filter),
+    endsAtMs: expiresAtMs,
+    tags,
+    info: info && packInfo?.(info),
+  };
 }

@@ -25,6 +25,7 @@ import { PublicationCodec } from "./publication-codec.ts";
 import type { Member } from "./room/member.ts";
 import type { Membership } from "./room/membership.ts";
 import type { RoomReset } from "./room/resets.ts";
+import { PresenceCounts } from "./presence/presence-counts.ts";
 import { roomPage, type RoomPage, type RoomsQuery } from "./room-listing.ts";
 import { Rooms } from "./rooms.ts";
 import { HubTopic, serveTopic, type TopicKit } from "./topic.ts";
@@ -65,6 +66,7 @@ export class Hub implements ConnectionBook {
   readonly #changes: MemberChanges;
   readonly #listeners = new HubListeners();
   readonly #topics = new Topics();
+  readonly #presence = new PresenceCounts();
   readonly #kit: TopicKit;
   readonly #nodes: Nodes;
   readonly #busLife: BusLife;
@@ -105,6 +107,8 @@ export class Hub implements ConnectionBook {
       clock,
       wallMs,
       random,
+      presence: this.#presence,
+      connection: (id) => this.#entryOf(id),
       owner: {
         joined: (membership) => this.#joined(membership),
         left: (membership) => this.#left(membership),
@@ -276,7 +280,8 @@ export class Hub implements ConnectionBook {
 
   /** Adds the hub's metrics to a page. @returns a function that takes them from it */
   watch(metrics: MetricsPage): () => void {
-    const watched = [...this.#live.counts.watch(metrics), ...this.#topics.counts.watch(metrics)];
+    const counts = [this.#live.counts, this.#topics.counts, this.#presence];
+    const watched = counts.flatMap((some) => some.watch(metrics));
     return () => {
       for (const end of watched) end();
     };

@@ -3,7 +3,7 @@ import type { CallContext } from "../core/call/context.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
 import { lastEventIdHeader } from "../core/metadata/stream-position.ts";
 import type { Clock } from "../core/time/clock.ts";
-import { type Asking, authorizeRooms } from "./authorize.ts";
+import { type Asking, authorizeRooms, type Deciding } from "./authorize.ts";
 import type { Entry } from "./connections/entry.ts";
 import { Patience } from "./patience.ts";
 import { beginningOf, type Initial, withoutHistory } from "./room/beginning.ts";
@@ -15,7 +15,7 @@ import type { RoomReset } from "./room/resets.ts";
 import { pathOf, type Room, type RoomKind } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
 import { type Rooms, tooManyRooms } from "./rooms.ts";
-import type { JoinOptions, TopicInit } from "./topic-options.ts";
+import type { JoinOptions } from "./topic-options.ts";
 import type { TopicShape } from "./topic-shape.ts";
 
 /** The limits of joins. */
@@ -33,12 +33,11 @@ export interface JoinLimits {
 }
 
 /** A topic as those see it that join it. */
-export interface JoinedTopic {
+export interface JoinedTopic extends Deciding {
   readonly shape: TopicShape;
   readonly kind: RoomKind;
   readonly maxMembers: number;
   readonly initial: Initial;
-  readonly authorize: TopicInit["authorize"];
 }
 
 /** A call that joins rooms. */
@@ -89,7 +88,7 @@ export async function join(
   const held: Room[] = [];
   const patience = new Patience(context, clock, limits.joinTimeoutMs);
   try {
-    const grants = await authorizeRooms(topic.authorize, joining, names, wallMs, patience);
+    const grants = await authorizeRooms(topic, joining, names, wallMs, patience);
     for (const name of names) held.push(rooms.hold(kind, name, pathOf(kind.topic, name)));
     checkPlaces(topic, entry, 0, held, limits);
     if (held.some(({ isReady }) => !isReady)) await patience.of(Promise.all(held.map(({ ready }) => ready)));
@@ -139,7 +138,7 @@ export async function joinAlso(
   let room: Room | undefined;
   const patience = new Patience(context, clock, limits.joinTimeoutMs);
   try {
-    const [grant = {}] = await authorizeRooms(topic.authorize, member, [name], wallMs, patience);
+    const [grant = {}] = await authorizeRooms(topic, member, [name], wallMs, patience);
     room = rooms.hold(kind, name, pathOf(kind.topic, name));
     checkPlaces(topic, entry, member.size, [room], limits);
     if (!room.isReady) await patience.of(room.ready);

@@ -120,6 +120,8 @@ export class LiveConnections implements ArrivalsOwner, EntryOwner {
   async close(selector: Selector, matches: Matches, options: Required<CloseOptions>): Promise<HubOutcome> {
     if (options.refuseMs > 0) this.#refusals.add(selector, options);
     return forSelected(this.table, matches, async (entry, calls) => {
+      for (const reader of entry.readers)
+        if (calls === "all" || calls.includes(reader.context)) reader.isClosed = true;
       if (calls === "all") return this.#close(entry, options, "closed");
       for (const call of calls) call.abort(this.#closeError(options));
       return true;

@@ -1,5 +1,6 @@
 import { create, type Message } from "@bufbuild/protobuf";
-import { ResetReason, ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import { type PresenceEvent, ResetReason, ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import { type MessageForm, shareMessage } from "../core/codec/shared-message.ts";
 import { fieldsOf, setField } from "../core/codec/field-shape.ts";
 import { messageOf } from "./publishing.ts";
 import { formatPosition, type Position } from "./room/position.ts";
@@ -46,6 +47,24 @@ function resetMessageOf({ schema, idField, resetField }: TopicShape): ResetMessa
     const message = create(schema);
     setField(message, resetField, resetOf(reset, position));
     if (idField !== undefined) setField(message, idField, position ?? "");
+    return message;
+  };
+}
+
+/**
+ * Makes the messages that say who is in a room; undefined where the type of messages has no field for it.
+ *
+ * @param encoded is told of every form that one is written as
+ */
+export function presenceMessageOf(
+  { schema, presenceField }: TopicShape,
+  encoded: (form: MessageForm) => void,
+): ((event: PresenceEvent) => Message) | undefined {
+  if (presenceField === undefined) return undefined;
+  return (event) => {
+    const message = create(schema);
+    setField(message, presenceField, event);
+    shareMessage(message, { made: encoded });
     return message;
   };
 }

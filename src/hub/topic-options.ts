@@ -26,6 +26,11 @@ export interface JoinGrant {
   readonly filter?: HeaderFilter | undefined;
   /** When `authorize` is asked again, in milliseconds since 1970. Default: never. */
   readonly expiresAtMs?: number | undefined;
+  /**
+   * What others in the room see of the user, in a topic with `presence`: a message of a type that its contract imports, or a
+   * `google.protobuf.Any`; at most 4 KiB. Default: what they have seen before, or nothing.
+   */
+  readonly info?: Message | undefined;
   /** Tags of the connection while it is in the room, beside those of its identity; at most 16. Default: none. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
 }

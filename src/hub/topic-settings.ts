@@ -4,6 +4,7 @@ import { toDurationMs, toSizeBytes } from "../core/config/quantity-text.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { HistoryBounds } from "./bus/bus.ts";
 import type { Initial } from "./room/beginning.ts";
+import { type PresenceBounds, presenceDefaults } from "./presence/presence-bounds.ts";
 import type { RingBounds } from "./room/ring.ts";
 import type { BatchBounds, Overflow } from "./room/room.ts";
 
@@ -25,16 +26,21 @@ export interface TopicSettings {
   readonly dedupeMs: number;
   /** How the publications of a room are gathered, so that they reach each member in one write. Default: not, at most 64. */
   readonly batch: BatchBounds;
+  /** How it is told who is in a room. Default: not; of `{}` that of `PresenceBounds`. */
+  readonly presence: PresenceBounds | undefined;
 }
 
 /** What code says of a topic. */
-export type TopicSettingsInit = Partial<Omit<TopicSettings, "history" | "ring" | "batch">> & {
+export type TopicSettingsInit = Partial<Omit<TopicSettings, Grouped>> & {
+  readonly presence?: Partial<PresenceBounds>;
   readonly batch?: Partial<BatchBounds>;
   readonly history?: Partial<HistoryBounds>;
   readonly ring?: Partial<RingBounds>;
 };
 
-type Simple = Omit<TopicSettings, "history" | "ring" | "batch">;
+/** Settings that have fields. */
+type Grouped = "history" | "ring" | "batch" | "presence";
+type Simple = Omit<TopicSettings, Grouped>;
 type Stated = MessageShape<typeof TopicSchema>;
 
 /** The defaults of `TopicSettings`, and of a history without more. */
@@ -47,6 +53,7 @@ export const topicDefaults = Object.freeze({
   overflow: "DROP_OLDEST",
   dedupeMs: 120_000,
   batch: Object.freeze({ delayMs: 0, max: 64 }),
+  presence: presenceDefaults,
 } as const);
 
 const mostInitial = 100;
@@ -59,7 +66,7 @@ const overflows: ReadonlyMap<TopicOverflow, Overflow> = new Map([
 /** What a contract says of a topic. @throws SetupError naming the rpc and the field */
 export function statedSettings(rpc: string, stated: Stated | undefined): TopicSettingsInit {
   if (stated === undefined) return {};
-  const { history, ring, initial, batch } = stated;
+  const { history, ring, initial, batch, presence } = stated;
   const overflow = overflows.get(stated.overflow);
   return given({
     maxMembers: stated.maxMembers || undefined,
@@ -85,6 +92,14 @@ export function statedSettings(rpc: string, stated: Stated | undefined): TopicSe
     batch:
       batch &&
       given({ delayMs: read(rpc, "batch.delay", batch.delay, toDurationMs), max: batch.max || undefined }),
+    presence:
+      presence &&
+      given({
+        batchMs: read(rpc, "presence.batch", presence.batch, toDurationMs),
+        leaveDelayMs: read(rpc, "presence.leave_delay", presence.leaveDelay, toDurationMs),
+        maxMembers: presence.maxMembers || undefined,
+        updatesPerSecond: presence.updatesPerSecond || undefined,
+      }),
   });
 }
 
@@ -98,6 +113,8 @@ export function statedSettings(rpc: string, stated: Stated | undefined): TopicSe
 export function settingsOf(owner: string, layers: readonly TopicSettingsInit[]): TopicSettings {
   const histories = layers.flatMap((layer) => layer.history ?? []);
   const history = histories.length > 0 ? layered(topicDefaults.history, histories) : undefined;
+  const presences = layers.flatMap((layer) => layer.presence ?? []);
+  const presence = presences.length > 0 ? layered(topicDefaults.presence, presences) : undefined;
   const ring = layered(
     topicDefaults.ring,
     layers.flatMap((layer) => layer.ring ?? []),
@@ -112,6 +129,7 @@ export function settingsOf(owner: string, layers: readonly TopicSettingsInit[]):
     ...simple,
     history,
     batch,
+    presence,
     ring: {
       size: Math.max(ring.size, history?.size ?? 0, batch.delayMs > 0 ? 2 * batch.max : 0),
       bytes: Math.max(ring.bytes, history?.bytes ?? 0),
@@ -123,7 +141,7 @@ export function settingsOf(owner: string, layers: readonly TopicSettingsInit[]):
 
 function check(
   owner: string,
-  { history, initial, replayMax, ring, overflow, batch, ...rest }: TopicSettings,
+  { history, initial, replayMax, ring, overflow, batch, presence, ...rest }: TopicSettings,
 ): void {
   const wrong = (field: string, why: string): SetupError =>
     new SetupError(`${owner}: the topic's ${field} ${why}`);
@@ -134,16 +152,29 @@ function check(
     "ring.bytes": ring.bytes,
     "batch.delayMs": batch.delayMs,
   };
+  const told = presence && {
+    "presence.maxMembers": presence.maxMembers,
+    "presence.updatesPerSecond": presence.updatesPerSecond,
+  };
+  const times = presence && {
+    "presence.batchMs": presence.batchMs,
+    "presence.leaveDelayMs": presence.leaveDelayMs,
+  };
   const kept = history && {
     "history.size": history.size,
     "history.ttlMs": history.ttlMs,
     "history.bytes": history.bytes,
   };
-  for (const [name, value] of Object.entries({ ...counts, ...kept })) {
+  for (const [name, value] of Object.entries({ ...counts, ...kept, ...told, ...times })) {
     if (typeof value !== "number" || !(value >= 0))
       throw wrong(name, `must be a number of 0 or more, not ${value}`);
   }
-  for (const [name, value] of Object.entries({ "ring.size": ring.size, "batch.max": batch.max, ...kept })) {
+  for (const [name, value] of Object.entries({
+    "ring.size": ring.size,
+    "batch.max": batch.max,
+    ...kept,
+    ...told,
+  })) {
     if (value < 1) throw wrong(name, `must be at least 1, not ${value}`);
   }
   if (![...overflows.values()].includes(overflow)) {

@@ -8,7 +8,7 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { event_id as eventIdOption } from "../../gen/ts_ms/v1/options_pb.ts";
-import { ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import { PresenceEventSchema, ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
 import {
   conflation_key as conflationKeyOption,
   event_headers as eventHeadersOption,
@@ -35,6 +35,8 @@ export interface TopicShape {
   readonly keyField: DescField | undefined;
   /** The field that says that publications are missing; undefined for none. */
   readonly resetField: DescField | undefined;
+  /** The field that says who is in a room; undefined for none. */
+  readonly presenceField: DescField | undefined;
   /** What the contract says of it otherwise. */
   readonly stated: TopicSettingsInit;
 }
@@ -106,14 +108,24 @@ function shapeOf(name: string, schema: DescMessage, owner: string) {
       `${schema.typeName}: the field "${keyField.name}" is (ts_ms.v1.conflation_key) and has to be a text or an integer`,
     );
   }
-  const resetField = only(
-    schema,
-    ResetSchema.typeName,
-    ({ message }) => message?.typeName === ResetSchema.typeName,
-  );
+  const resetField = onlyOf(schema, ResetSchema);
+  const presenceField = onlyOf(schema, PresenceEventSchema);
   // Other types have ids of their service's own.
   const isText = idField?.fieldKind === "scalar" && idField.scalar === ScalarType.STRING;
-  return { name, schema, idField: isText ? idField : undefined, headersField, keyField, resetField };
+  return {
+    name,
+    schema,
+    idField: isText ? idField : undefined,
+    headersField,
+    keyField,
+    resetField,
+    presenceField,
+  };
+}
+
+/** The only field of a type. @throws SetupError naming both where there are two */
+function onlyOf(schema: DescMessage, { typeName }: DescMessage): DescField | undefined {
+  return only(schema, typeName, ({ message }) => message?.typeName === typeName);
 }
 
 /** The only field with an option; undefined for none. @throws SetupError naming both where there are two */

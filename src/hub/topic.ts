@@ -2,7 +2,7 @@ import type { DescMessage, Message, MessageInitShape } from "@bufbuild/protobuf"
 import type { HandlerContext } from "@connectrpc/connect";
 import { CallContext } from "../core/call/context.ts";
 import { LiveSet } from "../core/call/live-set.ts";
-import { Code, type ConnectError, toCallError } from "../core/errors/errors.ts";
+import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
 import { retryAfterMsOf, retryInfo } from "../core/errors/retry-info.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Bus } from "./bus/bus.ts";
@@ -11,6 +11,11 @@ import { Entry } from "./connections/entry.ts";
 import { authorizeRooms } from "./authorize.ts";
 import { Patience } from "./patience.ts";
 import type { Selector, SelectorScope } from "./connections/selector.ts";
+import type { PresenceEvent } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import type { PresenceBounds } from "./presence/presence-bounds.ts";
+import type { PresenceCounts } from "./presence/presence-counts.ts";
+import type { PresenceSnapshot } from "./presence/presence-events.ts";
+import { TopicPresence, type TopicPresenceInit } from "./presence/topic-presence.ts";
 import { join, joinAlso, type JoinedTopic, type JoinLimits } from "./join.ts";
 import { JoiningReader, tellBeginning } from "./joining-reader.ts";
 import { Publisher, type PublisherOwner, type PublishLimits } from "./publisher.ts";
@@ -22,7 +27,7 @@ import { pathOf } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
 import type { Rooms } from "./rooms.ts";
 import { TopicHistory } from "./topic-history.ts";
-import { messagesOf } from "./topic-messages.ts";
+import { messagesOf, presenceMessageOf } from "./topic-messages.ts";
 import type {
   HistoryOptions,
   HistoryPage,
@@ -50,6 +55,9 @@ export interface TopicKit {
   /** Returns numbers from 0 to 1. */
   readonly random: () => number;
   readonly owner: TopicOwner;
+  readonly presence: PresenceCounts;
+  /** The connection of an id in this process; undefined for none. */
+  readonly connection: (id: string) => Entry | undefined;
 }
 
 /** Is told what topics do. */
@@ -74,6 +82,8 @@ export class HubTopic implements MemberOwner {
   readonly #joined: JoinedTopic;
   readonly #history: TopicHistory;
   readonly #publisher: Publisher;
+  /** Undefined where it is not told who is in a room. */
+  readonly #presence: TopicPresence | undefined;
   readonly #members = new LiveSet<Member>();
 
   /** @throws SetupError naming owner and field. @param owner the rpc or the name of the topic */
@@ -86,7 +96,9 @@ export class HubTopic implements MemberOwner {
     if (hasHistory) checkPositions(shape);
     const { maxMembers, initial } = settings;
     const kind = { topic: shape.name, hasHistory, ...settings, ...messagesOf(shape, init.snapshot) };
-    this.#joined = { shape, kind, maxMembers, initial, authorize: init.authorize };
+    this.#presence = settings.presence && new TopicPresence(this.#presenceInit(settings.presence));
+    const packInfo = this.#presence?.packInfo;
+    this.#joined = { shape, kind, maxMembers, initial, authorize: init.authorize, packInfo };
     this.#history = new TopicHistory(shape, kind, kit);
     this.#publisher = new Publisher(shape, settings, this.#members, kit);
   }
@@ -150,6 +162,19 @@ export class HubTopic implements MemberOwner {
     return this.#history.clear(room);
   }
 
+  async presence(room: string): Promise<PresenceSnapshot> {
+    return this.#told.snapshot(room);
+  }
+
+  async setInfo(connection: string, room: string, info: Message): Promise<void> {
+    await this.#told.setInfo(connection, room, info);
+  }
+
+  /** What is told of a room, for readers that are no members; it ends with `signal`. @throws ConnectError as `presence` */
+  watchPresence(room: string, signal: AbortSignal): AsyncIterableIterator<PresenceEvent> {
+    return this.#told.watch(room, signal);
+  }
+
   nowMs(): number {
     return this.#kit.clock.nowMs();
   }
@@ -161,6 +186,7 @@ export class HubTopic implements MemberOwner {
   }
 
   leftRoom(membership: Membership): void {
+    this.#presence?.left(membership);
     this.#kit.rooms.release(membership.room);
     this.#kit.owner.left(membership);
   }
@@ -185,7 +211,7 @@ export class HubTopic implements MemberOwner {
   /** A call that is a member joins a further room of the topic, by the same checks. @throws ConnectError */
   async addRoom(member: Member, room: string): Promise<void> {
     const membership = await this.#asked(() => joinAlso(this.#joined, member, room, this.#kit));
-    if (membership !== undefined) this.#kit.owner.joined(membership);
+    if (membership !== undefined) this.#entered(membership);
   }
 
   /** Asks `authorize` again for the rooms of a member. @throws ConnectError by which it is refused */
@@ -194,11 +220,12 @@ export class HubTopic implements MemberOwner {
     const names = member.memberships.map(({ room }) => room.name);
     const patience = new Patience(member.context, clock, limits.joinTimeoutMs);
     try {
-      const grants = await authorizeRooms(this.#joined.authorize, member, names, wallMs, patience);
+      const grants = await authorizeRooms(this.#joined, member, names, wallMs, patience);
       for (const [place, name] of names.entries()) {
         const membership = member.placeIn(name);
         if (membership === undefined) continue; // It has left the room meanwhile.
         membership.grant = grants[place] ?? {};
+        this.#presence?.granted(membership);
         owner.granted(membership);
       }
     } finally {
@@ -208,6 +235,26 @@ export class HubTopic implements MemberOwner {
 
   reset(member: Member, reset: RoomReset): void {
     this.#kit.owner.reset(member, reset);
+  }
+
+  #presenceInit(bounds: PresenceBounds): TopicPresenceInit {
+    const { clock, wallMs, scope, owner, presence, connection } = this.#kit;
+    const { name: topic, schema, isNamed } = this.shape;
+    const messageOf = presenceMessageOf(this.shape, (form) => owner.encoded(form));
+    const counts = presence;
+    const { node } = scope;
+    return { topic, schema, isNamed, bounds, clock, wallMs, node, messageOf, counts, connection };
+  }
+
+  /** @throws ConnectError FAILED_PRECONDITION for a topic without presence */
+  get #told(): TopicPresence {
+    if (this.#presence !== undefined) return this.#presence;
+    throw new ConnectError(`the topic ${this.name} has no presence`, Code.FailedPrecondition);
+  }
+
+  #entered(membership: Membership): void {
+    this.#presence?.joined(membership);
+    this.#kit.owner.joined(membership);
   }
 
   async #join(
@@ -224,7 +271,7 @@ export class HubTopic implements MemberOwner {
       const { member, result, resets } = joined;
       this.#members.add(member);
       member.entry.joined(member);
-      for (const membership of member.memberships) owner.joined(membership);
+      for (const membership of member.memberships) this.#entered(membership);
       if (result !== undefined) owner.resumed(this.name, result);
       for (const reset of resets) owner.reset(member, reset);
       member.live();

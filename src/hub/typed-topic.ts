@@ -1,11 +1,13 @@
 import type {
   DescMessage,
   DescMethodServerStreaming,
+  Message,
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
 import type { HandlerContext, MethodImpl } from "@connectrpc/connect";
 import type { ConnectError } from "../core/errors/errors.ts";
+import type { PresenceSnapshot } from "./presence/presence-events.ts";
 import type { Selector } from "./connections/selector.ts";
 import type {
   HistoryOptions,
@@ -44,6 +46,22 @@ export interface Topic<D extends DescMessage> {
     context: HandlerContext,
     options?: JoinOptions,
   ): AsyncIterable<MessageShape<D>>;
+  /**
+   * Who is in a room on all nodes, as its watchers know it: changes of the last `batch` are not there yet. Beyond
+   * `maxMembers` there are counts alone.
+   *
+   * @throws ConnectError FAILED_PRECONDITION for a topic without presence
+   */
+  presence(room: string): Promise<PresenceSnapshot>;
+  /**
+   * Changes what others see of a member: a message of a type that the contract of the topic imports, or a
+   * `google.protobuf.Any`, of at most 4 KiB.
+   *
+   * @param connection id of a connection with a call in the room
+   * @throws ConnectError as `presence`, NOT_FOUND where the connection is not in the room, RESOURCE_EXHAUSTED for more
+   *   changes than `updatesPerSecond`, INVALID_ARGUMENT for an info that cannot be written
+   */
+  setInfo(connection: string, room: string, info: Message): Promise<void>;
   /** The last position of a room. @throws ConnectError FAILED_PRECONDITION for a topic without history */
   position(room: string): Promise<string>;
   /**

@@ -362,6 +362,9 @@ export const arrows: Arrows = {
   "hub/nodes": ["core/…", "hub/bus"],
   "hub/services": ["core/…", "hub/connections", "hub/room"],
   hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/bus", "hub/nodes"],
+  "hub/presence": ["core/…", "hub/connections", "hub/room"],
+  "hub/services": ["core/…", "hub/connections", "hub/room"],
+  hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/presence", "hub/bus"],
 
   // The client of live rpcs, for pages: it has nothing of the server, and nothing of Node.
   "hub-client/call": [],

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ts_ms/v1/topic.proto.
  */
 export const file_ts_ms_v1_topic: GenFile = /*@__PURE__*/
-  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEioQIKBVRvcGljEgwKBG5hbWUYASABKAkSDAoEcm9vbRgCIAEoCRITCgttYXhfbWVtYmVycxgDIAEoDRInCgdoaXN0b3J5GAQgASgLMhYudHNfbXMudjEuVG9waWNIaXN0b3J5EhIKCnJlcGxheV9tYXgYBSABKA0SJwoHaW5pdGlhbBgGIAEoCzIWLnRzX21zLnYxLlRvcGljSW5pdGlhbBIhCgRyaW5nGAcgASgLMhMudHNfbXMudjEuVG9waWNSaW5nEikKCG92ZXJmbG93GAggASgOMhcudHNfbXMudjEuVG9waWNPdmVyZmxvdxIOCgZkZWR1cGUYCSABKAkSIwoFYmF0Y2gYCiABKAsyFC50c19tcy52MS5Ub3BpY0JhdGNoIigKClRvcGljQmF0Y2gSDQoFZGVsYXkYASABKAkSCwoDbWF4GAIgASgNIjgKDFRvcGljSGlzdG9yeRIMCgRzaXplGAEgASgNEgsKA3R0bBgCIAEoCRINCgVieXRlcxgDIAEoCSI9CgxUb3BpY0luaXRpYWwSDgoEbGFzdBgBIAEoDUgAEhcKDWxhdGVzdF9ieV9rZXkYAiABKAhIAEIECgJvZiIoCglUb3BpY1JpbmcSDAoEc2l6ZRgBIAEoDRINCgVieXRlcxgCIAEoCSqLAQoNVG9waWNPdmVyZmxvdxIeChpUT1BJQ19PVkVSRkxPV19VTlNQRUNJRklFRBAAEh4KGlRPUElDX09WRVJGTE9XX0RST1BfT0xERVNUEAESGwoXVE9QSUNfT1ZFUkZMT1dfQ09ORkxBVEUQAhIdChlUT1BJQ19PVkVSRkxPV19ESVNDT05ORUNUEAM6RwoFdG9waWMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxje3QMgASgLMg8udHNfbXMudjEuVG9waWNSBXRvcGljOkQKDWV2ZW50X2hlYWRlcnMSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGN/dAyABKAhSDGV2ZW50SGVhZGVyczpGCg5jb25mbGF0aW9uX2tleRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY4N0DIAEoCFINY29uZmxhdGlvbktleWIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEizAIKBVRvcGljEgwKBG5hbWUYASABKAkSDAoEcm9vbRgCIAEoCRITCgttYXhfbWVtYmVycxgDIAEoDRInCgdoaXN0b3J5GAQgASgLMhYudHNfbXMudjEuVG9waWNIaXN0b3J5EhIKCnJlcGxheV9tYXgYBSABKA0SJwoHaW5pdGlhbBgGIAEoCzIWLnRzX21zLnYxLlRvcGljSW5pdGlhbBIhCgRyaW5nGAcgASgLMhMudHNfbXMudjEuVG9waWNSaW5nEikKCG92ZXJmbG93GAggASgOMhcudHNfbXMudjEuVG9waWNPdmVyZmxvdxIOCgZkZWR1cGUYCSABKAkSIwoFYmF0Y2gYCiABKAsyFC50c19tcy52MS5Ub3BpY0JhdGNoEikKCHByZXNlbmNlGAwgASgLMhcudHNfbXMudjEuVG9waWNQcmVzZW5jZSJkCg1Ub3BpY1ByZXNlbmNlEg0KBWJhdGNoGAEgASgJEhMKC2xlYXZlX2RlbGF5GAIgASgJEhMKC21heF9tZW1iZXJzGAMgASgNEhoKEnVwZGF0ZXNfcGVyX3NlY29uZBgEIAEoDSIoCgpUb3BpY0JhdGNoEg0KBWRlbGF5GAEgASgJEgsKA21heBgCIAEoDSI4CgxUb3BpY0hpc3RvcnkSDAoEc2l6ZRgBIAEoDRILCgN0dGwYAiABKAkSDQoFYnl0ZXMYAyABKAkiPQoMVG9waWNJbml0aWFsEg4KBGxhc3QYASABKA1IABIXCg1sYXRlc3RfYnlfa2V5GAIgASgISABCBAoCb2YiKAoJVG9waWNSaW5nEgwKBHNpemUYASABKA0SDQoFYnl0ZXMYAiABKAkqiwEKDVRvcGljT3ZlcmZsb3cSHgoaVE9QSUNfT1ZFUkZMT1dfVU5TUEVDSUZJRUQQABIeChpUT1BJQ19PVkVSRkxPV19EUk9QX09MREVTVBABEhsKF1RPUElDX09WRVJGTE9XX0NPTkZMQVRFEAISHQoZVE9QSUNfT1ZFUkZMT1dfRElTQ09OTkVDVBADOkcKBXRvcGljEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY3t0DIAEoCzIPLnRzX21zLnYxLlRvcGljUgV0b3BpYzpECg1ldmVudF9oZWFkZXJzEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjf3QMgASgIUgxldmVudEhlYWRlcnM6RgoOY29uZmxhdGlvbl9rZXkSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGODdAyABKAhSDWNvbmZsYXRpb25LZXliBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * A stream whose messages are published in rooms.
@@ -96,6 +96,13 @@ export type Topic = Message<"ts_ms.v1.Topic"> & {
    * @generated from field: ts_ms.v1.TopicBatch batch = 10;
    */
   batch?: TopicBatch | undefined;
+
+  /**
+   * Who is in a room is known, and told where messages have a field of type `ts_ms.hub.v1.PresenceEvent`. Default: not.
+   *
+   * @generated from field: ts_ms.v1.TopicPresence presence = 12;
+   */
+  presence?: TopicPresence | undefined;
 };
 
 /**
@@ -104,6 +111,49 @@ export type Topic = Message<"ts_ms.v1.Topic"> & {
  */
 export const TopicSchema: GenMessage<Topic> = /*@__PURE__*/
   messageDesc(file_ts_ms_v1_topic, 0);
+
+/**
+ * How it is told who is in a room.
+ *
+ * @generated from message ts_ms.v1.TopicPresence
+ */
+export type TopicPresence = Message<"ts_ms.v1.TopicPresence"> & {
+  /**
+   * How long changes are gathered before they are told, for example `1s`. Default: `500ms`.
+   *
+   * @generated from field: string batch = 1;
+   */
+  batch: string;
+
+  /**
+   * How long a user is present behind the end of the last connection, so that one that comes back has not left. Default:
+   * `5s`.
+   *
+   * @generated from field: string leave_delay = 2;
+   */
+  leaveDelay: string;
+
+  /**
+   * With more members of a room than that only counts are told. Default: 1,000.
+   *
+   * @generated from field: uint32 max_members = 3;
+   */
+  maxMembers: number;
+
+  /**
+   * How often the info of a member may change in a second. Default: 1.
+   *
+   * @generated from field: uint32 updates_per_second = 4;
+   */
+  updatesPerSecond: number;
+};
+
+/**
+ * Describes the message ts_ms.v1.TopicPresence.
+ * Use `create(TopicPresenceSchema)` to create a new message.
+ */
+export const TopicPresenceSchema: GenMessage<TopicPresence> = /*@__PURE__*/
+  messageDesc(file_ts_ms_v1_topic, 1);
 
 /**
  * Publications of a room that reach each member together, in their order.
@@ -131,7 +181,7 @@ export type TopicBatch = Message<"ts_ms.v1.TopicBatch"> & {
  * Use `create(TopicBatchSchema)` to create a new message.
  */
 export const TopicBatchSchema: GenMessage<TopicBatch> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 1);
+  messageDesc(file_ts_ms_v1_topic, 2);
 
 /**
  * What is kept of a room; each field bounds it.
@@ -166,7 +216,7 @@ export type TopicHistory = Message<"ts_ms.v1.TopicHistory"> & {
  * Use `create(TopicHistorySchema)` to create a new message.
  */
 export const TopicHistorySchema: GenMessage<TopicHistory> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 2);
+  messageDesc(file_ts_ms_v1_topic, 3);
 
 /**
  * @generated from message ts_ms.v1.TopicInitial
@@ -199,7 +249,7 @@ export type TopicInitial = Message<"ts_ms.v1.TopicInitial"> & {
  * Use `create(TopicInitialSchema)` to create a new message.
  */
 export const TopicInitialSchema: GenMessage<TopicInitial> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 3);
+  messageDesc(file_ts_ms_v1_topic, 4);
 
 /**
  * @generated from message ts_ms.v1.TopicRing
@@ -225,7 +275,7 @@ export type TopicRing = Message<"ts_ms.v1.TopicRing"> & {
  * Use `create(TopicRingSchema)` to create a new message.
  */
 export const TopicRingSchema: GenMessage<TopicRing> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 4);
+  messageDesc(file_ts_ms_v1_topic, 5);
 
 /**
  * @generated from enum ts_ms.v1.TopicOverflow

@@ -38,7 +38,7 @@ function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
 }
 
 function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit): TopicSettingsInit {
-  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch } = said;
+  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch, presence } = said;
   const initial = said.initial === undefined ? undefined : initialOf(said.initial);
   if (Number.isNaN(initial)) {
     throw mistake(`hub.topics.${topic}.initial`, "must be a number up to 100 or LATEST_BY_KEY");
@@ -48,6 +48,14 @@ function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit)
     history: history && given({ size: history.size, ttlMs: history.ttl, bytes: history.bytes }),
     ring: ring && given({ size: ring.size, bytes: ring.bytes }),
     batch: batch && given({ delayMs: batch.delay, max: batch.max }),
+    presence:
+      presence &&
+      given({
+        batchMs: presence.batch,
+        leaveDelayMs: presence.leaveDelay,
+        maxMembers: presence.maxMembers,
+        updatesPerSecond: presence.updatesPerSecond,
+      }),
     overflow: overflow as TopicSettingsInit["overflow"], // The key takes no other.
     dedupeMs: dedupe,
   });

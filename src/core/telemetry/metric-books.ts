@@ -58,6 +58,8 @@ export const watchedMetrics = [
   "hubJoins",
   "hubResumes",
   "hubResets",
+  "hubPresent",
+  "hubPresenceEvents",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -406,6 +406,18 @@ export const metricList = {
     help: "Members that were told that they have missed publications of a topic, by why.",
     labels: ["topic", "reason"],
   },
+  hubPresent: {
+    name: "ts_ms_hub_present",
+    type: "gauge",
+    help: "Users that are present in rooms of a topic, on all nodes, as this process knows it; connections without a user are some too.",
+    labels: ["topic"],
+  },
+  hubPresenceEvents: {
+    name: "ts_ms_hub_presence_events_total",
+    type: "counter",
+    help: "Events that tell who is in rooms of a topic, made once for all of their watchers: SYNC, JOIN, LEAVE, or UPDATE.",
+    labels: ["topic", "kind"],
+  },
   overloadLimit: {
     name: "ts_ms_overload_limit",
     type: "gauge",

@@ -44,6 +44,8 @@ export interface EntryOwner {
 /** A call of a connection that reads rooms. */
 export interface EntryReader {
   readonly context: CallContext;
+  /** Whether the hub was asked to close it. */
+  isClosed: boolean;
   /** As selectors write them. */
   readonly rooms: readonly string[];
   /** How many they are. */

@@ -52,6 +52,7 @@ export class Member
     StreamPlace
 {
   livePlace = -1;
+  isClosed = false;
   readonly entry: Entry;
   readonly context: CallContext;
   readonly request: Message | undefined;

@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import type { Any } from "@bufbuild/protobuf/wkt";
 import { type ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { Entry } from "../connections/entry.ts";
 import type { Selectable } from "../connections/selectable.ts";
@@ -15,6 +16,8 @@ export interface RoomReader extends Selectable {
   /** Which publications it wants itself; undefined for all. */
   readonly own: Wants | undefined;
   readonly isOver: boolean;
+  /** Whether the hub was asked to close it. */
+  readonly isClosed: boolean;
   /** Whether it waits for a message. */
   readonly isWaiting: boolean;
   /** By the clock of the hub. */
@@ -31,6 +34,12 @@ export interface RoomReader extends Selectable {
   reset(reset: RoomReset): void;
 }
 
+/** What a member is told of a room beside what is published there. */
+export interface RoomNews {
+  /** Undefined where there is nothing. */
+  next(): Message | undefined;
+}
+
 /** What a member was granted for a room. */
 export interface Grant {
   /** Default: all publications. */
@@ -38,6 +47,8 @@ export interface Grant {
   /** When it is asked for again, in milliseconds since 1970; undefined for never. */
   readonly endsAtMs?: number | undefined;
   readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** What others in the room see of the user; undefined for nothing. */
+  readonly info?: Any | undefined;
 }
 
 /** Where a member begins in a room. */
@@ -60,6 +71,8 @@ export class Membership implements RoomPlace {
   readonly member: RoomReader;
   /** What the member was granted for the room. */
   grant: Grant;
+  /** Who is in the room; undefined where that is not told. */
+  news: RoomNews | undefined;
   /** When it fell behind, by the hub's clock; undefined where it has read everything. */
   behindSinceMs: number | undefined;
   /** Messages that are read before all others: a reset, and the state of the room. */
@@ -142,6 +155,8 @@ export class Membership implements RoomPlace {
   read(): Message | undefined {
     const first = this.#readFirst();
     if (first !== undefined || this.#pauses > 0) return first;
+    const news = this.news?.next();
+    if (news !== undefined) return news;
     const { ring } = this.room;
     for (;;) {
       if (this.#cursor < ring.oldest) {

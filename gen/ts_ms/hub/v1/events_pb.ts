@@ -6,13 +6,15 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Any, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_any, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file ts_ms/hub/v1/events.proto.
  */
 export const file_ts_ms_hub_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("Chl0c19tcy9odWIvdjEvZXZlbnRzLnByb3RvEgx0c19tcy5odWIudjEiYgoFUmVzZXQSDAoEcm9vbRgBIAEoCRIpCgZyZWFzb24YAiABKA4yGS50c19tcy5odWIudjEuUmVzZXRSZWFzb24SDgoGbWlzc2VkGAMgASgEEhAKCHBvc2l0aW9uGAQgASgJKscBCgtSZXNldFJlYXNvbhIcChhSRVNFVF9SRUFTT05fVU5TUEVDSUZJRUQQABIYChRSRVNFVF9SRUFTT05fRVhQSVJFRBABEhgKFFJFU0VUX1JFQVNPTl9VTktOT1dOEAISHQoZUkVTRVRfUkVBU09OX1JFUExBWV9MSU1JVBADEhcKE1JFU0VUX1JFQVNPTl9MQUdHRUQQBBIUChBSRVNFVF9SRUFTT05fQlVTEAUSGAoUUkVTRVRfUkVBU09OX0NMRUFSRUQQBmIGcHJvdG8z");
+  fileDesc("Chl0c19tcy9odWIvdjEvZXZlbnRzLnByb3RvEgx0c19tcy5odWIudjEiYgoFUmVzZXQSDAoEcm9vbRgBIAEoCRIpCgZyZWFzb24YAiABKA4yGS50c19tcy5odWIudjEuUmVzZXRSZWFzb24SDgoGbWlzc2VkGAMgASgEEhAKCHBvc2l0aW9uGAQgASgJIqgBCg1QcmVzZW5jZUV2ZW50EigKBGtpbmQYASABKA4yGi50c19tcy5odWIudjEuUHJlc2VuY2VLaW5kEi0KB21lbWJlcnMYAiADKAsyHC50c19tcy5odWIudjEuUHJlc2VuY2VNZW1iZXISDQoFdXNlcnMYAyABKA0SEwoLY29ubmVjdGlvbnMYBCABKA0SDAoEbW9yZRgFIAEoCBIMCgRyb29tGAYgASgJIpoBCg5QcmVzZW5jZU1lbWJlchIMCgR1c2VyGAEgASgJEhMKC2Nvbm5lY3Rpb25zGAIgASgNEiIKBGluZm8YAyABKAsyFC5nb29nbGUucHJvdG9idWYuQW55Ei0KCWpvaW5lZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEgoKY29ubmVjdGlvbhgFIAEoCSrHAQoLUmVzZXRSZWFzb24SHAoYUkVTRVRfUkVBU09OX1VOU1BFQ0lGSUVEEAASGAoUUkVTRVRfUkVBU09OX0VYUElSRUQQARIYChRSRVNFVF9SRUFTT05fVU5LTk9XThACEh0KGVJFU0VUX1JFQVNPTl9SRVBMQVlfTElNSVQQAxIXChNSRVNFVF9SRUFTT05fTEFHR0VEEAQSFAoQUkVTRVRfUkVBU09OX0JVUxAFEhgKFFJFU0VUX1JFQVNPTl9DTEVBUkVEEAYqkAEKDFByZXNlbmNlS2luZBIdChlQUkVTRU5DRV9LSU5EX1VOU1BFQ0lGSUVEEAASFgoSUFJFU0VOQ0VfS0lORF9TWU5DEAESFgoSUFJFU0VOQ0VfS0lORF9KT0lOEAISFwoTUFJFU0VOQ0VfS0lORF9MRUFWRRADEhgKFFBSRVNFTkNFX0tJTkRfVVBEQVRFEARiBnByb3RvMw", [file_google_protobuf_any, file_google_protobuf_timestamp]);
 
 /**
  * The continuity of a room was lost for a member: publications are missing before what comes next. A type of messages
@@ -54,6 +56,109 @@ export type Reset = Message<"ts_ms.hub.v1.Reset"> & {
  */
 export const ResetSchema: GenMessage<Reset> = /*@__PURE__*/
   messageDesc(file_ts_ms_hub_v1_events, 0);
+
+/**
+ * Who is in a room. A type of messages with a field of this type gets it as a message: first the list, in events of the
+ * kind SYNC, then every change of it. Beyond `max_members` of the topic events have no members but the counts; when the
+ * room has fewer again, a new list comes.
+ *
+ * @generated from message ts_ms.hub.v1.PresenceEvent
+ */
+export type PresenceEvent = Message<"ts_ms.hub.v1.PresenceEvent"> & {
+  /**
+   * @generated from field: ts_ms.hub.v1.PresenceKind kind = 1;
+   */
+  kind: PresenceKind;
+
+  /**
+   * Those who are there, have come, have left or have changed.
+   *
+   * @generated from field: repeated ts_ms.hub.v1.PresenceMember members = 2;
+   */
+  members: PresenceMember[];
+
+  /**
+   * How many members the room has behind this event; each connection without a user is one.
+   *
+   * @generated from field: uint32 users = 3;
+   */
+  users: number;
+
+  /**
+   * How many connections they have.
+   *
+   * @generated from field: uint32 connections = 4;
+   */
+  connections: number;
+
+  /**
+   * Whether further events of the same list follow.
+   *
+   * @generated from field: bool more = 5;
+   */
+  more: boolean;
+
+  /**
+   * The name of the room; empty for a topic with one room.
+   *
+   * @generated from field: string room = 6;
+   */
+  room: string;
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.PresenceEvent.
+ * Use `create(PresenceEventSchema)` to create a new message.
+ */
+export const PresenceEventSchema: GenMessage<PresenceEvent> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_events, 1);
+
+/**
+ * A user who is in a room by one or more connections, or a connection without a user.
+ *
+ * @generated from message ts_ms.hub.v1.PresenceMember
+ */
+export type PresenceMember = Message<"ts_ms.hub.v1.PresenceMember"> & {
+  /**
+   * Empty for a connection without a user.
+   *
+   * @generated from field: string user = 1;
+   */
+  user: string;
+
+  /**
+   * How many connections of the user are in the room. One that has just ended counts for the `leave_delay` of the topic.
+   *
+   * @generated from field: uint32 connections = 2;
+   */
+  connections: number;
+
+  /**
+   * What `authorize` has granted or the service has set; unset for nothing.
+   *
+   * @generated from field: google.protobuf.Any info = 3;
+   */
+  info?: Any | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp joined_at = 4;
+   */
+  joinedAt?: Timestamp | undefined;
+
+  /**
+   * Id of a connection without a user, by which it is known again; empty with a user.
+   *
+   * @generated from field: string connection = 5;
+   */
+  connection: string;
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.PresenceMember.
+ * Use `create(PresenceMemberSchema)` to create a new message.
+ */
+export const PresenceMemberSchema: GenMessage<PresenceMember> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_events, 2);
 
 /**
  * @generated from enum ts_ms.hub.v1.ResetReason
@@ -117,4 +222,49 @@ export type ResetReason = (typeof ResetReason)[keyof typeof ResetReason] | Unkno
  */
 export const ResetReasonSchema: GenEnum<ResetReason> = /*@__PURE__*/
   enumDesc(file_ts_ms_hub_v1_events, 0);
+
+/**
+ * @generated from enum ts_ms.hub.v1.PresenceKind
+ */
+export const PresenceKind = {
+  /**
+   * @generated from enum value: PRESENCE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The list of those who are there. An event behind one without `more` begins a new list in place of the one before.
+   *
+   * @generated from enum value: PRESENCE_KIND_SYNC = 1;
+   */
+  SYNC: 1,
+
+  /**
+   * @generated from enum value: PRESENCE_KIND_JOIN = 2;
+   */
+  JOIN: 2,
+
+  /**
+   * @generated from enum value: PRESENCE_KIND_LEAVE = 3;
+   */
+  LEAVE: 3,
+
+  /**
+   * The info of members has changed, or how many connections they have. Without members: only the counts are known.
+   *
+   * @generated from enum value: PRESENCE_KIND_UPDATE = 4;
+   */
+  UPDATE: 4,
+} as const;
+
+/**
+ * @generated from enum ts_ms.hub.v1.PresenceKind
+ */
+export type PresenceKind = (typeof PresenceKind)[keyof typeof PresenceKind] | UnknownEnum;
+
+/**
+ * Describes the enum ts_ms.hub.v1.PresenceKind.
+ */
+export const PresenceKindSchema: GenEnum<PresenceKind> = /*@__PURE__*/
+  enumDesc(file_ts_ms_hub_v1_events, 1);
 

@@ -7,7 +7,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
-import type { Reset } from "../../../ts_ms/hub/v1/events_pb.ts";
+import type { PresenceEvent, Reset } from "../../../ts_ms/hub/v1/events_pb.ts";
 import { file_ts_ms_hub_v1_events } from "../../../ts_ms/hub/v1/events_pb.ts";
 import { file_ts_ms_v1_options } from "../../../ts_ms/v1/options_pb.ts";
 import { file_ts_ms_v1_topic } from "../../../ts_ms/v1/topic_pb.ts";
@@ -17,7 +17,77 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tsms/test/v1/live.proto.
  */
 export const file_tsms_test_v1_live: GenFile = /*@__PURE__*/
-  fileDesc("Chd0c21zL3Rlc3QvdjEvbGl2ZS5wcm90bxIMdHNtcy50ZXN0LnYxIjAKEFdhdGNoUm9vbVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEgwKBHJvb20YAiABKAkiuQEKEVdhdGNoUm9vbVJlc3BvbnNlEhAKAmlkGAEgASgJQgTo6h0BEkMKB2hlYWRlcnMYAiADKAsyLC50c21zLnRlc3QudjEuV2F0Y2hSb29tUmVzcG9uc2UuSGVhZGVyc0VudHJ5QgT47R0BEgwKBHRleHQYAyABKAkSDwoHbnVtYmVycxgEIAMoBRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIlChRXYXRjaEFsbFJvb21zUmVxdWVzdBINCgVyb29tcxgBIAMoCSI1ChVXYXRjaEFsbFJvb21zUmVzcG9uc2USDAoEcm9vbRgBIAEoCRIOCgZudW1iZXIYAiABKAUiIwoSRm9sbG93Um9vbXNSZXF1ZXN0Eg0KBXJvb21zGAEgAygJIkgKE0ZvbGxvd1Jvb21zUmVzcG9uc2USEAoCaWQYASABKAlCBOjqHQESDAoEdGV4dBgCIAEoCRIRCgNrZXkYAyABKAlCBIDuHQEiIgoSRm9sbG93U3RhdGVSZXF1ZXN0EgwKBHJvb20YASABKAkiZgoTRm9sbG93U3RhdGVSZXNwb25zZRIQCgJpZBgBIAEoCUIE6OodARIOCgR0ZXh0GAIgASgJSAASJAoFcmVzZXQYAyABKAsyEy50c19tcy5odWIudjEuUmVzZXRIAEIHCgVldmVudDK2BAoLTGl2ZVNlcnZpY2USkgEKCVdhdGNoUm9vbRIeLnRzbXMudGVzdC52MS5XYXRjaFJvb21SZXF1ZXN0Gh8udHNtcy50ZXN0LnYxLldhdGNoUm9vbVJlc3BvbnNlIkLy7R0ZCgRsaXZlEg97dGVuYW50fS57cm9vbX0YMoLT5JMCHxIdL3Rlc3QvdjEvbGl2ZS97dGVuYW50fS97cm9vbX0wARJ+Cg1XYXRjaEFsbFJvb21zEiIudHNtcy50ZXN0LnYxLldhdGNoQWxsUm9vbXNSZXF1ZXN0GiMudHNtcy50ZXN0LnYxLldhdGNoQWxsUm9vbXNSZXNwb25zZSIi8u0dCRIHe3Jvb21zfYLT5JMCDxINL3Rlc3QvdjEvbGl2ZTABEoYBCgtGb2xsb3dSb29tcxIgLnRzbXMudGVzdC52MS5Gb2xsb3dSb29tc1JlcXVlc3QaIS50c21zLnRlc3QudjEuRm9sbG93Um9vbXNSZXNwb25zZSIw8u0dFwoEa2VwdBIHe3Jvb21zfSIGCDISAjFtgtPkkwIPEg0vdGVzdC92MS9rZXB0MAESiAEKC0ZvbGxvd1N0YXRlEiAudHNtcy50ZXN0LnYxLkZvbGxvd1N0YXRlUmVxdWVzdBohLnRzbXMudGVzdC52MS5Gb2xsb3dTdGF0ZVJlc3BvbnNlIjLy7R0RCgVzdGF0ZRIGe3Jvb219IgCC0+STAhcSFS90ZXN0L3YxL3N0YXRlL3tyb29tfTABYgZwcm90bzM", [file_google_api_annotations, file_ts_ms_hub_v1_events, file_ts_ms_v1_options, file_ts_ms_v1_topic]);
+  fileDesc("Chd0c21zL3Rlc3QvdjEvbGl2ZS5wcm90bxIMdHNtcy50ZXN0LnYxIiMKEldhdGNoUGVvcGxlUmVxdWVzdBINCgVyb29tcxgBIAMoCSJxChNXYXRjaFBlb3BsZVJlc3BvbnNlEhAKAmlkGAEgASgJQgTo6h0BEg4KBHRleHQYAiABKAlIABIvCghwcmVzZW5jZRgDIAEoCzIbLnRzX21zLmh1Yi52MS5QcmVzZW5jZUV2ZW50SABCBwoFZXZlbnQiGgoKUGVyc29uSW5mbxIMCgRtb29kGAEgASgJIjAKEFdhdGNoUm9vbVJlcXVlc3QSDgoGdGVuYW50GAEgASgJEgwKBHJvb20YAiABKAkiuQEKEVdhdGNoUm9vbVJlc3BvbnNlEhAKAmlkGAEgASgJQgTo6h0BEkMKB2hlYWRlcnMYAiADKAsyLC50c21zLnRlc3QudjEuV2F0Y2hSb29tUmVzcG9uc2UuSGVhZGVyc0VudHJ5QgT47R0BEgwKBHRleHQYAyABKAkSDwoHbnVtYmVycxgEIAMoBRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIlChRXYXRjaEFsbFJvb21zUmVxdWVzdBINCgVyb29tcxgBIAMoCSI1ChVXYXRjaEFsbFJvb21zUmVzcG9uc2USDAoEcm9vbRgBIAEoCRIOCgZudW1iZXIYAiABKAUiIwoSRm9sbG93Um9vbXNSZXF1ZXN0Eg0KBXJvb21zGAEgAygJIkgKE0ZvbGxvd1Jvb21zUmVzcG9uc2USEAoCaWQYASABKAlCBOjqHQESDAoEdGV4dBgCIAEoCRIRCgNrZXkYAyABKAlCBIDuHQEiIgoSRm9sbG93U3RhdGVSZXF1ZXN0EgwKBHJvb20YASABKAkiZgoTRm9sbG93U3RhdGVSZXNwb25zZRIQCgJpZBgBIAEoCUIE6OodARIOCgR0ZXh0GAIgASgJSAASJAoFcmVzZXQYAyABKAsyEy50c19tcy5odWIudjEuUmVzZXRIAEIHCgVldmVudDK9BQoLTGl2ZVNlcnZpY2USkgEKCVdhdGNoUm9vbRIeLnRzbXMudGVzdC52MS5XYXRjaFJvb21SZXF1ZXN0Gh8udHNtcy50ZXN0LnYxLldhdGNoUm9vbVJlc3BvbnNlIkLy7R0ZCgRsaXZlEg97dGVuYW50fS57cm9vbX0YMoLT5JMCHxIdL3Rlc3QvdjEvbGl2ZS97dGVuYW50fS97cm9vbX0wARJ+Cg1XYXRjaEFsbFJvb21zEiIudHNtcy50ZXN0LnYxLldhdGNoQWxsUm9vbXNSZXF1ZXN0GiMudHNtcy50ZXN0LnYxLldhdGNoQWxsUm9vbXNSZXNwb25zZSIi8u0dCRIHe3Jvb21zfYLT5JMCDxINL3Rlc3QvdjEvbGl2ZTABEoYBCgtGb2xsb3dSb29tcxIgLnRzbXMudGVzdC52MS5Gb2xsb3dSb29tc1JlcXVlc3QaIS50c21zLnRlc3QudjEuRm9sbG93Um9vbXNSZXNwb25zZSIw8u0dFwoEa2VwdBIHe3Jvb21zfSIGCDISAjFtgtPkkwIPEg0vdGVzdC92MS9rZXB0MAESiAEKC0ZvbGxvd1N0YXRlEiAudHNtcy50ZXN0LnYxLkZvbGxvd1N0YXRlUmVxdWVzdBohLnRzbXMudGVzdC52MS5Gb2xsb3dTdGF0ZVJlc3BvbnNlIjLy7R0RCgVzdGF0ZRIGe3Jvb219IgCC0+STAhcSFS90ZXN0L3YxL3N0YXRlL3tyb29tfTABEoQBCgtXYXRjaFBlb3BsZRIgLnRzbXMudGVzdC52MS5XYXRjaFBlb3BsZVJlcXVlc3QaIS50c21zLnRlc3QudjEuV2F0Y2hQZW9wbGVSZXNwb25zZSIu8u0dEwoGcGVvcGxlEgd7cm9vbXN9YgCC0+STAhESDy90ZXN0L3YxL3Blb3BsZTABYgZwcm90bzM", [file_google_api_annotations, file_ts_ms_hub_v1_events, file_ts_ms_v1_options, file_ts_ms_v1_topic]);
+
+/**
+ * @generated from message tsms.test.v1.WatchPeopleRequest
+ */
+export type WatchPeopleRequest = Message<"tsms.test.v1.WatchPeopleRequest"> & {
+  /**
+   * @generated from field: repeated string rooms = 1;
+   */
+  rooms: string[];
+};
+
+/**
+ * Describes the message tsms.test.v1.WatchPeopleRequest.
+ * Use `create(WatchPeopleRequestSchema)` to create a new message.
+ */
+export const WatchPeopleRequestSchema: GenMessage<WatchPeopleRequest> = /*@__PURE__*/
+  messageDesc(file_tsms_test_v1_live, 0);
+
+/**
+ * @generated from message tsms.test.v1.WatchPeopleResponse
+ */
+export type WatchPeopleResponse = Message<"tsms.test.v1.WatchPeopleResponse"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from oneof tsms.test.v1.WatchPeopleResponse.event
+   */
+  event: {
+    /**
+     * @generated from field: string text = 2;
+     */
+    value: string;
+    case: "text";
+  } | {
+    /**
+     * @generated from field: ts_ms.hub.v1.PresenceEvent presence = 3;
+     */
+    value: PresenceEvent;
+    case: "presence";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message tsms.test.v1.WatchPeopleResponse.
+ * Use `create(WatchPeopleResponseSchema)` to create a new message.
+ */
+export const WatchPeopleResponseSchema: GenMessage<WatchPeopleResponse> = /*@__PURE__*/
+  messageDesc(file_tsms_test_v1_live, 1);
+
+/**
+ * What a member says of itself.
+ *
+ * @generated from message tsms.test.v1.PersonInfo
+ */
+export type PersonInfo = Message<"tsms.test.v1.PersonInfo"> & {
+  /**
+   * @generated from field: string mood = 1;
+   */
+  mood: string;
+};
+
+/**
+ * Describes the message tsms.test.v1.PersonInfo.
+ * Use `create(PersonInfoSchema)` to create a new message.
+ */
+export const PersonInfoSchema: GenMessage<PersonInfo> = /*@__PURE__*/
+  messageDesc(file_tsms_test_v1_live, 2);
 
 /**
  * @generated from message tsms.test.v1.WatchRoomRequest
@@ -39,7 +109,7 @@ export type WatchRoomRequest = Message<"tsms.test.v1.WatchRoomRequest"> & {
  * Use `create(WatchRoomRequestSchema)` to create a new message.
  */
 export const WatchRoomRequestSchema: GenMessage<WatchRoomRequest> = /*@__PURE__*/
-  messageDesc(file_tsms_test_v1_live, 0);
+  messageDesc(file_tsms_test_v1_live, 3);
 
 /**
  * @generated from message tsms.test.v1.WatchRoomResponse
@@ -71,7 +141,7 @@ export type WatchRoomResponse = Message<"tsms.test.v1.WatchRoomResponse"> & {
  * Use `create(WatchRoomResponseSchema)` to create a new message.
  */
 export const WatchRoomResponseSchema: GenMessage<WatchRoomResponse> = /*@__PURE__*/
-  messageDesc(file_tsms_test_v1_live, 1);
+  messageDesc(file_tsms_test_v1_live, 4);
 
 /**
  * @generated from message tsms.test.v1.WatchAllRoomsRequest
@@ -88,7 +158,7 @@ export type WatchAllRoomsRequest = Message<"tsms.test.v1.WatchAllRoomsRequest"> 
  * Use `create(WatchAllRoomsRequestSchema)` to create a new message.
  */
 export const WatchAllRoomsRequestSchema: GenMessage<WatchAllRoomsRequest> = /*@__PURE__*/
-  messageDesc(file_tsms_test_v1_live, 2);
+  messageDesc(file_tsms_test_v1_live, 5);
 
 /**
  * @generated from message tsms.test.v1.WatchAllRoomsResponse
@@ -110,7 +180,7 @@ export type WatchAllRoomsResponse = Message<"tsms.test.v1.WatchAllRoomsResponse"
  * Use `create(WatchAllRoomsResponseSchema)` to create a new message.
  */
 export const WatchAllRoomsResponseSchema: GenMessage<WatchAllRoomsResponse> = /*@__PURE__*/
-  messageDesc(file_tsms_test_v1_live, 3);
+  messageDesc(file_tsms_test_v1_live, 6);
 
 /**
  * @generated from message tsms.test.v1.FollowRoomsRequest
@@ -127,7 +197,7 @@ export type FollowRoomsRequest = Message<"tsms.test.v1.FollowRoomsRequest"> & {
  * Use `create(FollowRoomsRequestSchema)` to create a new message.
  */
 export const FollowRoomsRequestSchema: GenMessage<FollowRoomsRequest> = /*@__PURE__*/
-  messageDesc(file_tsms_test_v1_live, 4);
+  messageDesc(file_tsms_test_v1_live, 7);
 
 /**
  * @generated from message tsms.test.v1.FollowRoomsResponse
@@ -154,7 +224,7 @@ export type FollowRoomsResponse = Message<"tsms.test.v1.FollowRoomsResponse"> & 
  * Use `create(FollowRoomsResponseSchema)` to create a new message.
  */
 export const FollowRoomsResponseSchema: GenMessage<FollowRoomsResponse> = /*@__PURE__*/
-  messageDesc(file_tsms_test_v1_live, 5);
+  messageDesc(file_tsms_test_v1_live, 8);
 
 /**
  * @generated from message tsms.test.v1.FollowStateRequest
@@ -171,7 +241,7 @@ export type FollowStateRequest = Message<"tsms.test.v1.FollowStateRequest"> & {
  * Use `create(FollowStateRequestSchema)` to create a new message.
  */
 export const FollowStateRequestSchema: GenMessage<FollowStateRequest> = /*@__PURE__*/
-  messageDesc(file_tsms_test_v1_live, 6);
+  messageDesc(file_tsms_test_v1_live, 9);
 
 /**
  * @generated from message tsms.test.v1.FollowStateResponse
@@ -205,7 +275,7 @@ export type FollowStateResponse = Message<"tsms.test.v1.FollowStateResponse"> & 
  * Use `create(FollowStateResponseSchema)` to create a new message.
  */
 export const FollowStateResponseSchema: GenMessage<FollowStateResponse> = /*@__PURE__*/
-  messageDesc(file_tsms_test_v1_live, 7);
+  messageDesc(file_tsms_test_v1_live, 10);
 
 /**
  * @generated from service tsms.test.v1.LiveService
@@ -250,6 +320,16 @@ export const LiveService: GenService<{
     methodKind: "server_streaming";
     input: typeof FollowStateRequestSchema;
     output: typeof FollowStateResponseSchema;
+  },
+  /**
+   * What is published in rooms, and who is there.
+   *
+   * @generated from rpc tsms.test.v1.LiveService.WatchPeople
+   */
+  watchPeople: {
+    methodKind: "server_streaming";
+    input: typeof WatchPeopleRequestSchema;
+    output: typeof WatchPeopleResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tsms_test_v1_live, 0);

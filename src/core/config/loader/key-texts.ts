@@ -345,6 +345,13 @@ export const keyTexts: KeyTexts = {
   "HubTopicConfig.dedupe": "How long the id of a publication is known. Default: 2m.",
   "HubTopicConfig.batch":
     "How publications are gathered. Default: those of one turn of the event loop leave together.",
+  "HubTopicConfig.presence": "Who is in a room is known, and told members. Default: not.",
+  "HubPresenceConfig.batch": "How long changes are gathered before they are told. Default: 500ms.",
+  "HubPresenceConfig.leave_delay":
+    "How long a user is present behind the end of the last connection. Default: 5s.",
+  "HubPresenceConfig.max_members": "With more members of a room only counts are told. Default: 1000.",
+  "HubPresenceConfig.updates_per_second":
+    "How often the info of a member may change in a second. Default: 1.",
   "HubBatchConfig.delay": "How long the first publication waits for further ones. Default: 0.",
   "HubBatchConfig.max": "The most publications that wait. Default: 64.",
   "HubHistoryConfig.size": "Publications. Default: 100.",

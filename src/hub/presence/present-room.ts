@@ -1,0 +1,252 @@
+import { type Live, LiveSet } from "../../core/call/live-set.ts";
+import type { Clock } from "../../core/time/clock.ts";
+import { turns } from "../connections/turns.ts";
+import { differences, type Differences } from "./differences.ts";
+import type { PresenceBounds } from "./presence-bounds.ts";
+import {
+  eventOf,
+  type Kind,
+  memberOf,
+  pageSize,
+  type PresenceSnapshot,
+  type Told,
+} from "./presence-events.ts";
+import { type Known, Present, type Share } from "./present.ts";
+import { ToldLog } from "./told-log.ts";
+
+/** What the rooms of a topic have in common. */
+export interface PresentRoomKit {
+  readonly bounds: PresenceBounds;
+  readonly clock: Clock;
+  /** Id of this node. */
+  readonly node: string;
+  /** Makes an event for watchers. */
+  tell(kind: Kind, event: Told["event"]): Told;
+  /** Members that watchers know have come, or have left. @param count fewer where it is negative */
+  counted(count: number): void;
+  /** The room is of no use any more. */
+  empty(room: PresentRoom): void;
+}
+
+/** Is told that there is something new to read. */
+export interface RoomWatch extends Live {
+  wake(): void;
+}
+
+/** The list of a room for those that begin to watch it, in pages that are made once. */
+export interface List {
+  /** Number of the first change behind it. */
+  readonly next: number;
+  readonly pages: number;
+  page(number: number): Told;
+}
+
+/** Who is in a room on all nodes, and who is to be told of it here. */
+export class PresentRoom {
+  readonly name: string;
+  readonly path: string;
+  readonly log = new ToldLog();
+  readonly #kit: PresentRoomKit;
+  readonly #present = new Map<string, Present>();
+  readonly #watches = new LiveSet<RoomWatch>();
+  /** Those that may differ from what watchers know. */
+  #changed: Present[] = [];
+  #cancelBatch: (() => void) | undefined;
+  /** Those of which connections have ended that count for a while, in the order of their times; some come twice. */
+  readonly #held: { readonly present: Present; readonly untilMs: number }[] = [];
+  #cancelHeld: (() => void) | undefined;
+  #users = 0;
+  #connections = 0;
+  #list: List | undefined;
+  #wakes = 0;
+
+  constructor(name: string, path: string, kit: PresentRoomKit) {
+    this.name = name;
+    this.path = path;
+    this.#kit = kit;
+  }
+
+  find(key: string): Present | undefined {
+    return this.#present.get(key);
+  }
+
+  /** Everyone of whom something is known. */
+  get all(): Iterable<Present> {
+    return this.#present.values();
+  }
+
+  /** Whether only counts are told. */
+  get isCrowded(): boolean {
+    return this.#users > this.#kit.bounds.maxMembers;
+  }
+
+  get isEmpty(): boolean {
+    return this.#present.size === 0 && this.#watches.size === 0;
+  }
+
+  /** A node says something of a user. @param atOnce whether connections that have ended are not waited for */
+  set(key: string, share: Share, atOnce: boolean): void {
+    let present = this.#present.get(key);
+    if (present === undefined) {
+      if (share.connections === 0) return;
+      present = new Present(key);
+      this.#present.set(key, present);
+    }
+    const { clock, bounds } = this.#kit;
+    const untilMs = clock.nowMs() + bounds.leaveDelayMs;
+    const held = present.set(share, atOnce || bounds.leaveDelayMs === 0 ? undefined : untilMs);
+    if (held > 0) this.#hold(present, untilMs);
+    this.#adopt(present);
+    this.#changes(present);
+  }
+
+  add(watch: RoomWatch): void {
+    this.#watches.add(watch);
+  }
+
+  delete(watch: RoomWatch): void {
+    this.#watches.delete(watch);
+    this.#end();
+  }
+
+  /** As watchers know it. */
+  snapshot(): PresenceSnapshot {
+    const members = this.isCrowded ? [] : this.#known().map(memberOf);
+    return { members, users: this.#users, connections: this.#connections };
+  }
+
+  /** The list as watchers know it. */
+  list(): List {
+    return (this.#list ??= this.#made());
+  }
+
+  /** Nothing of it is told any more. */
+  close(): void {
+    this.#cancelBatch?.();
+    this.#cancelHeld?.();
+    this.#kit.counted(-this.#users);
+  }
+
+  /** What this node has said of a user that others know more of is said anew when another node asks for it. */
+  #adopt(present: Present): void {
+    const { node } = this.#kit;
+    const own = present.shareOf(node);
+    if (own === undefined) return;
+    const { joinedAtMs, info, infoNumber } = present.merged;
+    if (joinedAtMs === own.joinedAtMs && infoNumber === own.infoNumber) return;
+    present.set({ ...own, joinedAtMs, info, infoNumber }, undefined);
+  }
+
+  #changes(present: Present): void {
+    if (present.isChanged) return;
+    present.isChanged = true;
+    this.#changed.push(present);
+    this.#cancelBatch ??= this.#kit.clock.after(this.#kit.bounds.batchMs, () => this.#tell(), false);
+  }
+
+  #hold(present: Present, untilMs: number): void {
+    this.#held.push({ present, untilMs });
+    if (this.#cancelHeld === undefined) this.#waitHeld(untilMs);
+  }
+
+  #waitHeld(untilMs: number): void {
+    const { clock } = this.#kit;
+    const delayMs = Math.max(0, untilMs - clock.nowMs());
+    this.#cancelHeld = clock.after(delayMs, () => this.#expire(), false);
+  }
+
+  #expire(): void {
+    const nowMs = this.#kit.clock.nowMs();
+    const over = this.#held.findIndex(({ untilMs }) => untilMs > nowMs);
+    const due = this.#held.splice(0, over === -1 ? this.#held.length : over);
+    for (const { present } of due) if (present.expire(nowMs)) this.#changes(present);
+    this.#cancelHeld = undefined;
+    const [next] = this.#held;
+    if (next !== undefined) this.#waitHeld(next.untilMs);
+  }
+
+  /** The time of a batch is over: watchers are told what has changed in it. */
+  #tell(): void {
+    this.#cancelBatch = undefined;
+    const changed = this.#changed;
+    this.#changed = [];
+    const wasCrowded = this.isCrowded;
+    const found = differences(changed);
+    for (const { key } of found.gone) this.#present.delete(key);
+    this.#users += found.joined.length - found.left.length;
+    this.#connections += found.connections;
+    this.#kit.counted(found.joined.length - found.left.length);
+    if (found.left.length + found.joined.length + found.updated.length > 0) {
+      this.#list = undefined;
+      this.#log(found, wasCrowded);
+      this.#wake();
+    }
+    this.#end();
+  }
+
+  #log(found: Differences, wasCrowded: boolean): void {
+    if (this.#watches.size === 0) this.log.clear();
+    else if (this.isCrowded) this.log.addWhole(this.#event("UPDATE", []));
+    else if (wasCrowded) this.log.addWhole(undefined);
+    else {
+      const { left, joined, updated } = found;
+      const kinds = [["LEAVE", left] as const, ["JOIN", joined] as const, ["UPDATE", updated] as const];
+      this.log.add(
+        kinds.flatMap(([kind, members]) => pagesOf(members).map((page) => this.#event(kind, page))),
+      );
+    }
+  }
+
+  #event(kind: Kind, members: readonly Known[], more = false): Told {
+    const room = this.name;
+    const counts = { users: this.#users, connections: this.#connections };
+    return this.#kit.tell(kind, eventOf(kind, members, { room, more, ...counts }));
+  }
+
+  #made(): List {
+    const pages = this.isCrowded ? [] : pagesOf(this.#known());
+    const count = Math.max(1, pages.length);
+    const counts = { users: this.#users, connections: this.#connections };
+    const made: (Told | undefined)[] = [];
+    return {
+      next: this.log.next,
+      pages: count,
+      page: (number) => {
+        const more = number < count - 1;
+        const { name: room } = this;
+        return (made[number] ??= this.#kit.tell(
+          "SYNC",
+          eventOf("SYNC", pages[number] ?? [], { room, more, ...counts }),
+        ));
+      },
+    };
+  }
+
+  #known(): readonly Known[] {
+    const known: Known[] = [];
+    for (const present of this.#present.values()) if (present.known !== undefined) known.push(present.known);
+    return known;
+  }
+
+  /** Wakes the watchers, some milliseconds of each turn of the event loop. */
+  #wake(): void {
+    if (this.#wakes++ === 0) void this.#wakeAll();
+  }
+
+  async #wakeAll(): Promise<void> {
+    while (this.#wakes > 0) {
+      this.#wakes = 1;
+      await turns(this.#watches, (watch) => watch.wake());
+      this.#wakes--;
+    }
+  }
+
+  #end(): void {
+    if (this.isEmpty && this.#cancelBatch === undefined) this.#kit.empty(this);
+  }
+}
+
+function pagesOf(members: readonly Known[]): readonly (readonly Known[])[] {
+  const count = Math.ceil(members.length / pageSize);
+  return Array.from({ length: count }, (_, place) => members.slice(place * pageSize, (place + 1) * pageSize));
+}
