@@ -4,7 +4,11 @@ import { create, createRegistry, fromJson, type JsonValue, type MessageShape } f
 import { createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { PresenceKind } from "../../../gen/ts_ms/hub/v1/events_pb.ts";
-import { LiveService, PersonInfoSchema, WatchPeopleResponseSchema } from "../../../gen/tsms/test/v1/live_pb.ts";
+import {
+  LiveService,
+  PersonInfoSchema,
+  WatchPeopleResponseSchema,
+} from "../../../gen/tsms/test/v1/live_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
@@ -102,12 +106,14 @@ async function byHttp(port: number, user: string, accept: string, linesOf: (text
 }
 
 async function bySocket(port: number, user: string, path: string, call?: object): Promise<Sees> {
-  const client = await new SocketClient(`ws://127.0.0.1:${port}${path}`, [], { headers: { "x-member": user } }).open();
+  const client = await new SocketClient(`ws://127.0.0.1:${port}${path}`, [], {
+    headers: { "x-member": user },
+  }).open();
   if (call !== undefined) client.send(JSON.stringify(call));
   const got: JsonValue[] = [];
   return byJson(async () => {
     const frame = (await client.json()) as { readonly message?: JsonValue };
-    got.push(call === undefined ? (frame as JsonValue) : (frame.message ?? {}));
+    got.push(call === undefined ? (frame) : (frame.message ?? {}));
     return got;
   });
 }
@@ -117,9 +123,15 @@ test("rules 11, 36: who is in a room is told at every door, as messages with inf
   const { httpPort, grpcPort, people } = servers;
   const baseUrl = `http://127.0.0.1:${httpPort}`;
   const call = { id: 1, method: "tsms.test.v1.LiveService/WatchPeople", message: { rooms: ["lobby"] } };
-  const lines = (text: string): string[] => text.split("\n").slice(0, -1).filter((line) => line !== "");
+  const lines = (text: string): string[] =>
+    text
+      .split("\n")
+      .slice(0, -1)
+      .filter((line) => line !== "");
   const events = (text: string): string[] =>
-    eventsOf(text).filter(({ event, data }) => event === "message" && data !== "").map(({ data }) => data);
+    eventsOf(text)
+      .filter(({ event, data }) => event === "message" && data !== "")
+      .map(({ data }) => data);
   const sees: readonly Sees[] = [
     byTransport(dial(`127.0.0.1:${grpcPort}`), "grpc"),
     byTransport(createConnectTransport({ baseUrl, httpVersion: "1.1" }), "connect"),
