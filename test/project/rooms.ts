@@ -360,11 +360,9 @@ export const arrows: Arrows = {
   "hub/room": ["core/…", "hub/connections"],
   "hub/bus": ["core/…", "hub/room"],
   "hub/nodes": ["core/…", "hub/bus"],
-  "hub/services": ["core/…", "hub/connections", "hub/room"],
-  hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/bus", "hub/nodes"],
   "hub/presence": ["core/…", "hub/connections", "hub/room"],
   "hub/services": ["core/…", "hub/connections", "hub/room"],
-  hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/presence", "hub/bus"],
+  hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/presence", "hub/bus", "hub/nodes"],
 
   // The client of live rpcs, for pages: it has nothing of the server, and nothing of Node.
   "hub-client/call": [],

@@ -113,7 +113,7 @@ async function bySocket(port: number, user: string, path: string, call?: object)
   const got: JsonValue[] = [];
   return byJson(async () => {
     const frame = (await client.json()) as { readonly message?: JsonValue };
-    got.push(call === undefined ? (frame) : (frame.message ?? {}));
+    got.push(call === undefined ? frame : (frame.message ?? {}));
     return got;
   });
 }
