@@ -84,6 +84,11 @@ export class Contestant {
     return (await this.#ask({ ask: "latencies", ms })).latencies;
   }
 
+  /** Makes the contestant publish so many messages within one turn of its event loop. */
+  async publish(count: number): Promise<void> {
+    await this.#ask({ ask: "publish", count });
+  }
+
   /** A result of the contestant's work as JSON, to compare it with that of another contestant. */
   async sample(): Promise<unknown> {
     return JSON.parse((await this.#ask({ ask: "sample" })).sample);

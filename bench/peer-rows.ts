@@ -11,6 +11,7 @@ import { startCannedBackend } from "./load/canned-backend.ts";
 import { latencyRows } from "./latency-rows.ts";
 import { mcpPeerRows } from "./mcp-rows.ts";
 import { overGrpc } from "./over-wire.ts";
+import { hubPeerRows } from "./hub-rows.ts";
 import { buildGoPeer, fetchEnvoy } from "./peers.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { makeTokens } from "./tokens.ts";
@@ -151,6 +152,7 @@ const all: readonly Row[] = [
   ...latencyRows("25", grpcGateway.name, grpcGateway.program),
   ...clusterPeerRows,
   ...mcpPeerRows,
+  ...hubPeerRows,
 ];
 
 /** Rows whose reference is a program of another project: measured with `--peers` alone, which makes or fetches it. */

@@ -87,6 +87,11 @@ export function fetchMcpServer(): Promise<string> {
   return npmPackages(["@modelcontextprotocol/server@2.4.0", "@modelcontextprotocol/node@2.1.2"]);
 }
 
+/** The folder of socket.io, installed from npm. @throws Missing if it cannot be installed */
+export function fetchSocketIo(): Promise<string> {
+  return npmPackages(["socket.io@4.8.4"]);
+}
+
 /** Path of the module of cockatiel, installed from npm. @throws Missing if it cannot be installed */
 export async function fetchCockatiel(): Promise<string> {
   const folder = await npmPackages(["cockatiel@4.0.0"]);

@@ -12,6 +12,7 @@ import { gatewayDuel, handGateway } from "./gateway-duel.ts";
 import { faceRows } from "./face-rows.ts";
 import { graphqlRows } from "./graphql-rows.ts";
 import { guardRows } from "./guard-rows.ts";
+import { hubRows } from "./hub-rows.ts";
 import { handLatencyRows } from "./latency-rows.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
 import type { GrpcWork } from "./load/grpc-work.ts";
@@ -302,6 +303,7 @@ const all: readonly Row[] = [
   ...faceRows,
   ...graphqlRows,
   ...mcpRows,
+  ...hubRows,
 ];
 
 /** All comparisons, by their numbers. */

@@ -9,9 +9,11 @@ export interface Usage {
 
 /** A request from the bench. */
 export interface Question {
-  readonly ask: "usage" | "live" | "work" | "latencies" | "sample";
+  readonly ask: "usage" | "live" | "work" | "latencies" | "sample" | "publish";
   /** How long to work, in milliseconds. */
   readonly ms?: number;
+  /** How many messages to publish. */
+  readonly count?: number;
 }
 
 /** A response to the bench; members that were not requested are empty. */
@@ -33,14 +35,21 @@ export interface Part {
   readonly call?: () => Promise<void>;
   /** One result of the work as JSON text. */
   readonly sample?: () => string | Promise<string>;
+  /** Publishes so many messages within one turn of the event loop. */
+  readonly publish?: (count: number) => void;
   /** The resources used so far. Default: those of this process. */
   readonly usage?: () => Usage;
 }
 
 /** Reports to the bench that this program is ready, and answers its requests until the bench disconnects. */
 export function takePart(part: Part): void {
-  const { port = 0, work = () => 0, call, sample = () => "null", usage = ownUsage } = part;
-  const answer = async ({ id, ask, ms = 0 }: Question & { id: number }): Promise<void> => {
+  const { port = 0, work = () => 0, call, sample = () => "null", publish, usage = ownUsage } = part;
+  const answer = async ({ id, ask, ms = 0, count = 1 }: Question & { id: number }): Promise<void> => {
+    if (ask === "publish") {
+      publish?.(count);
+      process.send?.({ id, ...nothing } satisfies Answer); // To read what was used would cost as much as many deliveries.
+      return;
+    }
     const calls = ask === "work" ? await work(ms) : 0;
     const latencies = ask === "latencies" && call !== undefined ? await oneByOne(ms, call) : none;
     const text = ask === "sample" ? await sample() : "null";
@@ -53,6 +62,7 @@ export function takePart(part: Part): void {
 }
 
 const none: Latencies = { p50: 0, p99: 0 };
+const nothing = { calls: 0, latencies: none, sample: "null", heapBytes: 0, cpuUs: 0, rssBytes: 0 };
 
 async function oneByOne(ms: number, call: () => Promise<void>): Promise<Latencies> {
   const times: number[] = [];
