@@ -1,13 +1,15 @@
 import { type Message, toJson } from "@bufbuild/protobuf";
 import { ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
 import type { CallContext } from "../core/call/context.ts";
+import { pushesItems, type PushSink, type PushSource } from "../core/call/push-source.ts";
 import { positionHeader, resetHeader, resumeHeader } from "../core/metadata/stream-position.ts";
 import type { Joined } from "./join.ts";
 import type { Member } from "./room/member.ts";
 import { resetOf } from "./topic-messages.ts";
 
-/** Reads a member that the first `next()` makes. */
-export class JoiningReader implements AsyncIterator<Message, undefined, undefined> {
+/** Reads a member that the first `next()` makes, or `push`. */
+export class JoiningReader implements PushSource<Message> {
+  readonly [pushesItems] = true;
   readonly #join: () => Promise<Member>;
   #joining: Promise<Member> | undefined;
   #member: Member | undefined;
@@ -20,6 +22,18 @@ export class JoiningReader implements AsyncIterator<Message, undefined, undefine
     if (this.#member !== undefined) return this.#member.next();
     this.#joining ??= this.#join();
     return this.#joining.then((member) => (this.#member = member).next());
+  }
+
+  push(sink: PushSink): void {
+    this.#joining ??= this.#join();
+    this.#joining.then(
+      (member) => (this.#member = member).push(sink),
+      (reason: unknown) => sink.failed(reason),
+    );
+  }
+
+  resume(): void {
+    this.#member?.resume();
   }
 
   async return(): Promise<IteratorResult<Message, undefined>> {

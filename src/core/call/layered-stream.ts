@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "./context.ts";
+import { isPushSource, type PushSink } from "./push-source.ts";
 
 /** One layer around the messages of a call's stream. */
 export interface StreamLayer {
@@ -29,7 +30,7 @@ export type Sink<T> = (item: T) => Promise<void> | undefined;
 
 /**
  * Passes each item of `source` to `sink`, one after the other, and resolves when all were taken: as `for await`, with
- * less work per item where `source` is a `LayeredStream`.
+ * less work per item where `source` is a `LayeredStream`, and next to none where that is of a `PushSource`.
  */
 export async function forEachOf<T>(source: AsyncIterable<T>, sink: Sink<T>): Promise<void> {
   if (source instanceof LayeredStream) return (source as LayeredStream<T>).forEach(sink); // As iterables, both give T.
@@ -65,6 +66,8 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   #sink: Sink<T> | undefined;
   /** Whether the stream waits for the sink. */
   #isTaking = false;
+  /** Whether the source hands its items over. */
+  #isPushed = false;
   #resolve: (result: IteratorResult<T, void>) => void = nothing;
   #reject: (reason: unknown) => void = nothing;
 
@@ -121,10 +124,18 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     await this.return();
   }
 
-  /** Calls `next()` of the source, unless the stream has ended. */
+  /** Asks the source for the next item, unless the stream has ended. */
   pull(): void {
     if (this.#over || this.#iterator === undefined) return;
     try {
+      if (this.#sink !== undefined && isPushSource(this.#iterator)) {
+        if (this.#isPushed) this.#iterator.resume();
+        else {
+          this.#isPushed = true;
+          this.#iterator.push(this.#pushed());
+        }
+        return;
+      }
       const pulled = Promise.resolve(this.#iterator.next());
       this.#pulled = pulled;
       pulled.then(this.#got, this.#failed);
@@ -179,6 +190,27 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     this.#reject = reject;
   };
 
+  /** What takes the items of a source that hands them over. */
+  #pushed(): PushSink {
+    return {
+      take: (item) => this.#takePushed(item),
+      ended: () => this.#got(done),
+      failed: this.#failed,
+    };
+  }
+
+  #takePushed(item: unknown): boolean {
+    if (this.#over || this.#sink === undefined) return false;
+    let given = item;
+    try {
+      for (const step of this.#itemSteps) given = step(given);
+    } catch (reason) {
+      this.#cut(reason);
+      return false;
+    }
+    return this.#gave(given as T, this.#sink) && !this.#over; // As below.
+  }
+
   readonly #got = (result: IteratorResult<unknown>): void => {
     if (this.#over) return;
     if (result.done === true) {
@@ -207,27 +239,26 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     }
     // The item of the source or its replacement.
     if (this.#sink !== undefined) {
-      this.#pass(item as T, this.#sink);
+      if (this.#gave(item as T, this.#sink)) this.#go();
     } else {
       this.#waiting = undefined;
       this.#resolve({ done: false, value: item as T });
     }
   };
 
-  #pass(item: T, sink: Sink<T>): void {
+  /** Passes an item to the sink. @returns whether it takes another one now */
+  #gave(item: T, sink: Sink<T>): boolean {
     let taken: Promise<void> | undefined;
     try {
       taken = sink(item);
     } catch (reason) {
       this.#abandon(reason);
-      return;
+      return false;
     }
-    if (taken === undefined) {
-      this.#go();
-    } else {
-      this.#isTaking = true;
-      taken.then(this.#go, this.#abandon);
-    }
+    if (taken === undefined) return true;
+    this.#isTaking = true;
+    taken.then(this.#go, this.#abandon);
+    return false;
   }
 
   /** The sink takes no more items. */

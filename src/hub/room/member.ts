@@ -1,6 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { CallContext, EndListener } from "../../core/call/context.ts";
 import type { Live } from "../../core/call/live-set.ts";
+import { pushesItems, type PushSink, type PushSource } from "../../core/call/push-source.ts";
 import type { StreamPlace } from "../../core/call/stream-place.ts";
 import type { DoorName } from "../../core/admission/call-head.ts";
 import type { Entry, EntryReader } from "../connections/entry.ts";
@@ -38,12 +39,17 @@ export interface MemberInit {
   readonly vector: PositionVector | undefined;
 }
 
+/** The most messages that a member that was behind reads in a turn of the event loop: then it is the turn of others. */
+const mostInTurn = 64;
+
 /**
  * A call that reads its rooms: the replies of the call. A room's messages stand once in its ring, and a member is a place
- * there, so that one that is slow costs a number and no copy. Messages for it alone come first.
+ * there, so that one that is slow costs a number and no copy. One that is up to date, and whose connection takes more, has
+ * each message handed over when it is published. Messages for it alone come first.
  */
 export class Member
   implements
+    PushSource<Message>,
     AsyncIterableIterator<Message, undefined, undefined>,
     EndListener,
     Live,
@@ -51,6 +57,7 @@ export class Member
     RoomReader,
     StreamPlace
 {
+  readonly [pushesItems] = true;
   livePlace = -1;
   isClosed = false;
   readonly entry: Entry;
@@ -67,6 +74,10 @@ export class Member
   #direct: { readonly message: Message; readonly bytes: number }[] = [];
   #directBytes = 0;
   #waiting: PromiseWithResolvers<Answer> | undefined;
+  /** What messages are handed to; undefined for a call that asks for them. */
+  #sink: PushSink | undefined;
+  /** Whether the sink takes a message, and there was none. */
+  #isIdle = false;
   #isOver = false;
 
   constructor(init: MemberInit, owner: MemberOwner) {
@@ -84,7 +95,7 @@ export class Member
 
   /** Whether its call waits for a message. */
   get isWaiting(): boolean {
-    return this.#waiting !== undefined;
+    return this.#isIdle || this.#waiting !== undefined;
   }
 
   get memberships(): readonly Membership[] {
@@ -209,6 +220,10 @@ export class Member
 
   /** Gives a call that waits what there is to read now. */
   wake(): void {
+    if (this.#isIdle) {
+      this.#readOn();
+      return;
+    }
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     let message: Message | undefined;
@@ -239,16 +254,46 @@ export class Member
     return "sent";
   }
 
+  push(sink: PushSink): void {
+    if (this.#isOver) {
+      sink.ended();
+      return;
+    }
+    this.#sink = sink;
+    this.#readOn();
+  }
+
+  resume(): void {
+    if (!this.#isOver) this.#readOn();
+  }
+
+  /** Hands over what there is to read, as long as the call takes it, and goes on in the next turn of the event loop. */
+  #readOn(): void {
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    this.#isIdle = false;
+    try {
+      for (let count = 0; count < mostInTurn; count++) {
+        const message = this.#readDirect() ?? this.#read();
+        if (message === undefined) {
+          this.#isIdle = !this.#isOver;
+          return;
+        }
+        if (!sink.take(message)) return;
+      }
+      setImmediate(resume, this);
+    } catch (reason) {
+      this.#sink = undefined;
+      this.#leave();
+      sink.failed(reason);
+    }
+  }
+
   next(): Promise<Answer> {
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
-    const first = this.#direct.shift();
-    if (first !== undefined) {
-      this.#directBytes -= first.bytes;
-      return Promise.resolve({ done: false, value: first.message });
-    }
     let message: Message | undefined;
     try {
-      message = this.#read();
+      message = this.#readDirect() ?? this.#read();
     } catch (reason) {
       this.#leave();
       return Promise.reject(reason);
@@ -271,7 +316,19 @@ export class Member
     return this;
   }
 
+  #readDirect(): Message | undefined {
+    const first = this.#direct.shift();
+    if (first === undefined) return undefined;
+    this.#directBytes -= first.bytes;
+    return first.message;
+  }
+
   #hand(message: Message): void {
+    if (this.#sink !== undefined) {
+      this.#isIdle = false;
+      if (this.#sink.take(message)) this.#isIdle = !this.#isOver;
+      return;
+    }
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.resolve({ done: false, value: message });
@@ -303,8 +360,14 @@ export class Member
     this.#isOver = true;
     for (const membership of this.#memberships) membership.room.delete(membership);
     this.#direct = [];
+    this.#isIdle = false;
     this.#waiting?.resolve({ done: true, value: undefined });
     this.#waiting = undefined;
     this.#owner.left(this);
+    this.#sink?.ended();
   }
+}
+
+function resume(member: Member): void {
+  member.resume();
 }

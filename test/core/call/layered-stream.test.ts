@@ -4,6 +4,7 @@ import { create, type Message } from "@bufbuild/protobuf";
 import { BenchService, FollowParcelsResponseSchema } from "../../../gen/tsms/test/v1/bench_pb.ts";
 import { forEachOf, LayeredStream, type StreamLayer } from "../../../src/core/call/layered-stream.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
+import { pushesItems, type PushSink, type PushSource } from "../../../src/core/call/push-source.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 
 const parcel = (weight: number): Message => create(FollowParcelsResponseSchema, { weight });
@@ -283,4 +284,91 @@ test("forEachOf a stream that has ended passes nothing, and one in use begins be
   assert.equal((await first).done, false);
   assert.deepEqual(weights, [2, 3]);
   await forEachOf(stream, () => assert.fail("it has ended"));
+});
+
+/** A source that hands over what it is given. */
+class Pushing implements PushSource {
+  readonly [pushesItems] = true;
+  readonly log: string[] = [];
+  sink: PushSink | undefined;
+
+  push(sink: PushSink): void {
+    this.sink = sink;
+  }
+
+  resume(): void {
+    this.log.push("resume");
+  }
+
+  next(): Promise<IteratorResult<unknown, undefined>> {
+    throw new Error("nobody asks for an item");
+  }
+
+  async return(): Promise<IteratorResult<unknown, undefined>> {
+    this.log.push("return");
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
+
+/** A consumer that waits behind each second item. */
+function readPushed(source: Pushing, layer: Partial<StreamLayer> = {}) {
+  const got: number[] = [];
+  let free = (): void => {};
+  const over = forEachOf(
+    new LayeredStream({ open: () => new LayeredStream({ open: () => source, ...layer }) }),
+    (message) => {
+      got.push(weightOf(message));
+      return got.length % 2 === 1 ? undefined : new Promise<void>((resolve) => (free = resolve));
+    },
+  );
+  return { got, over, free: () => free() };
+}
+
+test("a source that has items hands them over, through all layers, as long as they are taken", async () => {
+  const source = new Pushing();
+  const { got, over, free } = readPushed(source, {
+    item: (message) => parcel(10 * weightOf(message as Message)),
+  });
+  while (source.sink === undefined) await new Promise(setImmediate);
+  assert.equal(source.sink.take(parcel(1)), true);
+  assert.deepEqual(got, [10], "at once");
+  assert.equal(source.sink.take(parcel(2)), false, "the consumer waits");
+  assert.deepEqual(source.log, []);
+  free();
+  await new Promise(setImmediate);
+  assert.deepEqual(source.log, ["resume"]);
+  source.sink.take(parcel(3));
+  source.sink.ended();
+  await over;
+  assert.deepEqual(got, [10, 20, 30]);
+  assert.equal(source.sink.take(parcel(4)), false, "it is over");
+});
+
+test("a stream of a source that hands items over fails, and is cut, as any other", async () => {
+  const failing = new Pushing();
+  const failed = readPushed(failing);
+  while (failing.sink === undefined) await new Promise(setImmediate);
+  failing.sink.failed(new Error("no more"));
+  await assert.rejects(failed.over, /no more/);
+  const broken = new Pushing();
+  const cut = readPushed(broken, {
+    item() {
+      throw new Error("no item");
+    },
+  });
+  while (broken.sink === undefined) await new Promise(setImmediate);
+  assert.equal(broken.sink.take(parcel(1)), false);
+  await assert.rejects(cut.over, /no item/);
+  assert.deepEqual(broken.log, ["return"]);
+  const context = contextOf();
+  const aborted = new Pushing();
+  const ends = readPushed(aborted, { context });
+  while (aborted.sink === undefined) await new Promise(setImmediate);
+  context.abort(new ConnectError("stop", Code.Canceled));
+  await assert.rejects(ends.over, /stop/);
+  assert.deepEqual(aborted.log, ["return"]);
 });

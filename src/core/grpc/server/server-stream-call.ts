@@ -1,4 +1,5 @@
 import type { StreamHandler } from "../../call/handler.ts";
+import { forEachOf } from "../../call/layered-stream.ts";
 import { toCallError } from "../../errors/errors.ts";
 import type { CallRequest, CallStream } from "./call-stream.ts";
 import { compressReply } from "./message-compression.ts";
@@ -50,23 +51,26 @@ export class ServerStreamCall extends ServerCall {
   async #run(): Promise<void> {
     try {
       const { dispatcher } = this.environment;
-      for await (const message of dispatcher.stream(
-        this.#handler,
-        this.#requests,
-        this.context,
-        this.rpc.write,
-      )) {
-        const { flags, bytes } = this.compresses(message)
-          ? await compressReply(message)
-          : { flags: 0, bytes: message };
-        if (!this.write(flags, bytes)) await this.#drained();
-      }
+      await forEachOf(
+        dispatcher.stream(this.#handler, this.#requests, this.context, this.rpc.write),
+        this.#send,
+      );
       this.ended();
       this.finish();
     } catch (reason) {
       this.ended();
       this.fail(toCallError(reason));
     }
+  }
+
+  readonly #send = (message: Uint8Array): Promise<void> | undefined => {
+    if (this.compresses(message)) return this.#sendCompressed(message);
+    return this.write(0, message) ? undefined : this.#drained();
+  };
+
+  async #sendCompressed(message: Uint8Array): Promise<void> {
+    const { flags, bytes } = await compressReply(message);
+    if (!this.write(flags, bytes)) await this.#drained();
   }
 
   #drained(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { CallContext } from "../../../core/call/context.ts";
+import { forEachOf } from "../../../core/call/layered-stream.ts";
 import { notifyUnserved } from "../../../core/call/observer.ts";
 import { type ConnectError, toCallError } from "../../../core/errors/errors.ts";
 import { type CallKind, requestComplete } from "../open-call.ts";
@@ -44,15 +45,7 @@ export class SocketCall {
     const { context } = this;
     try {
       if (admitted !== undefined) await admitted;
-      for await (const frames of this.#run(this.requests, context, codec)) {
-        for (const frame of frames) {
-          if (context.reason !== undefined) throw context.reason;
-          context.sent++;
-          context.sentBytes += Buffer.byteLength(frame.data);
-          const written = send(frame);
-          if (written !== undefined) await context.race(written);
-        }
-      }
+      await forEachOf(this.#run(this.requests, context, codec), (frames) => this.#sendAll(frames, 0, send));
       this.#kind.reports?.answered(context, undefined, false);
       return undefined;
     } catch (reason) {
@@ -64,6 +57,22 @@ export class SocketCall {
       void this.requests.return();
       context.end();
     }
+  }
+
+  /** Sends frames from one on; returns a promise while the client must read something before the next one. */
+  #sendAll(frames: readonly Frame[], from: number, send: SendReply): Promise<void> | undefined {
+    const { context } = this;
+    for (let place = from; place < frames.length; place++) {
+      const frame = frames[place];
+      if (frame === undefined) break; // There is one.
+      if (context.reason !== undefined) throw context.reason;
+      context.sent++;
+      context.sentBytes += Buffer.byteLength(frame.data);
+      const written = send(frame);
+      if (written === undefined) continue;
+      return context.race(written).then(() => this.#sendAll(frames, place + 1, send));
+    }
+    return undefined;
   }
 
   /** Adds a message that was received as `size` bytes; the default timeout of the call starts with the first one. */
