@@ -232,6 +232,7 @@ export const arrows: Arrows = {
     "core/errors",
     "core/admission",
     "core/metadata",
+    "core/wire",
     "core/wire/codings",
     "core/codec",
     "core/net",
@@ -247,6 +248,7 @@ export const arrows: Arrows = {
     "core/lifecycle",
     "core/http2",
     "core/metadata",
+    "core/wire",
     "gateway/http",
   ],
   "gateway/fastify": [

@@ -31,6 +31,13 @@ export function sharedOf(message: Message): SharedMessage | undefined {
   return (message as { readonly [shared]?: SharedMessage })[shared];
 }
 
+/** As `madeOnce`, for what is made of a form that was counted already. */
+export function keptOnce<T extends NonNullable<unknown>>(
+  make: (message: Message) => T,
+): (message: Message) => T {
+  return once(make, undefined);
+}
+
 /**
  * As `make`; of a message that many calls send, the result is made once and given to all of them.
  *
@@ -41,6 +48,13 @@ export function madeOnce<T extends NonNullable<unknown>>(
   form: MessageForm,
   make: (message: Message) => T,
 ): (message: Message) => T {
+  return once(make, form);
+}
+
+function once<T extends NonNullable<unknown>>(
+  make: (message: Message) => T,
+  form: MessageForm | undefined,
+): (message: Message) => T {
   return (message) => {
     const known = sharedOf(message);
     if (known === undefined) return make(message);
@@ -49,7 +63,7 @@ export function madeOnce<T extends NonNullable<unknown>>(
     if (before !== undefined) return before;
     const result = make(message);
     forms.set(make, result);
-    made?.(form);
+    if (form !== undefined) made?.(form);
     return result;
   };
 }

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { incompleteAnswer } from "./disconnect-error.ts";
+import type { SharedBytes } from "../../core/wire/shared-bytes.ts";
 import type { ResponseBody } from "./exchange.ts";
 
 /** Chunks up to this size are written whole, longer ones in slices: each drained slice shows that the client reads. */
@@ -38,6 +39,15 @@ export class DrainedBody {
   write(chunk: string | Uint8Array): boolean {
     this.#count(chunk);
     return this.#body.write(chunk);
+  }
+
+  /** As `write`, of bytes for many clients. */
+  writeShared(chunk: SharedBytes): boolean {
+    const { record } = this.#body;
+    if (record !== undefined) record.bytesOut += chunk.length;
+    return this.#body.writeShared === undefined
+      ? this.#body.write(chunk.bytes)
+      : this.#body.writeShared(chunk);
   }
 
   /** Writes bytes in slices and waits for `drain` between them. Rejects with `failure`. */

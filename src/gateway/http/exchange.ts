@@ -5,6 +5,7 @@ import type { CallContext } from "../../core/call/context.ts";
 import type { EdgeRequest } from "../../core/call/edge-request.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
+import type { SharedBytes } from "../../core/wire/shared-bytes.ts";
 import type { RequestRecord } from "./request-record.ts";
 import type { SocketHeaders } from "./socket-headers.ts";
 
@@ -69,6 +70,8 @@ export interface ResponseBody {
   readonly writableFinished: boolean;
   /** Writes a part; returns false if the next one should wait for the event `drain`. */
   write(chunk: string | Uint8Array): boolean;
+  /** As `write`, of bytes for many clients. Undefined where that is no cheaper. */
+  writeShared?(chunk: SharedBytes): boolean;
   /**
    * Ends the answer, after a last part if there is one; calls `sent` when the operating system has received all of it.
    */

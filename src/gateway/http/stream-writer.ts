@@ -1,6 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ConnectError } from "../../core/errors/errors.ts";
+import { flushAtTurnEnd, type Flushed } from "../../core/wire/turn-end.ts";
 import type { Coding } from "../../core/wire/codings/coding.ts";
+import { SharedBytes } from "../../core/wire/shared-bytes.ts";
 import { DrainedBody, sliceBytes } from "./drained-body.ts";
 import type { ResponseBody } from "./exchange.ts";
 import { StreamCompressor } from "./stream-compressor.ts";
@@ -24,11 +26,13 @@ const batchLength = 16_384;
  * reads nothing for `writeIdleMs` is closed. All chunks written in one turn of the event loop are sent at its end,
  * compressed ones too. The caller prepares the head of the response; a writer belongs to one response.
  */
-export class StreamWriter {
+export class StreamWriter implements Flushed {
   readonly #body: DrainedBody;
   readonly #compressor: StreamCompressor | undefined;
   /** Short texts to send at the end of this turn of the event loop. */
   #batch = "";
+  /** Bytes for many clients, to send at the end of this turn; or `#batch`, never both. */
+  #shared: SharedBytes | undefined;
   #scheduled = false;
   /** Settles when the chunk that is being sent has been written; undefined while more can be written. */
   #sending: PromiseWithResolvers<void> | undefined;
@@ -49,7 +53,7 @@ export class StreamWriter {
 
   /** Whether a text of this turn of the event loop waits for its end. */
   get gathers(): boolean {
-    return this.#batch !== "";
+    return this.#batch !== "" || this.#shared !== undefined;
   }
 
   /** Whether the client must read something before more should be written. */
@@ -62,18 +66,38 @@ export class StreamWriter {
    *
    * The promise rejects with `failure` when the client disconnects or reads nothing for too long.
    */
-  write(chunk: string | Uint8Array): Promise<void> | undefined {
+  write(chunk: string | Uint8Array | SharedBytes): Promise<void> | undefined {
     if (this.#body.failure !== undefined) return Promise.reject(this.#body.failure);
+    if (chunk instanceof SharedBytes) {
+      if (this.#gatherShared(chunk)) return undefined;
+      return this.write(chunk.bytes);
+    }
+    if (this.#shared !== undefined) this.flush();
     return this.#queue === undefined ? this.#writeNow(chunk) : this.#writeAfterOthers(chunk);
+  }
+
+  /** Bytes for many clients are sent as they are if nothing is in front of them. @returns false where something is */
+  #gatherShared(bytes: SharedBytes): boolean {
+    if (this.#compressor !== undefined || this.#sending !== undefined || this.#queue !== undefined)
+      return false;
+    if (this.#batch !== "") this.flush();
+    const before = this.#shared;
+    if (this.#sending !== undefined || (before?.length ?? 0) + bytes.length > sliceBytes) return false;
+    this.#shared = before === undefined ? bytes : before.followedBy(bytes);
+    this.#schedule();
+    return true;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    flushAtTurnEnd(this);
   }
 
   #writeNow(chunk: string | Uint8Array): Promise<void> | undefined {
     if (typeof chunk === "string" && chunk.length + this.#batch.length <= batchLength) {
       this.#batch += chunk;
-      if (!this.#scheduled) {
-        this.#scheduled = true;
-        process.nextTick(flush, this);
-      }
+      this.#schedule();
       return this.#sending?.promise;
     }
     if (this.#sending !== undefined) return this.#writeAfterOthers(chunk);
@@ -106,7 +130,14 @@ export class StreamWriter {
   /** Sends the batch of this turn of the event loop now. */
   flush(): void {
     this.#scheduled = false;
-    if (this.#sending !== undefined || this.#batch === "" || this.#body.failure !== undefined) return;
+    if (this.#sending !== undefined || this.#body.failure !== undefined) return;
+    const shared = this.#shared;
+    if (shared !== undefined) {
+      this.#shared = undefined;
+      if (!this.#body.writeShared(shared)) this.#await(this.#body.drained());
+      return;
+    }
+    if (this.#batch === "") return;
     const batch = this.#batch;
     this.#batch = "";
     this.#send(batch);
@@ -144,7 +175,7 @@ export class StreamWriter {
   }
 
   get #isIdle(): boolean {
-    const pending = this.#batch !== "" || this.#sending !== undefined || this.#queue !== undefined;
+    const pending = this.gathers || this.#sending !== undefined || this.#queue !== undefined;
     return !pending && this.#compressor === undefined;
   }
 
@@ -166,9 +197,13 @@ export class StreamWriter {
     const short = typeof chunk === "string" ? chunk.length <= batchLength * 2 : chunk.length <= sliceBytes;
     const whole = short && this.#compressor === undefined;
     if (whole && this.#body.write(chunk)) return;
+    this.#await(whole ? this.#body.drained() : this.#sendSlices(chunk));
+  }
+
+  /** Nothing is sent until `sent` has settled. */
+  #await(sent: Promise<void>): void {
     const sending = (this.#sending = Promise.withResolvers<void>());
     sending.promise.catch(nothing); // Callers need not await it.
-    const sent = whole ? this.#body.drained() : this.#sendSlices(chunk);
     sent.then(
       () => {
         this.#sending = undefined;
@@ -191,7 +226,3 @@ export class StreamWriter {
 }
 
 function nothing(): void {}
-
-function flush(writer: StreamWriter): void {
-  writer.flush();
-}

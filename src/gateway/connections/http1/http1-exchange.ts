@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { ServerResponse } from "../../../core/net/node-http.ts";
+import type { SharedBytes } from "../../../core/wire/shared-bytes.ts";
 import { identityOf, type PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import {
   type InnerCalls,
@@ -42,6 +43,9 @@ export class Http1Exchange
   awaitsContinue = false;
   #owner: ExchangeOwner | undefined;
   #handedOver = false;
+  /** Whether the head and a part were written. */
+  #hasBegun = false;
+  #awaitsDrain = false;
 
   get [exchangeKey](): this {
     return this;
@@ -145,6 +149,24 @@ export class Http1Exchange
     return this;
   }
 
+  /** Writes the chunk, as Node would, to the connection itself: one write of bytes that are the same for all. */
+  writeShared(bytes: SharedBytes): boolean {
+    const { socket } = this;
+    if (!this.#hasBegun || socket === null) {
+      this.#hasBegun = true; // Node sends the head with the first part.
+      return this.write(bytes.bytes);
+    }
+    if (socket.write(this.chunkedEncoding ? bytes.made(chunkOf) : bytes.bytes)) return true;
+    if (!this.#awaitsDrain) {
+      this.#awaitsDrain = true;
+      socket.once("drain", () => {
+        this.#awaitsDrain = false;
+        this.emit("drain");
+      });
+    }
+    return false;
+  }
+
   continueBody(): void {
     if (!this.awaitsContinue || this.headersSent) return;
     this.awaitsContinue = false;
@@ -191,6 +213,16 @@ export class Http1Exchange
     if (!this.writableFinished) cancelCall(this);
     this.#owner?.exchangeClosed(this);
   }
+}
+
+/** A chunk of the chunked transfer coding (RFC 9112, section 7.1). */
+function chunkOf(bytes: Buffer): Buffer {
+  const head = `${bytes.length.toString(16)}\r\n`;
+  const chunk = Buffer.allocUnsafe(head.length + bytes.length + 2);
+  chunk.write(head, "latin1");
+  bytes.copy(chunk, head.length);
+  chunk.write("\r\n", head.length + bytes.length, "latin1");
+  return chunk;
 }
 
 function release(this: Http1Exchange): void {

@@ -7,6 +7,7 @@ import { Heartbeat } from "./heartbeat.ts";
 import { PacedSender } from "./paced-sender.ts";
 import type { PeerAwareWebSocket } from "../../fastify/peer-aware-web-socket.ts";
 import type { WebSocketOptions } from "../options/websocket-options.ts";
+import type { Frame } from "./frame-codec.ts";
 
 /** Receives the events of a `ClientSocket`. */
 export interface SocketReader {
@@ -84,8 +85,8 @@ export class ClientSocket {
    * Sends a message. Returns a promise if the client must read something before the next one; it never rejects, also if
    * the client disconnects.
    */
-  write(data: string | Buffer, isBinary: boolean): Promise<void> | undefined {
-    return this.#reader === undefined ? undefined : this.#sender.write(data, isBinary);
+  write(frame: Frame): Promise<void> | undefined {
+    return this.#reader === undefined ? undefined : this.#sender.write(frame);
   }
 
   /** Sends a message whose caller does not wait. A client for which too many of them wait is closed with 1013. */

@@ -71,7 +71,7 @@ export class FaceEndpoint implements OpenSocket, SocketReader, FaceSocket {
   }
 
   write(text: string): Promise<void> | undefined {
-    return this.#socket.write(text, false);
+    return this.#socket.write({ data: text, isBinary: false });
   }
 
   close(code: number, reason: string): void {

@@ -1,9 +1,10 @@
 import type { Message } from "@bufbuild/protobuf";
-import { madeOnce } from "../../../core/codec/shared-message.ts";
+import { keptOnce, madeOnce, sharedOf } from "../../../core/codec/shared-message.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { binaryCheck } from "../../../core/codec/binary-check.ts";
 import { asBuffer } from "../../../core/codec/scratch.ts";
 import { requiredCheck } from "../../../core/codec/required-fields.ts";
+import type { SharedBytes } from "../../../core/wire/shared-bytes.ts";
 import { compileBinder } from "../../binding/bind.ts";
 import { compileBodyBinder } from "../../binding/body-binder.ts";
 import { bindDefaults, type BindOptions, jsonReadOptions } from "../../binding/bind-options.ts";
@@ -13,12 +14,15 @@ import { binaryEncoder, decoder, jsonTextEncoder } from "../../binding/reply-enc
 import type { RouteCall } from "../../routing/route-call.ts";
 import type { DoorKit } from "../door-kit.ts";
 import { compileReplyText } from "../reply-text.ts";
+import { sharedFrame } from "./frame-bytes.ts";
 import type { SocketMessage } from "./message-queue.ts";
 
 /** A message encoded in one frame. */
 export interface Frame {
   readonly data: string | Buffer;
   readonly isBinary: boolean;
+  /** The bytes of the frame where many sockets are sent it. Default: none */
+  readonly shared?: () => SharedBytes;
 }
 
 /** Decodes frames into the request messages of one route, and encodes its replies. */
@@ -121,7 +125,7 @@ function frameWriter(
     const toJson = jsonTextEncoder(route, method, json);
     const textOf = compileReplyText(route, method, json);
     return {
-      frame: (message) => ({ data: toJson(message), isBinary: false }),
+      frame: framesOf(toJson, false),
       frameOf: (reply) => ({ data: textOf(reply), isBinary: false }),
     };
   }
@@ -131,10 +135,21 @@ function frameWriter(
   const decode = decoder(method.output);
   const isReply = responseField === undefined ? binaryCheck(method.output) : () => false;
   return {
-    frame: (message) => ({ data: toBytes(message), isBinary: true }),
+    frame: framesOf(toBytes, true),
     frameOf(reply) {
       const data = isReply(reply) ? asBuffer(reply) : writeReply(method, toBytes, decode(reply));
       return { data, isBinary: true };
     },
   };
+}
+
+/** The frames of messages; a message that many calls send has one. */
+function framesOf(dataOf: (message: Message) => string | Buffer, isBinary: boolean): FrameCodec["frame"] {
+  const frameOf = (message: Message): Frame => ({ data: dataOf(message), isBinary });
+  const sharedFrameOf = keptOnce((message): Frame => {
+    const data = dataOf(message);
+    let shared: SharedBytes | undefined;
+    return { data, isBinary, shared: () => (shared ??= sharedFrame(data)) };
+  });
+  return (message) => (sharedOf(message) === undefined ? frameOf(message) : sharedFrameOf(message));
 }

@@ -13,6 +13,7 @@ import type { CallableMethod } from "./callable-methods.ts";
 import { type CallEnvelope, type CallId, readEnvelope, readHello } from "./call-envelope.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
+import { messageFrame } from "./message-frame.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { RecentIds } from "./recent-ids.ts";
 import { RoomFrames } from "./room-frames.ts";
@@ -255,9 +256,8 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   async #run(id: CallId, live: LiveCall): Promise<void> {
     const { idText, callable, call, admitted } = live;
     const { codec } = callable;
-    const send: SendReply = ({ data }) => {
-      const members = this.#rooms?.membersOf(idText) ?? "";
-      const written = this.#socket.write(`{"id":${idText},${members}"message":${String(data)}}`, false);
+    const send: SendReply = (frame) => {
+      const written = this.#socket.write(messageFrame(frame, idText, this.#rooms?.membersOf(idText) ?? ""));
       return live.paused === undefined ? written : Promise.all([written, live.paused.promise]).then(() => {});
     };
     const error = await call.run(codec, send, admitted);

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { PeerAwareWebSocket } from "../../fastify/peer-aware-web-socket.ts";
 import type { WebSocketOptions } from "../options/websocket-options.ts";
+import type { Frame } from "./frame-codec.ts";
 import { FrameSender } from "./frame-sender.ts";
 
 /** The most unsent bytes of the connection; further messages wait in the queue. */
@@ -10,10 +11,26 @@ const windowBytes = 64 * 1024;
 export type PacedSenderOptions = Pick<WebSocketOptions, "maxSocketUnsentBytes" | "socketWriteIdleMs">;
 
 interface Waiting {
-  readonly data: string | Buffer;
-  readonly isBinary: boolean;
+  readonly frame: Frame;
   /** Resolves the promise of `write`; undefined for messages of `writeUnpaced`. */
   readonly sent: (() => void) | undefined;
+}
+
+/** The number of this turn of the event loop, for all senders; it is counted while they send. */
+let turn = 0;
+let isCounting = false;
+
+function thisTurn(): number {
+  if (!isCounting) {
+    isCounting = true;
+    setImmediate(countTurn);
+  }
+  return turn;
+}
+
+function countTurn(): void {
+  isCounting = false;
+  turn++;
 }
 
 /**
@@ -26,8 +43,11 @@ export class PacedSender {
   readonly #frames: FrameSender;
   readonly #onOverflow: (reason: string) => void;
   readonly #waiting: Waiting[] = [];
-  /** Bytes sent in this turn of the event loop. */
+  /** Bytes sent in the turn of the event loop in which it has sent last. */
   #turnBytes = 0;
+  #turn = -1;
+  /** Whether it looks again in the next turn. */
+  #awaitsTurn = false;
   /** Bytes of waiting messages of `writeUnpaced`. */
   #unpacedBytes = 0;
   #onSent: (() => void) | undefined;
@@ -49,26 +69,27 @@ export class PacedSender {
   }
 
   /** Sends a message. Returns a promise if the client must read something before the next one; it never rejects. */
-  write(data: string | Buffer, isBinary: boolean): Promise<void> | undefined {
+  write(frame: Frame): Promise<void> | undefined {
     if (this.#canSend()) {
-      this.#send(data, isBinary);
+      this.#send(frame);
       return undefined;
     }
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#enqueue({ data, isBinary, sent: resolve });
+    this.#enqueue({ frame, sent: resolve });
     return promise;
   }
 
   /** Sends a text message whose caller does not wait. Too many bytes of such messages in the queue are an overflow. */
   writeUnpaced(data: string): void {
+    const frame: Frame = { data, isBinary: false };
     if (this.#canSend()) {
-      this.#send(data, false);
+      this.#send(frame);
       return;
     }
     this.#unpacedBytes += data.length;
     if (this.#unpacedBytes > this.#options.maxSocketUnsentBytes)
       this.#onOverflow("the client reads too slowly");
-    else this.#enqueue({ data, isBinary: false, sent: undefined });
+    else this.#enqueue({ frame, sent: undefined });
   }
 
   /** Calls `then` when all messages are with the connection: at once if none waits. */
@@ -96,7 +117,7 @@ export class PacedSender {
 
   /** @internal The next turn of the event loop has begun. */
   nextTurn(): void {
-    this.#turnBytes = 0;
+    this.#awaitsTurn = false;
     if (this.#waiting.length > 0) this.#sendWaiting();
   }
 
@@ -114,18 +135,32 @@ export class PacedSender {
    * everything at once must not let its call occupy the event loop.
    */
   #hasCapacity(): boolean {
-    return this.#frames.waitingBytes < windowBytes && this.#turnBytes < windowBytes;
+    const now = thisTurn();
+    if (this.#turn !== now) {
+      this.#turn = now;
+      this.#turnBytes = 0;
+    }
+    return this.#turnBytes < windowBytes && this.#frames.waitingBytes < windowBytes;
   }
 
-  #send(data: string | Buffer, isBinary: boolean): void {
-    if (this.#turnBytes === 0) setImmediate(nextTurn, this);
-    this.#turnBytes += data.length + 1;
-    this.#frames.send(data, isBinary);
+  #send({ data, isBinary, shared }: Frame): void {
+    const whole = this.#frames.takesFrames ? shared?.() : undefined;
+    this.#turnBytes += (whole ?? data).length + 1;
+    if (whole === undefined) this.#frames.send(data, isBinary);
+    else this.#frames.sendFrame(whole);
   }
 
   #enqueue(message: Waiting): void {
     this.#waiting.push(message);
     this.#startIdleTimer();
+    this.#lookNextTurn();
+  }
+
+  /** It may have sent all that it may in one turn. */
+  #lookNextTurn(): void {
+    if (this.#awaitsTurn || this.#turnBytes < windowBytes) return;
+    this.#awaitsTurn = true;
+    setImmediate(nextTurn, this);
   }
 
   /** From now on the client must read something within `socketWriteIdleMs`. */
@@ -149,12 +184,13 @@ export class PacedSender {
     while (this.#hasCapacity()) {
       const message = this.#waiting.shift();
       if (message === undefined) break;
-      this.#send(message.data, message.isBinary);
-      if (message.sent === undefined) this.#unpacedBytes -= message.data.length;
+      this.#send(message.frame);
+      if (message.sent === undefined) this.#unpacedBytes -= message.frame.data.length;
       else message.sent();
     }
     if (this.#waiting.length > 0) {
       this.#startIdleTimer();
+      this.#lookNextTurn();
       return;
     }
     this.#stopIdleTimer();

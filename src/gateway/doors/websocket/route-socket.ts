@@ -149,7 +149,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
 
   async #run(call: SocketCall, admitted: Promise<void> | undefined): Promise<void> {
     const { codec } = this.#request.chosen;
-    const send: SendReply = ({ data, isBinary }) => this.#socket.write(data, isBinary);
+    const send: SendReply = (frame) => this.#socket.write(frame);
     const error = await call.run(codec, send, admitted);
     this.#call = undefined;
     if (error !== undefined) this.#plan.kit.errors.faults.call(error, call.context);
@@ -203,7 +203,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
     const socket = this.#socket;
     if (!socket.open) return;
     const { raw, kit } = this.#plan;
-    if (!raw) void socket.write(`{${statusMembers(kit, error, call?.context)}}`, false);
+    if (!raw) void socket.write({ data: `{${statusMembers(kit, error, call?.context)}}`, isBinary: false });
     if (error !== undefined) socket.close(this.#closeCode ?? closeCodeOf(error), error.rawMessage);
     else if (raw) socket.closeNormally();
     else socket.close(closeCode.normal);

@@ -4,6 +4,7 @@ import { madeOnce, sharedOf } from "../../../../core/codec/shared-message.ts";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
 import { retryAfterMsOf } from "../../../../core/errors/retry-info.ts";
 import { resetPosition } from "../../../../core/metadata/stream-position.ts";
+import { SharedBytes } from "../../../../core/wire/shared-bytes.ts";
 import type { EventId } from "./event-id.ts";
 import type {
   EncoderStart,
@@ -68,19 +69,24 @@ export function sse(options: SseOptions): StreamEncoding {
   };
 }
 
-/** Whole events of messages with ids of their own, which are the same for all clients of a form of JSON. */
-function blocksOf(eventId: EventId): (messageText: MessageText) => MessageText {
-  const known = new WeakMap<MessageText, MessageText>();
+/** Whole events of messages with ids of their own. */
+interface Blocks {
+  readonly text: MessageText;
+  /** The same in bytes, which are the same for all clients of a form of JSON. */
+  readonly shared: (message: Message) => SharedBytes;
+}
+
+function blocksOf(eventId: EventId): (messageText: MessageText) => Blocks {
+  const known = new WeakMap<MessageText, Blocks>();
   return (messageText) => {
-    let block = known.get(messageText);
-    if (block === undefined) {
-      block = madeOnce(
-        "sse",
-        (message) => `${eventLine(message)}${beforeData(eventId.of(message))}${messageText(message)}\n\n`,
-      );
-      known.set(messageText, block);
+    let blocks = known.get(messageText);
+    if (blocks === undefined) {
+      const text: MessageText = (message) =>
+        `${eventLine(message)}${beforeData(eventId.of(message))}${messageText(message)}\n\n`;
+      blocks = { text, shared: madeOnce("sse", (message) => SharedBytes.of(Buffer.from(text(message)))) };
+      known.set(messageText, blocks);
     }
-    return block;
+    return blocks;
   };
 }
 
@@ -97,13 +103,13 @@ class SseEncoder implements StreamEncoder {
   readonly #start: EncoderStart;
   readonly #options: SseOptions;
   /** Of messages with ids of their own; undefined where they are counted. */
-  readonly #block: MessageText | undefined;
+  readonly #blocks: Blocks | undefined;
   #count: number;
   readonly frame: MessageFrame;
 
-  constructor(start: EncoderStart, options: SseOptions, block: MessageText | undefined) {
+  constructor(start: EncoderStart, options: SseOptions, blocks: Blocks | undefined) {
     this.#start = start;
-    this.#block = block;
+    this.#blocks = blocks;
     this.#options = options;
     this.#count = counterOf(start.lastEventId);
     this.opening = options.retryMs > 0 ? `${retryLine(options.retryMs)}\n` : ": open\n\n";
@@ -111,8 +117,12 @@ class SseEncoder implements StreamEncoder {
   }
 
   message(message: Message): string {
-    if (this.#block !== undefined) return this.#block(message);
+    if (this.#blocks !== undefined) return this.#blocks.text(message);
     return `${eventLine(message)}id: ${++this.#count}\ndata: ${this.#start.messageText(message)}\n\n`; // One line.
+  }
+
+  shared(message: Message): SharedBytes | undefined {
+    return sharedOf(message) === undefined ? undefined : this.#blocks?.shared(message);
   }
 
   /** The JSON of a message is one line. */

@@ -4,6 +4,7 @@ import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import { toStatusMessage } from "../../../../core/errors/status-message.ts";
 import { positionHeader, resetHeader } from "../../../../core/metadata/stream-position.ts";
+import type { SharedBytes } from "../../../../core/wire/shared-bytes.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
 import { incompleteAnswer } from "../../../http/disconnect-error.ts";
 import {
@@ -56,7 +57,7 @@ interface OpenState {
 const settleMs = 20;
 
 /** An answer that sends each message as soon as it is written. */
-export class StreamAnswer implements ByteAnswer<string | Buffer> {
+export class StreamAnswer implements ByteAnswer<string | Buffer | SharedBytes> {
   readonly #init: StreamAnswerInit;
   readonly #exchange: HttpExchange;
   #state: State = { kind: "waiting" };
@@ -151,15 +152,17 @@ export class StreamAnswer implements ByteAnswer<string | Buffer> {
     return encoder.place.heartbeat(position);
   }
 
-  write(message: Message): string {
-    return this.#init.encoder.message(message);
+  write(message: Message): string | SharedBytes {
+    const { encoder, coding } = this.#init;
+    // What is compressed differs from client to client.
+    return (coding === undefined ? encoder.shared?.(message) : undefined) ?? encoder.message(message);
   }
 
   read(batch: ReplyBatch): string | Buffer {
     return this.#init.read(batch);
   }
 
-  message(text: string | Buffer): Promise<void> | undefined {
+  message(text: string | Buffer | SharedBytes): Promise<void> | undefined {
     this.#open();
     if (this.#state.kind !== "open") return Promise.reject(incompleteAnswer());
     if (this.#exchange.head.method === "HEAD") return undefined;

@@ -1,6 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
 import type { PieceFrame } from "../../../../core/codec/binary-to-json.ts";
+import type { SharedBytes } from "../../../../core/wire/shared-bytes.ts";
 
 /** Prints one message of a route as JSON text on one line. */
 export type MessageText = (message: Message) => string;
@@ -62,6 +63,8 @@ export interface StreamEncoder {
   readonly frame: MessageFrame;
   /** The text of the next message. Throws INTERNAL for a message without a JSON form. */
   message(message: Message): string;
+  /** The same in bytes, of a message whose text is the same for many answers; undefined for any other. Default: none. */
+  shared?(message: Message): SharedBytes | undefined;
   /** The end of a successful stream. */
   end(trailers: Trailers): string;
   /** The end of a stream that failed after it had begun; undefined if only closing the connection can report that. */
