@@ -25,6 +25,7 @@ import { graphqlHttp } from "./graphql-http.ts";
 import { mcp } from "./mcp/mcp.ts";
 import { fastmcp } from "./mcp-clients/fastmcp.ts";
 import { mcpInspector } from "./mcp-clients/inspector.ts";
+import { oneRoom } from "./one-room/one-room.ts";
 import { openapi } from "./openapi.ts";
 import { openapiTypescript } from "./openapi-typescript.ts";
 import { schemathesis } from "./schemathesis/schemathesis.ts";
@@ -60,6 +61,7 @@ const besideOthers: readonly Suite[] = [
   protobufCodecConformance,
   autobahn,
   pythonWebSockets,
+  oneRoom,
   http2Negative,
   http2Servers,
   h2spec,

@@ -16,7 +16,8 @@ import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
-import { servePage } from "./page/serve-page.ts";
+import { servePages } from "./page/serve-pages.ts";
+import { chatOf } from "./parts/chat.ts";
 import { contractComments } from "./parts/contract-comments.ts";
 import { print, printStop, urlOf } from "./parts/lines.ts";
 import { registered } from "./parts/registered.ts";
@@ -29,21 +30,22 @@ const options = gatewayOptions(flags);
 const security = await flagSecurity(flags, logger);
 const gates = security?.gates ?? [];
 const live = await flagHub(flags);
+const { hub, chat } = await chatOf(live?.hub);
 const shared = { tls: tlsOptions(flags, logger), gates, observers, logger };
-const grpc = new GrpcServer({ ...options.grpc, ...shared, hub: live?.hub });
+const grpc = new GrpcServer({ ...options.grpc, ...shared, hub });
 const faces = await faceOptions(flags, [contractComments()]);
 const http = new HttpServer({ ...options.http(grpc), ...faces, ...shared, httpObservers });
 
 const goms = new GomsService("goms");
 const child = new ChildService("child", dial(grpc));
 const library = new LibraryService(seedLibrary());
-grpc.addService(goms).addService(child).addService(library);
-http.addService(goms).addService(child).addService(library);
+grpc.addService(goms).addService(child).addService(library).addService(chat);
+http.addService(goms).addService(child).addService(library).addService(chat);
 for (const service of live?.services ?? []) {
   grpc.addService(service);
   http.addService(service);
 }
-servePage(http);
+servePages(http, "library", "chat");
 
 const register = await registered(flags, { name: "gateway", server: http, check: "http" });
 addServerGracefulStop(http, grpc);
@@ -52,7 +54,9 @@ await grpc.start();
 await http.start();
 
 print(grpc, http, exporter);
-console.log(`Try: curl ${urlOf(http)}/v1/shelves/1/books\nOr open ${urlOf(http)} in a browser`);
+console.log(
+  `Try: curl ${urlOf(http)}/v1/shelves/1/books\nOr open ${urlOf(http)} in a browser, ${urlOf(http)}/chat in two`,
+);
 await register();
 printStop(await stopped);
 security?.close();

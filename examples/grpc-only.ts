@@ -18,6 +18,7 @@ import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
+import { chatOf } from "./parts/chat.ts";
 import { print, printStop } from "./parts/lines.ts";
 import { registered } from "./parts/registered.ts";
 
@@ -36,10 +37,12 @@ const tls = tlsOptions(flags, logger);
 const security = await flagSecurity(flags, logger);
 const gates = security?.gates ?? [];
 const live = await flagHub(flags);
-const grpc = new GrpcServer({ ...grpcOptions(flags), tls, gates, observers, logger, hub: live?.hub });
+const { hub, chat } = await chatOf(live?.hub);
+const grpc = new GrpcServer({ ...grpcOptions(flags), tls, gates, observers, logger, hub });
 grpc.addService(new GomsService("goms"));
 grpc.addService(new ChildService("child", dial(grpc)));
 grpc.addService(new LibraryService(seedLibrary()));
+grpc.addService(chat);
 for (const service of live?.services ?? []) grpc.addService(service);
 
 const register = await registered(flags, { name: "grpc-only", server: grpc, check: "grpc" });

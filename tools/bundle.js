@@ -4,7 +4,7 @@
  */
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -137,6 +137,11 @@ const contents = {
     onLoad({ filter: /[\\/]contract-comments\.ts$/ }, () => {
       const bytes = readFileSync(join(root, "gen/contract.binpb")).toString("base64");
       return { contents: `export const contractComments = () => Buffer.from("${bytes}", "base64");` };
+    });
+    onLoad({ filter: /[\\/]hub-client-file\.ts$/ }, async ({ path }) => {
+      const { hubClientText } = await import(pathToFileURL(path).href);
+      const text = JSON.stringify(await hubClientText());
+      return { contents: `export const hubClientText = async () => ${text};` };
     });
   },
 };

@@ -12,7 +12,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const buf = join(root, "node_modules/@bufbuild/buf/bin/buf");
 const [folder = root] = process.argv.slice(2);
 /** What programs serve, and the details of errors. */
-const contracts = ["library", "go", "google/rpc"].flatMap((name) => ["--path", `proto/${name}`]);
+const contracts = ["library", "chat", "go", "google/rpc"].flatMap((name) => ["--path", `proto/${name}`]);
 
 process.chdir(root);
 

@@ -1,5 +1,5 @@
 /**
- * Pictures of the console for the documentation, `docs/images/*.png`: `node tools/run.js tools/screenshots.js`.
+ * Pictures of the console and the chat for the documentation, `docs/images/*.png`: `node tools/run.js tools/screenshots.js`.
  *
  * It starts the example gateway and Debian's Chromium.
  */
@@ -43,6 +43,7 @@ try {
       await page.waitForTimeout(30 + 120 * Math.abs(Math.sin(Date.now() / 4000)));
     }
   });
+  await chat();
 } finally {
   await browser.close();
   gateway.kill();
@@ -55,6 +56,36 @@ async function consoleOf(program) {
     if (found !== undefined) return found;
   }
   throw new Error("the gateway has no console");
+}
+
+/** Two people in one room; the connection of one of them is cut. */
+async function chat() {
+  const open = async (person) => {
+    const context = await browser.newContext({
+      viewport: { width: 1200, height: 640 },
+      colorScheme: "light",
+    });
+    await context.addInitScript(`localStorage.setItem("chat name", "${person}")`);
+    const page = await context.newPage();
+    await page.goto(new URL("/chat", url).href);
+    await page.locator(".state.open").waitFor();
+    return page;
+  };
+  const say = async (page, text) => {
+    await page.getByLabel("Your line").fill(text);
+    await page.keyboard.press("Enter");
+    await page.waitForTimeout(300);
+  };
+  const [ada, bob] = [await open("Ada"), await open("Bob")];
+  await say(ada, "Good morning. Is anybody there already?");
+  await say(bob, "I am. The coffee is on, the tea takes a little longer.");
+  await bob.goto(new URL("/chat#kitchen", url).href);
+  await say(bob, "Tea is ready.");
+  await bob.goto(new URL("/chat#lobby", url).href);
+  await ada.getByRole("button", { name: "Cut the connection" }).click();
+  await ada.locator(".state.waiting").waitFor();
+  await ada.waitForTimeout(300);
+  await ada.screenshot({ path: join(folder, "chat.png") });
 }
 
 async function picture(name, colorScheme, fragment, prepare) {

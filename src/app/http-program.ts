@@ -28,6 +28,8 @@ export interface HttpProgram {
   readonly builtIn: readonly DescService[];
   /** Comments of the contracts unless a flag has others. */
   readonly comments: readonly CommentSource[];
+  /** Adds to the server what is no rpc, such as pages, before it starts. Default: nothing. */
+  readonly prepare?: (http: HttpServer) => void;
   /** Answers in place of an upstream. Default: none. */
   readonly mock?: MockUpstream;
   /** Whether changed contracts and rules are used at once. Default: false. */
@@ -81,6 +83,7 @@ export async function runHttpProgram(flags: HttpProgramFlags, program: HttpProgr
     logger,
     awaitServices: flags.reflection || several !== undefined,
   });
+  program.prepare?.(http);
   const register = await registration(flags, program.name, http);
   addServerGracefulStop(http);
   const exporter = await startExporter();

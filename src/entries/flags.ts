@@ -36,6 +36,7 @@ export { authFlags, flagSecurity } from "../core/security/auth-flags.ts";
 
 // Flags of programs that know their live connections.
 export { flagHub, hubFlags, type FlagHub } from "../app/hub-flags.ts";
+export { HubOnDemand, type MakeHubService } from "../app/hub-on-demand.ts";
 
 // Flags of programs that register themselves.
 export { registerFlags } from "../core/lifecycle/lifecycle-flags.ts";

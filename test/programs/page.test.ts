@@ -17,11 +17,16 @@ before(async () => {
 
 after(() => gateway[Symbol.asyncDispose]());
 
-test("the page and its parts are served, and may load nothing from elsewhere", async () => {
+test("the pages and their parts are served, and may load nothing from elsewhere", async () => {
   for (const [path, type] of [
     ["/", "text/html"],
+    ["/page/base.css", "text/css"],
     ["/page/page.css", "text/css"],
     ["/page/page.js", "text/javascript"],
+    ["/chat", "text/html"],
+    ["/page/chat.css", "text/css"],
+    ["/page/chat.js", "text/javascript"],
+    ["/page/hub-client.js", "text/javascript"],
   ] as const) {
     const { status, headers, body } = await curl(url + path);
     assert.equal(status, 200);

@@ -372,7 +372,7 @@ export const arrows: Arrows = {
   "hub-client": ["hub-client/call", "hub-client/links"],
 
   // Services, written as a user writes his.
-  services: ["core/…"],
+  services: ["core/…", "hub"],
 
   // Programs: servers, configuration and parts put together. Only entries import it.
   app: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "services"],
