@@ -6,27 +6,29 @@ import { CallContext } from "../core/call/context.ts";
 import { rpcName, type Service } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { type Clock, systemClock } from "../core/time/clock.ts";
+import { AllNodes } from "./all-nodes.ts";
 import type { Bus } from "./bus/bus.ts";
 import { BusLife } from "./bus-life.ts";
 import { memoryBus } from "./bus/memory-bus.ts";
 import { type CloseOptions, closeOptions, type HubOutcome } from "./connections/close.ts";
 import type { Connection } from "./connections/connection.ts";
-import { type Counts, countsOf, type GroupBy } from "./connections/counts.ts";
+import type { Counts, GroupBy } from "./connections/counts.ts";
 import { Entry } from "./connections/entry.ts";
-import { type ConnectionPage, pageOf, type PageOptions } from "./connections/listing.ts";
-import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
+import type { ConnectionPage, PageOptions } from "./connections/listing.ts";
+import type { Selector, SelectorScope } from "./connections/selector.ts";
 import type { MetricsPage } from "./connections/statistics.ts";
 import { type HubEvents, HubListeners } from "./hub-events.ts";
 import { type HubOptions, toHubOptions } from "./hub-options.ts";
 import { LiveConnections } from "./live-connections.ts";
 import { MemberChanges } from "./member-changes.ts";
 import { Nodes } from "./nodes/nodes.ts";
+import { ownConnections } from "./own-connections.ts";
 import { PublicationCodec } from "./publication-codec.ts";
 import type { Member } from "./room/member.ts";
 import type { Membership } from "./room/membership.ts";
 import type { RoomReset } from "./room/resets.ts";
 import { PresenceCounts } from "./presence/presence-counts.ts";
-import { roomPage, type RoomPage, type RoomsQuery } from "./room-listing.ts";
+import type { RoomPage, RoomsQuery } from "./room-listing.ts";
 import { Rooms } from "./rooms.ts";
 import { HubTopic, serveTopic, type TopicKit } from "./topic.ts";
 import type { RpcTopic, Topic } from "./typed-topic.ts";
@@ -69,6 +71,7 @@ export class Hub implements ConnectionBook {
   readonly #presence = new PresenceCounts();
   readonly #kit: TopicKit;
   readonly #nodes: Nodes;
+  readonly #all: AllNodes;
   readonly #busLife: BusLife;
   readonly #scope: SelectorScope;
 
@@ -97,9 +100,24 @@ export class Hub implements ConnectionBook {
       clock,
       connections: () => this.#live.table.size,
     });
+    const form = new PublicationCodec({
+      shapeOf: (topic) => this.#topics.find(topic)?.shape,
+      entryOf: (id) => this.#entryOf(id),
+      scope: { node: this.node, hasTopic: () => true },
+      clock,
+      wallMs,
+      encoded: (as) => this.#topics.counts.encoded(as),
+    });
+    this.#changes = new MemberChanges(this.#live, this.#topics, merged.identify);
     this.#scope = { node: this.node, hasTopic: (name) => this.#topics.has(name) };
+    const own = ownConnections({
+      ...{ live: this.#live, changes: this.#changes, topics: this.#topics, rooms, form, node: this.node },
+    });
+    this.#all = new AllNodes(own, this.#nodes, this.#scope);
     this.#kit = {
       rooms,
+      form,
+      elsewhere: this.#all,
       bus,
       scope: this.#scope,
       limits: merged,
@@ -120,19 +138,11 @@ export class Hub implements ConnectionBook {
         reset: (member, reset) => this.#reset(member, reset),
       },
     };
-    this.#changes = new MemberChanges(this.#live, this.#topics, merged.identify);
     const node = {
       name,
       id: this.node,
       clock,
-      form: new PublicationCodec({
-        shapeOf: (topic) => this.#topics.find(topic)?.shape,
-        entryOf: (id) => this.#entryOf(id),
-        scope: this.#scope,
-        clock,
-        wallMs,
-        encoded: (form) => this.#topics.counts.encoded(form),
-      }),
+      form,
       published: rooms.published.bind(rooms),
       begun: rooms.begun.bind(rooms),
       frame: (bytes: Uint8Array) => this.#nodes.frame(bytes),
@@ -187,13 +197,16 @@ export class Hub implements ConnectionBook {
    * @param selector Default: all of them
    * @throws ConnectError INVALID_ARGUMENT naming the field that cannot be used
    */
-  async connections(selector: Selector = {}, options: PageOptions = {}): Promise<ConnectionPage> {
-    return pageOf(this.#live.table, this.#scope, selector, options);
+  async connections(
+    selector: Selector = {},
+    options: PageOptions & { readonly local?: boolean } = {},
+  ): Promise<ConnectionPage> {
+    return this.#all.connections(selector, options);
   }
 
   /** The connection of an id; undefined where there is none. */
   async connection(id: string): Promise<Connection | undefined> {
-    return this.#entryOf(id)?.describe();
+    return this.#entryOf(id)?.describe() ?? this.#all.connection(id);
   }
 
   /**
@@ -204,7 +217,7 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT naming what cannot be used
    */
   async count(selector: Selector = {}, by?: GroupBy): Promise<Counts> {
-    return countsOf(this.#live.table, this.#scope, selector, by);
+    return this.#all.count(selector, by);
   }
 
   /**
@@ -214,8 +227,7 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
    */
   async close(selector: Selector, options: CloseOptions = {}): Promise<HubOutcome> {
-    const matches = compileSelector(selector, this.#scope, true);
-    return this.#live.close(selector, matches, closeOptions(options));
+    return this.#all.change(selector, { kind: "close", options: closeOptions(options) });
   }
 
   /**
@@ -226,7 +238,7 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
    */
   async join(selector: Selector, room: string): Promise<HubOutcome> {
-    return this.#changes.join(compileSelector(selector, this.#scope, true), room);
+    return this.#all.change(selector, { kind: "join", room });
   }
 
   /**
@@ -237,7 +249,7 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
    */
   async leave(selector: Selector, room: string): Promise<HubOutcome> {
-    return this.#changes.leave(compileSelector(selector, this.#scope, true), room);
+    return this.#all.change(selector, { kind: "leave", room });
   }
 
   /**
@@ -247,7 +259,7 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
    */
   async recheck(selector: Selector): Promise<HubOutcome> {
-    return this.#changes.recheck(compileSelector(selector, this.#scope, true));
+    return this.#all.change(selector, { kind: "recheck" });
   }
 
   /**
@@ -257,13 +269,16 @@ export class Hub implements ConnectionBook {
    */
   async rooms(query: RoomsQuery = {}): Promise<RoomPage> {
     if (query.topic !== undefined) this.#topics.named(query.topic, "topic");
-    return roomPage(this.#kit.rooms, query);
+    return this.#all.rooms(query);
   }
 
-  /** What the connections have done since the hub was made. */
-  async statistics(): Promise<HubStatistics> {
-    const { size, ringBytes } = this.#kit.rooms;
-    return { ...this.#live.statistics(), rooms: size, ringBytes, ...this.#topics.counts.totals() };
+  /**
+   * What the connections have done since the hub was made.
+   *
+   * @param options `cluster`: whether those of all nodes count. Default: those of this process alone
+   */
+  async statistics({ cluster = false }: { readonly cluster?: boolean } = {}): Promise<HubStatistics> {
+    return this.#all.statistics(cluster);
   }
 
   /** The processes with this hub that live, as far as it is known here: this one, then the others in the order of their ids. */

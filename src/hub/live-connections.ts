@@ -9,11 +9,11 @@ import { drainInTurn } from "./connections/drain.ts";
 import type { Entry, EntryOwner } from "./connections/entry.ts";
 import { Expiry } from "./connections/expiry.ts";
 import { Limits } from "./connections/limits.ts";
-import { Refusals } from "./connections/refusals.ts";
+import { Refusals, type Refused } from "./connections/refusals.ts";
 import type { Matches } from "./connections/selectable.ts";
 import { forSelected } from "./connections/selected.ts";
 import type { Selector } from "./connections/selector.ts";
-import { ConnectionCounts, type ConnectionsStatistics } from "./connections/statistics.ts";
+import { ConnectionCounts, type ConnectionTotals } from "./connections/statistics.ts";
 import { Table } from "./connections/table.ts";
 import type { HubListeners } from "./hub-events.ts";
 import type { HubOptions } from "./hub-options.ts";
@@ -116,7 +116,7 @@ export class LiveConnections implements ArrivalsOwner, EntryOwner {
     this.#close(entry, options, "user_limit");
   }
 
-  /** Ends what is selected. @throws ConnectError INVALID_ARGUMENT for `refuseMs` without users and addresses */
+  /** Ends what is selected. */
   async close(selector: Selector, matches: Matches, options: Required<CloseOptions>): Promise<HubOutcome> {
     if (options.refuseMs > 0) this.#refusals.add(selector, options);
     return forSelected(this.table, matches, async (entry, calls) => {
@@ -159,8 +159,13 @@ export class LiveConnections implements ArrivalsOwner, EntryOwner {
     this.#end();
   }
 
-  statistics(): ConnectionsStatistics {
-    return this.counts.read(this.table);
+  totals(): ConnectionTotals {
+    return this.counts.totals(this.table);
+  }
+
+  /** Whom it refuses for a while as their connections were closed. */
+  get refused(): readonly Refused[] {
+    return this.#refusals.live;
   }
 
   #end(): void {

@@ -3,14 +3,15 @@ import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { MessageForm } from "../core/codec/shared-message.ts";
 import { Code, ConnectError, invalidArgument, toCallError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
-import type { Bus, BusPublication, BusReceipt } from "./bus/bus.ts";
+import type { Bus, BusPublication, BusReceipt, PublicationForm } from "./bus/bus.ts";
 import { RecentIds } from "./bus/recent-ids.ts";
 import type { Entry } from "./connections/entry.ts";
 import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
+import type { Matches } from "./connections/selectable.ts";
 import { prepare } from "./publishing.ts";
 import type { Member } from "./room/member.ts";
 import { formatPosition, type Position } from "./room/position.ts";
-import { type Deliveries, noDeliveries, type Publication } from "./room/publication.ts";
+import { addDeliveries, type Deliveries, noDeliveries, type Publication } from "./room/publication.ts";
 import { pathOf } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
 import type { PublishOptions, Receipt, RoomPublication, SendOptions } from "./topic-options.ts";
@@ -32,6 +33,23 @@ export interface PublisherKit {
   readonly limits: PublishLimits;
   readonly clock: Clock;
   readonly owner: PublisherOwner;
+  readonly form: PublicationForm;
+  readonly elsewhere: Elsewhere;
+}
+
+/** What becomes of messages on the other nodes. Never rejects. */
+export interface Elsewhere {
+  /** Gives a message to the calls of a topic there. @param record makes the publication as it is written */
+  send(topic: string, selector: Selector, record: () => Uint8Array): Promise<ElsewhereDelivered>;
+  /** What becomes of a publication there that is published behind the call. @param room its path */
+  delivered(room: string, id: string): Promise<ElsewhereDelivered>;
+}
+
+/** What has become of a message on other nodes. */
+export interface ElsewhereDelivered {
+  readonly deliveries: Deliveries;
+  /** Nodes that have not answered. */
+  readonly unreachable: readonly string[];
 }
 
 /** Is told what is published. */
@@ -80,9 +98,12 @@ export class Publisher {
       deliveries = all;
     };
     const path = pathOf(this.#shape.name, room);
+    const elsewhere = options.count === "cluster" ? this.#kit.elsewhere.delivered(path, id) : undefined;
     const answer = await this.#published({ room: path, publication, history, dedupeMs }, options.signal);
-    if (!answer.duplicate) this.#kit.owner.published(this.#shape.name, deliveries);
-    return receipt(id, answer.position, answer.duplicate, deliveries);
+    const { position, duplicate } = answer;
+    if (duplicate) return receipt(id, position, true);
+    this.#kit.owner.published(this.#shape.name, deliveries);
+    return receipt(id, position, false, deliveries, await elsewhere);
   }
 
   async publishAll(
@@ -103,6 +124,21 @@ export class Publisher {
     const { id } = publication;
     const dedupeMs = options.id === undefined ? 0 : this.#settings.dedupeMs;
     if (!this.#isNew("", id, dedupeMs)) return receipt(id, undefined, true);
+    const { name } = this.#shape;
+    const record = (): Uint8Array => this.#kit.form.write(name, publication, 0);
+    const elsewhere = this.#kit.elsewhere.send(name, to, record);
+    const deliveries = this.sendHere(matches, publication);
+    return receipt(
+      id,
+      undefined,
+      false,
+      deliveries,
+      options.count === "cluster" ? await elsewhere : undefined,
+    );
+  }
+
+  /** Gives a message to the calls here that a selector selects, each connection once. */
+  sendHere(matches: Matches, publication: Publication): Deliveries {
     const deliveries = noDeliveries();
     const seen = new Set<Entry>();
     for (const member of this.#members) {
@@ -114,7 +150,7 @@ export class Publisher {
       deliveries[isFor ? member.direct(publication.message, publication.bytes) : "filtered"]++;
     }
     this.#kit.owner.published(this.#shape.name, deliveries);
-    return receipt(id, undefined, false, deliveries);
+    return deliveries;
   }
 
   /** @throws ConnectError of what cannot be sent */
@@ -168,9 +204,12 @@ function receipt(
   id: string,
   position: Position | undefined,
   duplicate: boolean,
-  deliveries: Deliveries = noDeliveries(),
+  own: Deliveries = noDeliveries(),
+  elsewhere?: ElsewhereDelivered,
 ): Receipt {
-  return { id, position: position && formatPosition(position), duplicate, ...deliveries, unreachable: [] };
+  const deliveries = elsewhere === undefined ? own : addDeliveries([own, elsewhere.deliveries]);
+  const unreachable = elsewhere?.unreachable ?? [];
+  return { id, position: position && formatPosition(position), duplicate, ...deliveries, unreachable };
 }
 
 /** The bus has not answered in time. */

@@ -4,7 +4,7 @@ import { refusal } from "../core/admission/refusal.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Bus } from "./bus/bus.ts";
 import type { Position } from "./room/position.ts";
-import type { RoomEntry } from "./room/publication.ts";
+import { type Deliveries, noDeliveries, type RoomEntry } from "./room/publication.ts";
 import { type BegunWhy, RingBudget } from "./room/ring.ts";
 import { Room, type RoomKind } from "./room/room.ts";
 
@@ -18,6 +18,8 @@ export interface RoomsInit {
   readonly maxRingBytes: number;
   /** How long a room is kept behind its last member, in milliseconds. */
   readonly roomLingerMs: number;
+  /** How long a publication is waited for that another node has announced, in milliseconds. */
+  readonly countTimeoutMs: number;
 }
 
 /** The rooms of a hub that have members, or had some a moment ago. */
@@ -25,6 +27,8 @@ export class Rooms {
   readonly #init: RoomsInit;
   readonly #budget: RingBudget;
   readonly #rooms = new Map<string, Room>();
+  /** Publications of other nodes, whose receipts count the members here. */
+  readonly #awaited = new Map<string, (deliveries: Deliveries) => void>();
   /** Rooms that all have left, about in the order of their times; some may have members again. */
   readonly #left: Room[] = [];
   #isWaiting = false;
@@ -93,6 +97,21 @@ export class Rooms {
     if (deliveries === undefined) return;
     publication.delivered?.(deliveries);
     publication.delivered = undefined;
+    if (this.#awaited.size > 0) this.#awaited.get(`${path} ${publication.id}`)?.(deliveries);
+  }
+
+  /** What becomes of a publication that comes next; undefined where it does not come in time. */
+  async delivered(path: string, id: string): Promise<Deliveries | undefined> {
+    if (!this.#rooms.has(path)) return noDeliveries();
+    const { clock, countTimeoutMs } = this.#init;
+    const { promise, resolve } = Promise.withResolvers<Deliveries | undefined>();
+    const key = `${path} ${id}`;
+    const cancel = clock.after(countTimeoutMs, () => resolve(undefined));
+    this.#awaited.set(key, resolve);
+    const deliveries = await promise;
+    cancel();
+    this.#awaited.delete(key);
+    return deliveries;
   }
 
   begun(path: string, top: Position, why: BegunWhy): void {

@@ -89,6 +89,11 @@ export interface SendOptions {
   readonly ttlMs?: number;
   /** `event:` of server-sent events: `[A-Za-z0-9_.-]`, at most 64. Default: none, the event `message`. */
   readonly event?: string;
+  /**
+   * Whose members the receipt counts: those of this node, or of all nodes, of which answers are waited for up to
+   * `countTimeoutMs`. Default: `local`.
+   */
+  readonly count?: "local" | "cluster";
   /** Aborts the wait for the bus; the message may be published all the same. Default: none. */
   readonly signal?: AbortSignal;
 }

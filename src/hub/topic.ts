@@ -5,11 +5,12 @@ import { LiveSet } from "../core/call/live-set.ts";
 import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
 import { retryAfterMsOf, retryInfo } from "../core/errors/retry-info.ts";
 import type { Clock } from "../core/time/clock.ts";
-import type { Bus } from "./bus/bus.ts";
+import type { Bus, PublicationForm } from "./bus/bus.ts";
 import { retryMs } from "./connections/close.ts";
 import { Entry } from "./connections/entry.ts";
 import { authorizeRooms } from "./authorize.ts";
 import { Patience } from "./patience.ts";
+import type { Matches } from "./connections/selectable.ts";
 import type { Selector, SelectorScope } from "./connections/selector.ts";
 import type { PresenceEvent } from "../../gen/ts_ms/hub/v1/events_pb.ts";
 import type { PresenceBounds } from "./presence/presence-bounds.ts";
@@ -18,10 +19,11 @@ import type { PresenceSnapshot } from "./presence/presence-events.ts";
 import { TopicPresence, type TopicPresenceInit } from "./presence/topic-presence.ts";
 import { join, joinAlso, type JoinedTopic, type JoinLimits } from "./join.ts";
 import { JoiningReader, tellBeginning } from "./joining-reader.ts";
-import { Publisher, type PublisherOwner, type PublishLimits } from "./publisher.ts";
+import { type Elsewhere, Publisher, type PublisherOwner, type PublishLimits } from "./publisher.ts";
 import type { Member, MemberOwner } from "./room/member.ts";
 import { type Beginning, Membership } from "./room/membership.ts";
 import type { RoomMember } from "./services/administered-hub.ts";
+import type { Deliveries, Publication } from "./room/publication.ts";
 import type { RoomReset } from "./room/resets.ts";
 import { pathOf } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
@@ -58,6 +60,8 @@ export interface TopicKit {
   readonly presence: PresenceCounts;
   /** The connection of an id in this process; undefined for none. */
   readonly connection: (id: string) => Entry | undefined;
+  readonly form: PublicationForm;
+  readonly elsewhere: Elsewhere;
 }
 
 /** Is told what topics do. */
@@ -120,6 +124,11 @@ export class HubTopic implements MemberOwner {
 
   send(to: Selector, message: MessageInitShape<DescMessage>, options?: SendOptions): Promise<Receipt> {
     return this.#publisher.send(to, message, options);
+  }
+
+  /** Gives a message of another node to the calls here that a selector selects. */
+  sendHere(matches: Matches, publication: Publication): Deliveries {
+    return this.#publisher.sendHere(matches, publication);
   }
 
   broadcast(message: MessageInitShape<DescMessage>, options?: SendOptions): Promise<Receipt> {

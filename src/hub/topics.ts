@@ -7,7 +7,10 @@ import type { Deliveries } from "./room/publication.ts";
 import type { HubTopic } from "./topic.ts";
 
 /** What a hub has done. */
-export interface HubStatistics extends ConnectionsStatistics {
+export interface HubStatistics extends ConnectionsStatistics, TopicTotals {}
+
+/** What the topics of a hub have done. */
+export interface TopicTotals {
   /** Rooms with members. */
   readonly rooms: number;
   /** Bytes of messages that rooms keep in this process. */
@@ -22,6 +25,14 @@ export interface HubStatistics extends ConnectionsStatistics {
   readonly dropped: number;
   /** How often members were told that they have missed something. */
   readonly resets: number;
+}
+
+/** What the topics of several nodes have done together. */
+export function sumTopics(own: TopicTotals, others: readonly TopicTotals[]): TopicTotals {
+  const sums = { ...own };
+  const names = Object.keys(sums) as (keyof TopicTotals)[]; // It has no other members.
+  for (const totals of others) for (const name of names) sums[name] += totals[name] ?? 0; // Of another release.
+  return sums;
 }
 
 /** Counts by topic and a second label. */

@@ -1,6 +1,6 @@
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { compileSelector, type Selector, type SelectorScope } from "./selector.ts";
 import type { Entry } from "./entry.ts";
+import type { Matches } from "./selectable.ts";
 import type { Table } from "./table.ts";
 
 /** By what connections are counted. */
@@ -19,13 +19,7 @@ export interface Counts {
 }
 
 /** Counts the connections that a selector selects. @throws ConnectError INVALID_ARGUMENT */
-export async function countsOf(
-  table: Table,
-  scope: SelectorScope,
-  selector: Selector,
-  by: GroupBy | undefined,
-): Promise<Counts> {
-  const matches = compileSelector(selector, scope);
+export async function countsOf(table: Table, matches: Matches, by: GroupBy | undefined): Promise<Counts> {
   const groupOf = by === undefined ? undefined : grouping(by);
   const groups = new Map<string, number>();
   let total = 0;
@@ -37,6 +31,16 @@ export async function countsOf(
     return true;
   });
   return { total, groups: Object.fromEntries(groups), unreachable: [] };
+}
+
+/** Counts of several nodes as one. */
+export function sumCounts(all: readonly Counts[]): Counts {
+  const sums = new Map<string, number>();
+  for (const [group, count] of all.flatMap(({ groups }) => Object.entries(groups))) {
+    sums.set(group, (sums.get(group) ?? 0) + count);
+  }
+  const total = all.reduce((sum, counts) => sum + counts.total, 0);
+  return { total, groups: Object.fromEntries(sums), unreachable: [] };
 }
 
 function grouping(by: GroupBy): (entry: Entry) => readonly string[] {

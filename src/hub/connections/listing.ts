@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { type ConnectError, invalidArgument } from "../../core/errors/errors.ts";
-import { compileSelector, type Selector, type SelectorScope } from "./selector.ts";
 import type { Connection } from "./connection.ts";
+import type { Matches } from "./selectable.ts";
+import type { Selector } from "./selector.ts";
 import type { Table } from "./table.ts";
 
 /** A part of a list of connections. */
@@ -23,43 +24,61 @@ export interface PageOptions {
 
 const defaultPageSize = 100;
 const maxPageSize = 1_000;
-const tokenForm = /^([\w-]{8})\.(\d{1,15})$/;
+const tokenForm = /^([\w-]{8})\.([0-9A-Za-z]{1,64})-(\d{1,15})$/;
 
-/** A page of the connections that a selector selects, in the order of their numbers. @throws ConnectError INVALID_ARGUMENT */
-export async function pageOf(
-  table: Table,
-  scope: SelectorScope,
-  selector: Selector,
-  { pageSize = 0, pageToken = "" }: PageOptions,
-): Promise<ConnectionPage> {
+/** Which connections are on a page. */
+export interface PageAsked {
+  /** What tells the query from others. */
+  readonly query: string;
+  readonly size: number;
+  /** How many of a node are looked for: one more than the page has shows that another one follows. */
+  readonly limit: number;
+  /** The last one of the page before. */
+  readonly after: { readonly node: string; readonly number: number };
+}
+
+/** @throws ConnectError INVALID_ARGUMENT */
+export function pageAsked(selector: Selector, { pageSize = 0, pageToken = "" }: PageOptions): PageAsked {
   const size = sizeOf(pageSize);
-  const matches = compileSelector(selector, scope);
   const query = digestOf(selector);
+  if (pageToken === "") return { query, size, limit: size + 1, after: { node: "", number: 0 } };
+  const [, owner, node = "", number] = tokenForm.exec(pageToken) ?? [];
+  if (owner !== query) throw otherQuery();
+  return { query, size, limit: size + 1, after: { node, number: Number(number) } };
+}
+
+/** Connections that a selector selects, in the order of their numbers. @param after number of the one before them */
+export async function listOf(
+  table: Table,
+  matches: Matches,
+  after: number,
+  limit: number,
+): Promise<readonly Connection[]> {
   const connections: Connection[] = [];
-  let last = pageToken === "" ? 0 : numberIn(pageToken, query);
-  let hasMore = false;
-  await table.each(last, (entry) => {
-    if (!entry.isSelected(matches)) return true;
-    hasMore = connections.length === size;
-    if (hasMore) return false;
-    last = entry.number;
-    connections.push(entry.describe());
-    return true;
+  await table.each(after, (entry) => {
+    if (entry.isSelected(matches)) connections.push(entry.describe());
+    return connections.length < limit;
   });
-  return { connections, nextPageToken: hasMore ? `${query}.${last}` : undefined, unreachable: [] };
+  return connections;
+}
+
+/** The page of what nodes have found. @param found those of each node in the order of their numbers */
+export function joinPages(
+  found: readonly Connection[],
+  { query, size }: PageAsked,
+  unreachable: readonly string[],
+): ConnectionPage {
+  // Numbers of a node are in order already.
+  const sorted = found.toSorted((one, other) => (one.node < other.node ? -1 : one.node > other.node ? 1 : 0));
+  const connections = sorted.slice(0, size);
+  const last = sorted.length > size ? connections.at(-1) : undefined;
+  return { connections, nextPageToken: last && `${query}.${last.id}`, unreachable };
 }
 
 /** How many there are on a page. @throws ConnectError INVALID_ARGUMENT */
 export function sizeOf(pageSize: number): number {
   if (!(pageSize >= 0)) throw invalidArgument(`pageSize: ${pageSize} is no size of a page`);
   return pageSize === 0 ? defaultPageSize : Math.min(Math.ceil(pageSize), maxPageSize);
-}
-
-/** @throws ConnectError INVALID_ARGUMENT for a token of another query */
-function numberIn(token: string, query: string): number {
-  const [, owner, number = ""] = tokenForm.exec(token) ?? [];
-  if (owner === query) return Number(number);
-  throw otherQuery();
 }
 
 /** For a token of another query. */

@@ -37,8 +37,15 @@ export interface MetricsPage {
   watch(metric: WatchedMetric, read: ReadWatched): () => void;
 }
 
+/** What the connections of a node have done, to be added to that of others. */
+export interface ConnectionTotals {
+  readonly doors: Readonly<Partial<Record<DoorName, DoorCounts>>>;
+  /** When counting began, in milliseconds since 1970. */
+  readonly sinceMs: number;
+}
+
 /** Counts of one door. */
-interface DoorCounts {
+export interface DoorCounts {
   opened: number;
   active: number;
   refused: number;
@@ -102,19 +109,14 @@ export class ConnectionCounts {
   }
 
   /** @param entries those that are open: what their calls have sent counts already */
-  read(entries: Iterable<Entry>): ConnectionsStatistics {
+  totals(entries: Iterable<Entry>): ConnectionTotals {
     const open = new Map<DoorName, number>();
     for (const { door, openMessages } of entries) open.set(door, (open.get(door) ?? 0) + openMessages);
     const doors = [...this.#doors].map(([door, counts]) => {
       const messages = counts.messages + (open.get(door) ?? 0);
       return [door, { ...counts, messages }] as const;
     });
-    return {
-      ...statisticsOf(sumOf(doors.map(([, counts]) => counts))),
-      doors: Object.fromEntries(doors.map(([door, counts]) => [door, statisticsOf(counts)])),
-      sinceMs: this.#sinceMs,
-      unreachable: [],
-    };
+    return { doors: Object.fromEntries(doors), sinceMs: this.#sinceMs };
   }
 
   /** Adds what is counted to a page of metrics. @returns functions that take it from there */
@@ -168,7 +170,24 @@ function sumOf(all: readonly DoorCounts[]): DoorCounts {
   return sum;
 }
 
-function statisticsOf(counts: DoorCounts): ConnectionStatistics {
+/** What nodes have done together. */
+export function statisticsOf(all: readonly ConnectionTotals[]): ConnectionsStatistics {
+  const byDoor = new Map<DoorName, DoorCounts>();
+  for (const { doors } of all) {
+    for (const [name, counts] of Object.entries(doors)) {
+      const door = name as DoorName; // The names of doors are its keys.
+      byDoor.set(door, sumOf([byDoor.get(door) ?? none(), counts]));
+    }
+  }
+  return {
+    ...ofCounts(sumOf([...byDoor.values()])),
+    doors: Object.fromEntries([...byDoor].map(([door, counts]) => [door, ofCounts(counts)])),
+    sinceMs: Math.min(...all.map(({ sinceMs }) => sinceMs)),
+    unreachable: [],
+  };
+}
+
+function ofCounts(counts: DoorCounts): ConnectionStatistics {
   return {
     totalConnections: counts.opened,
     activeConnections: counts.active,

@@ -63,3 +63,11 @@ export interface Deliveries {
 export function noDeliveries(): Deliveries {
   return { members: 0, sent: 0, failed: 0, dropped: 0, filtered: 0, lagging: 0 };
 }
+
+/** What has become of a publication on several nodes. */
+export function addDeliveries(all: readonly Readonly<Deliveries>[]): Deliveries {
+  const sums = noDeliveries();
+  const names = Object.keys(sums) as (keyof Deliveries)[]; // It has no other members.
+  for (const one of all) for (const name of names) sums[name] += one[name];
+  return sums;
+}

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/hub/v1/node.proto.
  */
 export const file_ts_ms_hub_v1_node: GenFile = /*@__PURE__*/
-  fileDesc("Chd0c19tcy9odWIvdjEvbm9kZS5wcm90bxIMdHNfbXMuaHViLnYxIqwBCglOb2RlRnJhbWUSDwoHdmVyc2lvbhgBIAEoDRIMCgRmcm9tGAIgASgJEgwKBGxpZmUYAyABKA0SJAoEcGFydBgEIAEoCzIWLnRzX21zLmh1Yi52MS5Ob2RlUGFydBIPCgdyZXF1ZXN0GAUgASgNEg8KB2Fuc3dlcnMYBiABKA0SKgoHcmVmdXNhbBgHIAEoCzIZLnRzX21zLmh1Yi52MS5Ob2RlUmVmdXNhbCImCghOb2RlUGFydBIMCgR0eXBlGAEgASgJEgwKBGJvZHkYAiABKAwiLAoLTm9kZVJlZnVzYWwSDAoEY29kZRgBIAEoDRIPCgdtZXNzYWdlGAIgASgJImcKCUhlYXJ0YmVhdBITCgtjb25uZWN0aW9ucxgBIAEoDRINCgVzdG9wcxgCIAEoCBIPCgdhbnN3ZXJzGAMgASgIEiUKBXBhcnRzGAQgAygLMhYudHNfbXMuaHViLnYxLk5vZGVQYXJ0YgZwcm90bzM");
+  fileDesc("Chd0c19tcy9odWIvdjEvbm9kZS5wcm90bxIMdHNfbXMuaHViLnYxIqwBCglOb2RlRnJhbWUSDwoHdmVyc2lvbhgBIAEoDRIMCgRmcm9tGAIgASgJEgwKBGxpZmUYAyABKA0SJAoEcGFydBgEIAEoCzIWLnRzX21zLmh1Yi52MS5Ob2RlUGFydBIPCgdyZXF1ZXN0GAUgASgNEg8KB2Fuc3dlcnMYBiABKA0SKgoHcmVmdXNhbBgHIAEoCzIZLnRzX21zLmh1Yi52MS5Ob2RlUmVmdXNhbCImCghOb2RlUGFydBIMCgR0eXBlGAEgASgJEgwKBGJvZHkYAiABKAwiLAoLTm9kZVJlZnVzYWwSDAoEY29kZRgBIAEoDRIPCgdtZXNzYWdlGAIgASgJImcKCUhlYXJ0YmVhdBITCgtjb25uZWN0aW9ucxgBIAEoDRINCgVzdG9wcxgCIAEoCBIPCgdhbnN3ZXJzGAMgASgIEiUKBXBhcnRzGAQgAygLMhYudHNfbXMuaHViLnYxLk5vZGVQYXJ0IikKB0h1YkNhbGwSDAoEbmFtZRgBIAEoCRIQCghhcmd1bWVudBgCIAEoCSIaCghIdWJSZXBseRIOCgZyZXN1bHQYASABKAliBnByb3RvMw");
 
 /**
  * Something that a node says to one other node, or to all.
@@ -169,4 +169,53 @@ export type Heartbeat = Message<"ts_ms.hub.v1.Heartbeat"> & {
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_ts_ms_hub_v1_node, 3);
+
+/**
+ * Asks a node to do for its own connections what a function of its hub does for those of all nodes.
+ *
+ * @generated from message ts_ms.hub.v1.HubCall
+ */
+export type HubCall = Message<"ts_ms.hub.v1.HubCall"> & {
+  /**
+   * Such as `count`. A node that does not know it refuses.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * JSON.
+   *
+   * @generated from field: string argument = 2;
+   */
+  argument: string;
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.HubCall.
+ * Use `create(HubCallSchema)` to create a new message.
+ */
+export const HubCallSchema: GenMessage<HubCall> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_node, 4);
+
+/**
+ * What has become of a `HubCall`.
+ *
+ * @generated from message ts_ms.hub.v1.HubReply
+ */
+export type HubReply = Message<"ts_ms.hub.v1.HubReply"> & {
+  /**
+   * JSON.
+   *
+   * @generated from field: string result = 1;
+   */
+  result: string;
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.HubReply.
+ * Use `create(HubReplySchema)` to create a new message.
+ */
+export const HubReplySchema: GenMessage<HubReply> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_node, 5);
 
