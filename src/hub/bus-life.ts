@@ -6,6 +6,7 @@ export class BusLife {
   readonly #bus: Bus;
   readonly #node: BusNode;
   readonly #nodes: Nodes;
+  #isOn = false;
   #closing: Promise<void> | undefined;
 
   constructor(bus: Bus, node: BusNode, nodes: Nodes) {
@@ -19,12 +20,14 @@ export class BusLife {
       void this.#closing.then(() => this.start());
       return;
     }
+    this.#isOn = true;
     const started = this.#bus.start(this.#node);
-    started.then(() => this.#nodes.start()).catch(() => {});
+    started.then(() => this.#isOn && this.#nodes.start()).catch(() => {});
   }
 
   /** The node says that it stops; then the bus is closed. */
   close(): void {
+    this.#isOn = false;
     this.#closing ??= this.#close();
   }
 

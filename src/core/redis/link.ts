@@ -46,7 +46,7 @@ export async function linkTo(options: RedisOptions): Promise<RedisLink> {
 }
 
 function linkToServer({ createClient }: Peer, options: RedisOptions): RedisLink {
-  const client = createClient({ url: options.url ?? "", ...clientOptions(options) });
+  const client = createClient({ url: options.url ?? "", ...clientSettings(options) });
   return linkOf(client, (command) => client.sendCommand<RedisReply>(command));
 }
 
@@ -58,13 +58,17 @@ function linkByName({ createSentinel }: Peer, options: RedisOptions, master: str
   const sentinel = createSentinel({
     name: master,
     sentinelRootNodes,
-    nodeClientOptions: clientOptions(options),
+    nodeClientOptions: clientSettings(options),
     scanInterval: lastPauseMs, // Finds a new master even when no Sentinel has announced it.
   });
   return linkOf(sentinel, (command) => sentinel.sendCommand<RedisReply>(false, [...command]));
 }
 
-function clientOptions({ username, password, ca, connectTimeoutMs }: RedisOptions) {
+/** What clients of the peer are made with. */
+export type ClientSettings = ReturnType<typeof clientSettings>;
+
+/** @throws SetupError where the file of the CA cannot be read */
+export function clientSettings({ username, password, ca, connectTimeoutMs }: RedisOptions) {
   const socket = {
     connectTimeout: connectTimeoutMs,
     reconnectStrategy: (attempts: number) =>

@@ -12,6 +12,13 @@ export interface HistoryBounds {
   readonly bytes: number;
 }
 
+/** How a topic with history is kept. */
+export interface TopicKeeping {
+  readonly history: HistoryBounds;
+  /** How long ids of its publications are known, in milliseconds. */
+  readonly dedupeMs: number;
+}
+
 /** A publication for a bus. */
 export interface BusPublication {
   /** Path of the room: `topic/room`. */
@@ -21,6 +28,8 @@ export interface BusPublication {
   readonly history: HistoryBounds | undefined;
   /** How long its id is known, in milliseconds; 0 for an id that is not published again. */
   readonly dedupeMs: number;
+  /** `dedupeMs` of a bus whose answer may be lost: then the publisher learns the id, and may use it again. Default: the same. */
+  readonly unsureMs?: number;
 }
 
 /** What a bus answers to a publication. */
@@ -67,12 +76,19 @@ export interface PublicationForm {
   read(topic: string, bytes: Uint8Array): ReadPublication | undefined;
 }
 
+/** What is measured of a bus. */
+export type BusOperation = "publish" | "read" | "tops" | "subscribe" | "cast" | "connect" | "frame";
+
 /** A hub as its bus sees it. */
 export interface BusNode {
   /** Hubs of other names never meet. */
   readonly name: string;
   readonly id: string;
   readonly clock: Clock;
+  /** For how long nothing comes by a connection until it is asked whether it lives, in milliseconds. Default: 5,000. */
+  readonly probeMs?: number;
+  /** How often it is looked for publications that have not come, in milliseconds. Default: 10,000. */
+  readonly checkMs?: number;
   readonly form: PublicationForm;
   /**
    * Something was published in a room that the node has subscribed to.
@@ -80,6 +96,10 @@ export interface BusNode {
    * @param previous offset of the publication before it in the room. Default: one less
    */
   published(room: string, entry: RoomEntry, previous?: number): void;
+  /** Publications of a room were missing, and were read or are lost. */
+  gap?(room: string, outcome: "filled" | "lost"): void;
+  /** Something was done at the bus. @param ms how long it has taken; undefined where it has failed */
+  did?(operation: BusOperation, ms: number | undefined): void;
   /** A room has begun anew: what was kept is no more. @param top its position now */
   begun(room: string, top: Position, why: "BUS" | "CLEARED"): void;
   /** A frame of another node, or of this one. */
@@ -100,6 +120,8 @@ export interface Bus {
   /** Called once, by its hub. */
   start(node: BusNode): Promise<void>;
   close(): Promise<void>;
+  /** The hub has a topic with history. A bus that does not keep it by topic has no use for this. */
+  keep?(topic: string, keeping: TopicKeeping): void;
   /**
    * Numbers a publication, keeps it, and tells the nodes that have subscribed to its room, as one atomic step; those of
    * one node in the order of its calls. Resolves when this is done.

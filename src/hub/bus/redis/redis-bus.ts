@@ -1,0 +1,426 @@
+import { createRequire } from "node:module";
+import { performance } from "node:perf_hooks";
+import { Code, ConnectError } from "../../../core/errors/errors.ts";
+import { SetupError } from "../../../core/errors/setup-error.ts";
+import { type LineReply, openLine, type RedisLine } from "../../../core/redis/line.ts";
+import { type RedisOptions, toRedisOptions } from "../../../core/redis/redis-options.ts";
+import type { RedisScript } from "../../../core/redis/script.ts";
+import { parsePosition, formatPosition, type Position, randomName } from "../../room/position.ts";
+import type { RoomEntry } from "../../room/publication.ts";
+import {
+  type Bus,
+  type BusNode,
+  type BusOperation,
+  type BusPage,
+  type BusPublication,
+  type BusReceipt,
+  type RoomSeen,
+} from "../bus.ts";
+import { unknownOutcome } from "../../unknown-outcome.ts";
+import { KeptLine } from "./kept-line.ts";
+import { OwnPublications } from "./own-publications.ts";
+import { clearScript, publishScript, readScript, scripts, topsScript } from "./scripts.ts";
+import { SeenRooms } from "./seen-rooms.ts";
+import type { SubscribedRoom } from "./subscribed-room.ts";
+import { Subscriptions } from "./subscriptions.ts";
+
+/** The largest message, in bytes. */
+const maxMessageBytes = 16 * 1024 ** 2;
+/** How long the number of a room outlives its last publication, at least, in milliseconds. */
+const shortestMs = 3_600_000;
+/** How long a cursor is kept that is not moved. */
+const cursorMs = 30 * 24 * 3_600_000;
+/** How long a receipt waits for the members of this node behind the answer of Redis. */
+const echoMs = 500;
+const roomsAtOnce = 256;
+
+/**
+ * A bus by Redis 6.2 and later: it keeps the history of rooms in streams, and tells nodes by channels.
+ *
+ * @param options where it is; Sentinels are not supported
+ * @throws SetupError for options that cannot be used, and without the package `@redis/client`
+ */
+export function redisBus(options: Partial<RedisOptions>): Bus {
+  const checked = toRedisOptions({ prefix: "ts-ms:hub:", ...options });
+  if (checked.master !== undefined) throw new SetupError("redisBus: needs url; sentinels are not supported");
+  try {
+    createRequire(import.meta.url).resolve("@redis/client");
+  } catch (cause) {
+    throw new SetupError("redisBus needs the package @redis/client: `npm install @redis/client`", { cause });
+  }
+  return new RedisBus(checked);
+}
+
+class RedisBus implements Bus {
+  readonly name = "redis";
+  readonly maxMessageBytes = maxMessageBytes;
+  readonly isShared = true;
+  readonly #options: RedisOptions;
+  readonly #own = new OwnPublications();
+  readonly #seen = new SeenRooms();
+  #subscriptions: Subscriptions | undefined;
+  #commands: KeptLine | undefined;
+  #node: BusNode | undefined;
+  #isUp = false;
+  /** Resolves the start. */
+  #up: (() => void) | undefined;
+  #base = "";
+
+  constructor(options: RedisOptions) {
+    this.#options = options;
+  }
+
+  async start(node: BusNode): Promise<void> {
+    if (this.#commands !== undefined) {
+      throw new SetupError("Hub: the option bus is the bus of another hub already");
+    }
+    this.#node = node;
+    this.#base = `${this.#options.prefix}${node.name}:`;
+    this.#isUp = true;
+    this.#turn(false);
+    this.#commands = new KeptLine({
+      clock: node.clock,
+      open: (lost) => this.#timed("connect", () => openLine(this.#options, { message: () => {}, lost })),
+      prepare: async (line) => {
+        await Promise.all(scripts.map(({ text }) => line.send(["SCRIPT", "LOAD", text])));
+      },
+      changed: () => this.#changed(),
+    });
+    this.#subscriptions = new Subscriptions({
+      node,
+      base: this.#base,
+      open: (owner) => openLine(this.#options, owner),
+      commands: this.#commands,
+      heard: (room, head, record) => this.#heard(room, head, record),
+      read: (room, after, limit) => this.read(room, after, limit),
+      check: () => this.#check(),
+      changed: () => this.#changed(),
+    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#up = resolve;
+    const cancel = node.clock.after(this.#options.connectTimeoutMs, resolve, false);
+    this.#commands.start();
+    this.#subscriptions.start();
+    await promise; // A bus that is away is made good in the background.
+    cancel();
+  }
+
+  async close(): Promise<void> {
+    this.#subscriptions?.close();
+    this.#commands?.close();
+    this.#subscriptions = this.#commands = undefined;
+    this.#up?.();
+  }
+
+  async publish(said: BusPublication, _signal: AbortSignal): Promise<BusReceipt> {
+    const { room, publication, history } = said;
+    const line = this.#line();
+    const node = this.#started();
+    const { number, delivered } = this.#own.add(publication);
+    const record = Buffer.from(node.form.write(topicOf(room), publication, number));
+    let receipt: BusReceipt;
+    try {
+      receipt = await this.#timed("publish", async () => {
+        if (history !== undefined) return this.#keep(line, said, record, number);
+        const live = this.#subscriptions?.nextLive(room) ?? 0;
+        const head = `l ${node.id} ${number} ${live}\n`;
+        await line.send(["PUBLISH", this.#channel(room), Buffer.concat([Buffer.from(head), record])]);
+        return { position: undefined, duplicate: false };
+      });
+    } catch (reason) {
+      this.#own.take(number);
+      throw isAnswer(reason) ? unavailable(reason) : unknownOutcome(publication.id);
+    }
+    if (receipt.duplicate || this.#subscriptions?.has(room) !== true) this.#own.take(number);
+    else await this.#echo(delivered);
+    return receipt;
+  }
+
+  async subscribe(rooms: readonly string[]): Promise<void> {
+    const { subscriptions } = this.#parts();
+    await this.#timed("subscribe", () => subscriptions.add(rooms));
+  }
+
+  async unsubscribe(rooms: readonly string[]): Promise<void> {
+    this.#seen.forget(rooms);
+    this.#subscriptions?.delete(rooms);
+  }
+
+  async read(room: string, after: Position | undefined, limit: number): Promise<BusPage> {
+    const { epoch = "", offset = 0 } = after ?? {};
+    const rest = [randomName(), epoch, String(offset), String(limit), String(shortestMs)];
+    const reply = await this.#timed("read", () => this.#run(readScript, this.#keys(room), rest));
+    const [e, t, o, complete, entries] = listOf(reply);
+    const top = this.#seen.note(room, textOf(e), numberOf(t), numberOf(o));
+    const found = listOf(entries).flatMap((item) => {
+      const [id, fields] = listOf(item);
+      const record = listOf(fields)[1];
+      const position = { epoch: top.epoch, offset: Number(textOf(id).split("-", 1)[0]) };
+      return Buffer.isBuffer(record) ? this.#entryOf(room, record, position) : [];
+    });
+    return { entries: found, top, complete: numberOf(complete) === 1 };
+  }
+
+  async tops(rooms: readonly RoomSeen[]): Promise<readonly Position[]> {
+    const found: Position[] = [];
+    for (let first = 0; first < rooms.length; first += roomsAtOnce) {
+      const some = rooms.slice(first, first + roomsAtOnce);
+      const keys = some.flatMap(({ room }) => this.#keys(room));
+      const rest = some.flatMap(({ room, seen }) => [
+        this.#channel(room),
+        randomName(),
+        ...this.#seen.said(room, seen),
+      ]);
+      const run = (): Promise<LineReply> => this.#run(topsScript, keys, [String(shortestMs), ...rest]);
+      for (const [place, reply] of listOf(await this.#timed("tops", run)).entries()) {
+        const [e, t, o] = listOf(reply);
+        const { room = "" } = some[place] ?? {};
+        const top = this.#seen.note(room, textOf(e), numberOf(t), numberOf(o));
+        this.#subscriptions?.find(room)?.feed.opened(top);
+        found.push(top);
+      }
+    }
+    return found;
+  }
+
+  async cast(to: string, frame: Uint8Array): Promise<void> {
+    const line = this.#line();
+    await this.#timed("cast", () =>
+      line.send(["PUBLISH", `${this.#base}n:${to}`, Buffer.from(frame)]).catch((reason: unknown) => {
+        throw unavailable(reason);
+      }),
+    );
+  }
+
+  async cursor(key: string, set?: Position): Promise<Position | undefined> {
+    const name = `${this.#base}c:${key}`;
+    const command =
+      set === undefined ? ["GET", name] : ["SET", name, formatPosition(set), "PX", String(cursorMs)];
+    const reply = await this.#send(command);
+    return set ?? (reply === null ? undefined : parsePosition(textOf(reply)));
+  }
+
+  async clear(room: string): Promise<void> {
+    await this.#run(clearScript, this.#keys(room), [this.#channel(room), randomName(), String(shortestMs)]);
+  }
+
+  /** Numbers, keeps and tells a publication. */
+  async #keep(
+    line: RedisLine,
+    { room, publication, history, dedupeMs, unsureMs = dedupeMs }: BusPublication,
+    record: Buffer,
+    number: number,
+  ): Promise<BusReceipt> {
+    const { size = 0, ttlMs = 0, bytes = 0 } = history ?? {};
+    const reply = await this.#run(
+      publishScript,
+      [...this.#keys(room), `${this.#base}{${room}}:i:${publication.id}`],
+      [
+        ...[this.#channel(room), randomName(), ...this.#seen.said(room)],
+        ...[record, String(publication.bytes), String(size), String(Math.ceil(ttlMs)), String(bytes)],
+        ...[String(Math.ceil(unsureMs)), String(Math.ceil(Math.max(10 * ttlMs, shortestMs)))],
+        `${this.#started().id} ${number}`,
+      ],
+      line,
+    );
+    const [isNew, e, t, o] = listOf(reply);
+    const position = { epoch: textOf(e), offset: numberOf(o) };
+    if (numberOf(isNew) === 0) return { position, duplicate: true };
+    return {
+      position: this.#seen.note(room, position.epoch, numberOf(t), position.offset),
+      duplicate: false,
+    };
+  }
+
+  /** Something has come by the channel of a room. */
+  #heard(room: string, head: readonly string[], record: Buffer): void {
+    const subscribed = this.#subscriptions?.find(room);
+    if (subscribed === undefined) return;
+    const { feed } = subscribed;
+    const [kind, epoch = "", time, offset, fourth, fifth] = head;
+    if (kind === "l") {
+      const [, from = "", number, live] = head;
+      if (!subscribed.isLiveNext(from, Number(live))) this.#lost(room, feed.last);
+      const own = from === this.#node?.id ? this.#own.take(Number(number)) : undefined;
+      for (const entry of this.#entryOf(room, record, undefined, own)) feed.told(entry, undefined);
+      return;
+    }
+    const top = { epoch, offset: Number(offset) };
+    if (kind === "b") {
+      this.#seen.note(room, epoch, Number(time), top.offset);
+      if (fourth === "CLEARED") {
+        feed.begun(top);
+        this.#node?.begun(room, top, "CLEARED");
+      } else subscribed.catchUp();
+    }
+    if (kind !== "p") return;
+    const own = fourth === this.#node?.id ? this.#own.take(Number(fifth)) : undefined;
+    for (const entry of this.#entryOf(room, record, top, own)) {
+      // A number that has come before with another publication: Redis has lost some.
+      if (feed.last?.epoch === epoch && top.offset <= feed.last.offset && !subscribed.isKnown(entry)) {
+        void this.#beginAnew(room, subscribed);
+        return;
+      }
+      this.#seen.note(room, epoch, Number(time), top.offset);
+      feed.told(entry, top.offset - 1);
+    }
+  }
+
+  /** Redis is told what was seen of a room, and begins a new epoch of it, which is read then. Never rejects. */
+  async #beginAnew(room: string, { feed, catchUp }: SubscribedRoom): Promise<void> {
+    try {
+      await this.tops([{ room, seen: feed.last }]);
+      catchUp();
+    } catch {
+      // The bus is away: the room is read when it is back.
+    }
+  }
+
+  /** Publications without positions are missing. */
+  #lost(room: string, top: Position = { epoch: "", offset: 0 }): void {
+    this.#node?.gap?.(room, "lost");
+    this.#node?.begun(room, top, "BUS");
+  }
+
+  /** What is subscribed to is looked at: what has not come, and what Redis has lost. */
+  async #check(): Promise<void> {
+    const rooms = this.#subscriptions?.numbered ?? [];
+    const tops = await this.tops(rooms.map(([room, { feed }]) => ({ room, seen: feed.last })));
+    for (const [place, [, room]] of rooms.entries()) {
+      const top = tops[place];
+      if (top !== undefined) room.looked(top);
+    }
+  }
+
+  /** The publication of a record as an entry; none for one that cannot be read. */
+  #entryOf(
+    room: string,
+    record: Buffer,
+    position: Position | undefined,
+    own?: RoomEntry["publication"],
+  ): readonly RoomEntry[] {
+    const { form, clock, id } = this.#started();
+    if (own !== undefined) {
+      const untilMs = own.ttlMs === undefined ? undefined : clock.nowMs() + own.ttlMs;
+      return [{ publication: own, position, untilMs }];
+    }
+    const read = form.read(topicOf(room), record);
+    if (read === undefined) {
+      this.#node?.did?.("frame", undefined);
+      return [];
+    }
+    const publication = (read.node === id ? this.#own.take(read.number) : undefined) ?? read.publication;
+    return [{ publication, position, untilMs: read.untilMs }];
+  }
+
+  /** Waits until the members of this node have a publication, but not long: its channel may be away. */
+  async #echo(delivered: Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#started().clock.after(echoMs, resolve, false);
+    await Promise.race([delivered, promise]);
+    cancel();
+  }
+
+  #changed(): void {
+    const isUp = this.#commands?.line !== undefined && this.#subscriptions?.isUp === true;
+    if (this.#commands?.line !== undefined) this.#subscriptions?.retry();
+    this.#turn(isUp);
+  }
+
+  #turn(isUp: boolean): void {
+    if (isUp === this.#isUp) return;
+    this.#isUp = isUp;
+    this.#node?.busIs(isUp);
+    if (isUp) this.#up?.();
+  }
+
+  /** Runs a script. Where Redis does not know it, as somebody has made it forget, it is loaded again. */
+  async #run(
+    { sha, text }: RedisScript,
+    keys: readonly string[],
+    values: readonly (string | Buffer)[],
+    line = this.#line(),
+  ): Promise<LineReply> {
+    const rest = [String(keys.length), ...keys, ...values];
+    try {
+      return await line.send(["EVALSHA", sha, ...rest]);
+    } catch (reason) {
+      if (!(reason instanceof Error) || !reason.message.startsWith("NOSCRIPT")) throw reason;
+      return line.send(["EVAL", text, ...rest]);
+    }
+  }
+
+  async #send(command: readonly string[]): Promise<LineReply> {
+    return this.#line().send(command);
+  }
+
+  /** Measures what is done. @throws ConnectError UNAVAILABLE */
+  async #timed<T>(operation: BusOperation, work: () => Promise<T>): Promise<T> {
+    const beganMs = performance.now();
+    try {
+      const result = await work();
+      this.#node?.did?.(operation, performance.now() - beganMs);
+      return result;
+    } catch (reason) {
+      this.#node?.did?.(operation, undefined);
+      throw operation === "publish" ? reason : unavailable(reason);
+    }
+  }
+
+  /** @throws ConnectError UNAVAILABLE */
+  #line(): RedisLine {
+    const line = this.#commands?.line;
+    if (line === undefined) throw new ConnectError("the bus of the hub cannot be reached", Code.Unavailable);
+    return line;
+  }
+
+  #started(): BusNode {
+    if (this.#node === undefined) throw new ConnectError("the hub has not started", Code.Unavailable);
+    return this.#node;
+  }
+
+  #parts(): { readonly subscriptions: Subscriptions } {
+    if (this.#subscriptions !== undefined) return { subscriptions: this.#subscriptions };
+    throw new ConnectError("the hub has stopped", Code.Unavailable);
+  }
+
+  #keys(room: string): readonly [hash: string, stream: string] {
+    return [`${this.#base}{${room}}:m`, `${this.#base}{${room}}:s`];
+  }
+
+  #channel(room: string): string {
+    return `${this.#base}r:${room}`;
+  }
+}
+
+/** Whether Redis has said so itself: then nothing is published. */
+function isAnswer(reason: unknown): boolean {
+  return reason instanceof ConnectError || (reason instanceof Error && /^[A-Z]+ /.test(reason.message));
+}
+
+function unavailable(cause: unknown): ConnectError {
+  if (cause instanceof ConnectError) return cause;
+  return new ConnectError(
+    "the bus of the hub cannot be reached",
+    Code.Unavailable,
+    undefined,
+    undefined,
+    cause,
+  );
+}
+
+function topicOf(room: string): string {
+  return room.split("/", 1)[0] ?? "";
+}
+
+function listOf(reply: LineReply | undefined): readonly LineReply[] {
+  return Array.isArray(reply) ? (reply as readonly LineReply[]) : []; // `isArray` does not know lists that are read-only.
+}
+
+function textOf(reply: LineReply | undefined): string {
+  return Buffer.isBuffer(reply) ? reply.toString() : String(reply ?? "");
+}
+
+function numberOf(reply: LineReply | undefined): number {
+  return Number(textOf(reply));
+}
