@@ -1,20 +1,15 @@
 import type { HubAdminService } from "../../gen/ts_ms/hub/v1/admin_pb.ts";
 import type { Service } from "../core/call/service.ts";
-import {
-  countFlag,
-  fileFlag,
-  optionalChoiceFlag,
-  optionalFlag,
-  type Flag,
-} from "../core/config/flag-kinds.ts";
+import { countFlag, fileFlag, optionalFlag, type Flag } from "../core/config/flag-kinds.ts";
 import type { FlagValues } from "../core/config/flags.ts";
 import { FlagError, SetupError } from "../core/errors/setup-error.ts";
+import type { Bus } from "../hub/bus/bus.ts";
 import type { Hub } from "../hub/hub.ts";
 
 /** Flags of programs that have a hub. */
 export const hubFlags = {
-  hubBus: optionalChoiceFlag(
-    ["memory"],
+  hubBus: optionalFlag(
+    "memory|redis://…",
     "Know live connections and rooms; what joins processes and keeps what was published: memory is this process alone",
   ),
   hubName: optionalFlag("NAME", "Prefix of everything on the bus; a hub of this name even without --hub-bus"),
@@ -41,6 +36,7 @@ export interface FlagHub {
  */
 export async function flagHub(flags: FlagValues<typeof hubFlags>): Promise<FlagHub | undefined> {
   const {
+    hubBus,
     hubName: name,
     hubMaxConnections: maxConnections,
     hubMaxPerUser: maxPerUser,
@@ -49,13 +45,22 @@ export async function flagHub(flags: FlagValues<typeof hubFlags>): Promise<FlagH
   const isWanted = Object.keys(hubFlags).some((flag) => flags.given.has(flag));
   if (!isWanted) return undefined;
   const { Hub } = await import("../hub/hub.ts");
-  const options = { name, maxConnections, maxPerUser };
+  const bus = hubBus === undefined ? undefined : await busOf(hubBus);
+  const options = { name, maxConnections, maxPerUser, bus };
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
   const hub = named("--hub-name", () => new Hub(Object.fromEntries(said)));
   if (hubAdminToken === undefined) return { hub, services: [] };
   const { bearersOf } = await import("./hub-token.ts");
   const allow = named("--hub-admin-token", () => bearersOf(hubAdminToken));
   return { hub, services: [hub.admin({ allow })] };
+}
+
+/** What joins the nodes; undefined for this process alone. @throws FlagError */
+async function busOf(text: string): Promise<Bus | undefined> {
+  if (text === "memory") return undefined;
+  if (!/^rediss?:/.test(text)) throw new FlagError("--hub-bus: must be memory or redis://HOST:PORT");
+  const { redisBus } = await import("../hub/bus/redis/redis-bus.ts");
+  return named("--hub-bus", () => redisBus({ url: text }));
 }
 
 /** @throws FlagError that names the flag, for a SetupError */

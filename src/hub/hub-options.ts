@@ -24,6 +24,10 @@ export interface HubOptions extends LimitOptions, JoinLimits, PublishLimits, Nod
   readonly maxRingBytes: number;
   /** How long a room, with what it keeps in this process, outlives its last member, in milliseconds. Default: 30,000. */
   readonly roomLingerMs: number;
+  /** How often it is looked for publications that the bus has not brought, in milliseconds. Default: 10,000. */
+  readonly checkMs: number;
+  /** For how long nothing comes by a connection to the bus until it is asked whether it lives, in milliseconds. Default: 5,000. */
+  readonly probeMs: number;
   /** How connections that read topics end when their server stops. Default: 1,000 in a second, within 12 s. */
   readonly drain: DrainOptions;
   /** What is said of topics by their names, for a configuration: over what contract and code say, field by field. Default: nothing. */
@@ -48,6 +52,8 @@ export const hubDefaults: HubOptions = Object.freeze({
   heartbeatMs: 2_000,
   nodeTtlMs: 8_000,
   countTimeoutMs: 1_000,
+  checkMs: 10_000,
+  probeMs: 5_000,
   name: "hub",
   bus: undefined,
   maxRingBytes: 256 * 1024 ** 2,

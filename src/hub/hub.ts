@@ -8,6 +8,7 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import { AllNodes } from "./all-nodes.ts";
 import type { Bus } from "./bus/bus.ts";
+import { BusCounts } from "./bus-counts.ts";
 import { BusLife } from "./bus-life.ts";
 import { memoryBus } from "./bus/memory-bus.ts";
 import { type CloseOptions, closeOptions, type HubOutcome } from "./connections/close.ts";
@@ -71,6 +72,7 @@ export class Hub implements ConnectionBook {
   readonly #presence = new PresenceCounts();
   readonly #kit: TopicKit;
   readonly #nodes: Nodes;
+  readonly #bus: BusCounts;
   readonly #all: AllNodes;
   readonly #busLife: BusLife;
   readonly #scope: SelectorScope;
@@ -138,6 +140,12 @@ export class Hub implements ConnectionBook {
         reset: (member, reset) => this.#reset(member, reset),
       },
     };
+    const nodes = this.#nodes;
+    this.#bus = new BusCounts(
+      bus.name,
+      () => nodes.others.length + 1,
+      () => nodes.brokenFrames,
+    );
     const node = {
       name,
       id: this.node,
@@ -146,7 +154,14 @@ export class Hub implements ConnectionBook {
       published: rooms.published.bind(rooms),
       begun: rooms.begun.bind(rooms),
       frame: (bytes: Uint8Array) => this.#nodes.frame(bytes),
-      busIs: (isUp: boolean) => this.#nodes.busIs(isUp),
+      busIs: (isUp: boolean) => {
+        this.#bus.isUp = isUp;
+        this.#nodes.busIs(isUp);
+      },
+      checkMs: merged.checkMs,
+      probeMs: merged.probeMs,
+      gap: this.#bus.gap.bind(this.#bus),
+      did: this.#bus.did.bind(this.#bus),
     };
     this.#busLife = new BusLife(bus, node, this.#nodes);
     this.#busLife.start();
@@ -295,7 +310,7 @@ export class Hub implements ConnectionBook {
 
   /** Adds the hub's metrics to a page. @returns a function that takes them from it */
   watch(metrics: MetricsPage): () => void {
-    const counts = [this.#live.counts, this.#topics.counts, this.#presence];
+    const counts = [this.#live.counts, this.#topics.counts, this.#presence, this.#bus];
     const watched = counts.flatMap((some) => some.watch(metrics));
     return () => {
       for (const end of watched) end();

@@ -16,7 +16,7 @@ import { checkRoom } from "./room/room-key.ts";
 import type { PublishOptions, Receipt, RoomPublication, SendOptions } from "./topic-options.ts";
 import type { TopicSettings } from "./topic-settings.ts";
 import type { TopicShape } from "./topic-shape.ts";
-import { unknownOutcome } from "./unknown-outcome.ts";
+import { unknownOutcome } from "./bus/unknown-outcome.ts";
 
 /** The limits of publications. */
 export interface PublishLimits {
@@ -188,7 +188,9 @@ export class Publisher {
       throw new ConnectError("the publisher does not want it any more", Code.Canceled);
     const ending = new AbortController();
     const late = Promise.withResolvers<never>();
-    const cancel = clock.after(limits.publishTimeoutMs, () => late.reject(unknownOutcome(publication.publication.id)));
+    const cancel = clock.after(limits.publishTimeoutMs, () =>
+      late.reject(unknownOutcome(publication.publication.id)),
+    );
     const aborted = (): void => late.reject(new ConnectError("the publisher waits no longer", Code.Canceled));
     signal?.addEventListener("abort", aborted);
     try {

@@ -361,6 +361,7 @@ export const arrows: Arrows = {
   "hub/connections": ["core/…"],
   "hub/room": ["core/…", "hub/connections"],
   "hub/bus": ["core/…", "hub/room"],
+  "hub/bus/redis": ["core/…", "hub/room", "hub/bus"],
   "hub/nodes": ["core/…", "hub/bus"],
   "hub/presence": ["core/…", "hub/connections", "hub/room"],
   "hub/services": ["core/…", "hub/connections", "hub/room"],

@@ -1,4 +1,6 @@
 import type { HubConfig, HubTopicConfig } from "../../../gen/ts_ms/config/v1/hub_pb.ts";
+import type { Bus } from "../../hub/bus/bus.ts";
+import { redisBus } from "../../hub/bus/redis/redis-bus.ts";
 import { Hub } from "../../hub/hub.ts";
 import type { HubOptions } from "../../hub/hub-options.ts";
 import type { TopicSettingsInit } from "../../hub/topic-settings.ts";
@@ -14,9 +16,16 @@ export function hubOf(kit: SectionKit): Hub {
 function makeHub(kit: SectionKit): Hub {
   const { hub } = kit.config;
   if (hub === undefined) throw kit.mistake("hub", "is missing: something else needs it");
-  if (hub.bus !== "memory")
-    throw kit.mistake("hub.bus", `there is no bus ${hub.bus}: memory is what there is, this process alone`);
-  return explained(kit, "hub", () => new Hub(optionsOf(hub, kit)));
+  return explained(kit, "hub", () => new Hub({ ...optionsOf(hub, kit), bus: busOf(hub.bus, kit) }));
+}
+
+/** What joins the nodes; undefined for this process alone. @throws what `SectionKit.mistake` returns */
+function busOf(name: string, { config, mistake }: SectionKit): Bus | undefined {
+  if (name === "memory") return undefined;
+  if (name !== "redis") throw mistake("hub.bus", `there is no bus ${name}: memory, redis`);
+  const { url, username, password, ca } = config.stores?.redis ?? {};
+  if (url === undefined) throw mistake("stores.redis.url", "is missing: hub.bus needs it");
+  return redisBus({ url, username, password, ca });
 }
 
 function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
@@ -32,6 +41,11 @@ function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
     joinTimeoutMs: hub.joinTimeout,
     publishTimeoutMs: hub.publishTimeout,
     roomLingerMs: hub.roomLinger,
+    heartbeatMs: hub.heartbeat,
+    nodeTtlMs: hub.nodeTtl,
+    countTimeoutMs: hub.countTimeout,
+    checkMs: hub.check,
+    probeMs: hub.probe,
     ...(drain !== undefined && { drain: { perSecond: drain.perSecond, maxMs: drain.max } }),
     topics: Object.fromEntries(inits),
   };

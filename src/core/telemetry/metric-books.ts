@@ -58,6 +58,11 @@ export const watchedMetrics = [
   "hubJoins",
   "hubResumes",
   "hubResets",
+  "hubGaps",
+  "hubNodes",
+  "hubBusUp",
+  "hubBusSeconds",
+  "hubBusErrors",
   "hubPresent",
   "hubPresenceEvents",
 ] as const satisfies readonly (keyof typeof metricList)[];

@@ -406,6 +406,36 @@ export const metricList = {
     help: "Members that were told that they have missed publications of a topic, by why.",
     labels: ["topic", "reason"],
   },
+  hubGaps: {
+    name: "ts_ms_hub_gaps_total",
+    type: "counter",
+    help: "Publications of a topic that were missing on the way to this node: filled from the history, or lost.",
+    labels: ["topic", "outcome"],
+  },
+  hubNodes: {
+    name: "ts_ms_hub_nodes",
+    type: "gauge",
+    help: "Live nodes of the hub, this one among them.",
+    labels: [],
+  },
+  hubBusUp: {
+    name: "ts_ms_hub_bus_up",
+    type: "gauge",
+    help: "Whether the bus of the hub can be used: 1 or 0.",
+    labels: ["bus"],
+  },
+  hubBusSeconds: {
+    name: "ts_ms_hub_bus_seconds",
+    type: "histogram",
+    help: "Time that the bus of the hub takes, by what is done.",
+    labels: ["bus", "op"],
+  },
+  hubBusErrors: {
+    name: "ts_ms_hub_bus_errors_total",
+    type: "counter",
+    help: "What the bus of the hub has not done, and frames and publications that could not be read.",
+    labels: ["bus", "op"],
+  },
   hubPresent: {
     name: "ts_ms_hub_present",
     type: "gauge",

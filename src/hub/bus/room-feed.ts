@@ -145,7 +145,8 @@ export class RoomFeed {
     for (const entry of entries) {
       const { position } = entry;
       const last = this.#last;
-      if (position === undefined || (last?.epoch === position.epoch && position.offset <= last.offset)) continue;
+      if (position === undefined || (last?.epoch === position.epoch && position.offset <= last.offset))
+        continue;
       this.#publish(entry);
     }
   }

@@ -122,7 +122,10 @@ export function testBus(name: string, meet: () => Promise<Meeting> | Meeting): v
     await second.unsubscribe(["chat/a"]);
     const { position } = await first.publish(say("4"), signal);
     await eventually(() =>
-      assert.deepEqual([told.first.at(-1), told.second.at(-1)], [`chat/a 4 ${position?.offset}`, "chat/a live"]),
+      assert.deepEqual(
+        [told.first.at(-1), told.second.at(-1)],
+        [`chat/a 4 ${position?.offset}`, "chat/a live"],
+      ),
     );
   });
 

@@ -308,7 +308,8 @@ export const keyTexts: KeyTexts = {
   "CorsConfig.credentials": "Allow requests with credentials: cookies, client certificates; not with *.",
   "CorsConfig.max_age": "How long browsers may remember the answer to a preflight.",
   "HubConfig.name": "Prefix of everything on the bus; hubs of other names never meet.",
-  "HubConfig.bus": "What joins processes, and keeps what was published: memory is this process alone.",
+  "HubConfig.bus":
+    "What joins processes, and keeps what was published: memory, which is this process alone, or redis, by `stores.redis`.",
   "HubConfig.max_connections": "Most connections of this process.",
   "HubConfig.max_per_user": "Most connections of a user; 0 for any number.",
   "HubConfig.max_per_address":
@@ -332,6 +333,12 @@ export const keyTexts: KeyTexts = {
     "File of a token whose bearers may use the hub's admin service at the servers of the program; not beside `auth`, `session` and `access`, where `admin.port` has it. Default: it is not served there.",
   "HubConfig.topics":
     "What is said of topics, by their names, over what contracts and code say. Default: nothing.",
+  "HubConfig.heartbeat": "How often a node of the hub says that it lives.",
+  "HubConfig.node_ttl": "After how long a silent node is taken for dead.",
+  "HubConfig.count_timeout": "How long answers of other nodes are waited for.",
+  "HubConfig.check": "How often it is looked for publications that a bus has not brought.",
+  "HubConfig.probe":
+    "For how long nothing comes by a connection to the bus until it is asked whether it lives.",
   "HubDrainConfig.per_second": "How many end in a second.",
   "HubDrainConfig.max": "The longest time in which all of them end; at most 0.8 of the grace period.",
   "HubTopicConfig.max_members": "Most members of a room in this process; 0 for any number. Default: any.",

@@ -16,7 +16,7 @@ import {
   type BusReceipt,
   type RoomSeen,
 } from "../bus.ts";
-import { unknownOutcome } from "../../unknown-outcome.ts";
+import { unknownOutcome } from "../unknown-outcome.ts";
 import { KeptLine } from "./kept-line.ts";
 import { OwnPublications } from "./own-publications.ts";
 import { clearScript, publishScript, readScript, scripts, topsScript } from "./scripts.ts";

@@ -1,5 +1,5 @@
-import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { Code, ConnectError } from "../core/errors/errors.ts";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 
 /** With what a publication is refused of which it is not known whether the bus has it. */
 export function unknownOutcome(id: string): ConnectError {
