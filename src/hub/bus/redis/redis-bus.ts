@@ -64,6 +64,7 @@ class RedisBus implements Bus {
   #isUp = false;
   /** Resolves the start. */
   #up: (() => void) | undefined;
+  #starting: Promise<void> | undefined;
   #base = "";
 
   constructor(options: RedisOptions) {
@@ -100,7 +101,7 @@ class RedisBus implements Bus {
     this.#up = resolve;
     const cancel = node.clock.after(this.#options.connectTimeoutMs, resolve, false);
     this.#commands.start();
-    this.#subscriptions.start();
+    this.#starting = promise;
     await promise; // A bus that is away is made good in the background.
     cancel();
   }
@@ -137,6 +138,7 @@ class RedisBus implements Bus {
   }
 
   async subscribe(rooms: readonly string[]): Promise<void> {
+    await this.#starting;
     const { subscriptions } = this.#parts();
     await this.#timed("subscribe", () => subscriptions.add(rooms));
   }
@@ -323,7 +325,7 @@ class RedisBus implements Bus {
 
   #changed(): void {
     const isUp = this.#commands?.line !== undefined && this.#subscriptions?.isUp === true;
-    if (this.#commands?.line !== undefined) this.#subscriptions?.retry();
+    if (this.#commands?.line !== undefined) this.#subscriptions?.start();
     this.#turn(isUp);
   }
 

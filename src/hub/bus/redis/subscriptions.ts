@@ -72,11 +72,9 @@ export class Subscriptions {
     return [...this.#rooms].filter(([, { feed }]) => feed.last !== undefined);
   }
 
+  /** Redis is there: the channels are subscribed to, at once where that waits for another attempt. */
   start(): void {
     this.#kept.start();
-  }
-
-  retry(): void {
     this.#kept.retry();
   }
 
