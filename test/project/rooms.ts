@@ -362,7 +362,7 @@ export const arrows: Arrows = {
   "hub/room": ["core/…", "hub/connections"],
   "hub/bus": ["core/…", "hub/room"],
   "hub/nodes": ["core/…", "hub/bus"],
-  "hub/presence": ["core/…", "hub/connections", "hub/room"],
+  "hub/presence": ["core/…", "hub/connections", "hub/room", "hub/nodes"],
   "hub/services": ["core/…", "hub/connections", "hub/room"],
   hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/presence", "hub/bus", "hub/nodes"],
 
