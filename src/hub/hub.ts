@@ -28,7 +28,7 @@ import { PublicationCodec } from "./publication-codec.ts";
 import type { Member } from "./room/member.ts";
 import type { Membership } from "./room/membership.ts";
 import type { RoomReset } from "./room/resets.ts";
-import { PresenceCounts } from "./presence/presence-counts.ts";
+import { NodePresence } from "./presence/node-presence.ts";
 import type { RoomPage, RoomsQuery } from "./room-listing.ts";
 import { Rooms } from "./rooms.ts";
 import { HubTopic, serveTopic, type TopicKit } from "./topic.ts";
@@ -69,7 +69,7 @@ export class Hub implements ConnectionBook {
   readonly #changes: MemberChanges;
   readonly #listeners = new HubListeners();
   readonly #topics = new Topics();
-  readonly #presence = new PresenceCounts();
+  readonly #presence: NodePresence;
   readonly #kit: TopicKit;
   readonly #nodes: Nodes;
   readonly #bus: BusCounts;
@@ -93,7 +93,10 @@ export class Hub implements ConnectionBook {
     this.#live = new LiveConnections(merged, { clock, wallMs, random }, this.#listeners, {
       grantsOf: (entry, nowMs) => this.#changes.recheckDue(entry, nowMs),
       resumed: () => this.#busLife.start(),
-      over: () => this.#busLife.close(),
+      over: () => {
+        this.#presence.stop();
+        this.#busLife.close();
+      },
     });
     this.#nodes = new Nodes({
       ...merged,
@@ -111,6 +114,7 @@ export class Hub implements ConnectionBook {
       encoded: (as) => this.#topics.counts.encoded(as),
     });
     this.#changes = new MemberChanges(this.#live, this.#topics, merged.identify);
+    this.#presence = new NodePresence(this.node, this.#nodes, clock);
     this.#scope = { node: this.node, hasTopic: (name) => this.#topics.has(name) };
     const own = ownConnections({
       ...{ live: this.#live, changes: this.#changes, topics: this.#topics, rooms, form, node: this.node },
@@ -310,7 +314,7 @@ export class Hub implements ConnectionBook {
 
   /** Adds the hub's metrics to a page. @returns a function that takes them from it */
   watch(metrics: MetricsPage): () => void {
-    const counts = [this.#live.counts, this.#topics.counts, this.#presence, this.#bus];
+    const counts = [this.#live.counts, this.#topics.counts, this.#presence.counts, this.#bus];
     const watched = counts.flatMap((some) => some.watch(metrics));
     return () => {
       for (const end of watched) end();

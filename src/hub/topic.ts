@@ -14,7 +14,7 @@ import type { Matches } from "./connections/selectable.ts";
 import type { Selector, SelectorScope } from "./connections/selector.ts";
 import type { PresenceEvent } from "../../gen/ts_ms/hub/v1/events_pb.ts";
 import type { PresenceBounds } from "./presence/presence-bounds.ts";
-import type { PresenceCounts } from "./presence/presence-counts.ts";
+import type { NodePresence } from "./presence/node-presence.ts";
 import type { PresenceSnapshot } from "./presence/presence-events.ts";
 import { TopicPresence, type TopicPresenceInit } from "./presence/topic-presence.ts";
 import { join, joinAlso, type JoinedTopic, type JoinLimits } from "./join.ts";
@@ -57,7 +57,7 @@ export interface TopicKit {
   /** Returns numbers from 0 to 1. */
   readonly random: () => number;
   readonly owner: TopicOwner;
-  readonly presence: PresenceCounts;
+  readonly presence: NodePresence;
   /** The connection of an id in this process; undefined for none. */
   readonly connection: (id: string) => Entry | undefined;
   readonly form: PublicationForm;
@@ -249,12 +249,11 @@ export class HubTopic implements MemberOwner {
   }
 
   #presenceInit(bounds: PresenceBounds): TopicPresenceInit {
-    const { clock, wallMs, scope, owner, presence, connection } = this.#kit;
+    const { clock, wallMs, scope, owner, presence: shared, connection } = this.#kit;
     const { name: topic, schema, isNamed } = this.shape;
     const messageOf = presenceMessageOf(this.shape, (form) => owner.encoded(form));
-    const counts = presence;
     const { node } = scope;
-    return { topic, schema, isNamed, bounds, clock, wallMs, node, messageOf, counts, connection };
+    return { topic, schema, isNamed, bounds, clock, wallMs, node, messageOf, shared, connection };
   }
 
   /** @throws ConnectError FAILED_PRECONDITION for a topic without presence */

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, type MessageShape } from "@bufbuild/protobuf";
-import { anyUnpack } from "@bufbuild/protobuf/wkt";
-import { PresenceKind } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import { create } from "@bufbuild/protobuf";
 import { EchoRequestSchema } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { PersonInfoSchema, WatchPeopleResponseSchema } from "../../gen/tsms/test/v1/live_pb.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
@@ -12,8 +10,7 @@ import { Hub } from "../../src/hub/hub.ts";
 import type { TopicInit } from "../../src/hub/topic-options.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { madeMember } from "./made-member.ts";
-
-type Reply = MessageShape<typeof WatchPeopleResponseSchema>;
+import { presenceText } from "./presence-text.ts";
 
 function start(init: TopicInit = {}) {
   const clock = new VirtualClock();
@@ -25,25 +22,13 @@ function start(init: TopicInit = {}) {
     const member = await madeMember(hub, topic, room, principal);
     const got: string[] = [];
     const reading = (async () => {
-      for (;;) got.push(textOf(await member.next()));
+      for (;;) got.push(presenceText(await member.next()));
     })();
     reading.catch(() => {}); // It has left.
     await clock.pass(0);
     return { ...member, take: () => got.splice(0) };
   };
   return { clock, hub, topic, join };
-}
-
-const kinds = new Map<number, string>(Object.entries(PresenceKind).map(([name, kind]) => [kind, name]));
-
-function textOf({ event }: Reply): string {
-  if (event.case !== "presence") return String(event.value);
-  const { kind, members, users, connections, more } = event.value;
-  const who = members.map(({ user, connection, connections, info }) => {
-    const mood = info && anyUnpack(info, PersonInfoSchema)?.mood;
-    return `${user}${connection === "" ? "" : "?"}×${connections}${mood === undefined ? "" : `=${mood}`}`;
-  });
-  return `${kinds.get(kind)} ${who.join(",")} ${users}/${connections}${more ? " …" : ""}`;
 }
 
 test("rules 36, 37: the list first, then who comes, leaves and changes, its own coming among them", async () => {
@@ -160,15 +145,15 @@ test("rule 36: a list comes in pages, and what changes meanwhile behind them, ho
     members.push(await madeMember(hub, topic, "a", { principal: { id: `u${i}` } }));
   await clock.pass(500);
   const slow = await madeMember(hub, topic, "a", { principal: { id: "slow" } });
-  const first = textOf(await slow.next());
+  const first = presenceText(await slow.next());
   assert.match(first, /^SYNC u0×1,.*,u499×1 1100\/1100 …$/);
   members[0]?.leave();
   await join("late");
   await clock.pass(500);
-  assert.match(textOf(await slow.next()), /^SYNC u500×1,.*,u999×1 1100\/1100 …$/);
-  assert.match(textOf(await slow.next()), /^SYNC u1000×1,.*,u1099×1 1100\/1100$/);
-  assert.equal(textOf(await slow.next()), "LEAVE u0×1 1101/1101");
-  assert.equal(textOf(await slow.next()), "JOIN slow×1,late×1 1101/1101");
+  assert.match(presenceText(await slow.next()), /^SYNC u500×1,.*,u999×1 1100\/1100 …$/);
+  assert.match(presenceText(await slow.next()), /^SYNC u1000×1,.*,u1099×1 1100\/1100$/);
+  assert.equal(presenceText(await slow.next()), "LEAVE u0×1 1101/1101");
+  assert.equal(presenceText(await slow.next()), "JOIN slow×1,late×1 1101/1101");
 });
 
 test("a watcher that is far behind gets the list anew, and no part of the changes", async () => {
@@ -178,8 +163,8 @@ test("a watcher that is far behind gets the list anew, and no part of the change
     await madeMember(hub, topic, "a", { principal: { id: `u${i}` } });
     await clock.pass(500);
   }
-  assert.equal(textOf(await slow.next()), "SYNC  0/0");
-  assert.match(textOf(await slow.next()), /^SYNC slow×1,u0×1,.*u99×1 101\/101$/);
+  assert.equal(presenceText(await slow.next()), "SYNC  0/0");
+  assert.match(presenceText(await slow.next()), /^SYNC slow×1,u0×1,.*u99×1 101\/101$/);
 });
 
 test("rule 39: setInfo beyond updates_per_second is refused; a grant's info is told, and kept by who comes back", async () => {

@@ -363,7 +363,7 @@ export const arrows: Arrows = {
   "hub/bus": ["core/…", "hub/room"],
   "hub/bus/redis": ["core/…", "hub/room", "hub/bus"],
   "hub/nodes": ["core/…", "hub/bus"],
-  "hub/presence": ["core/…", "hub/connections", "hub/room"],
+  "hub/presence": ["core/…", "hub/connections", "hub/room", "hub/nodes"],
   "hub/services": ["core/…", "hub/connections", "hub/room"],
   hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/presence", "hub/bus", "hub/nodes"],
 

@@ -24,6 +24,8 @@ export interface PresentRoomKit {
   tell(kind: Kind, event: Told["event"]): Told;
   /** Members that watchers know have come, or have left. @param count fewer where it is negative */
   counted(count: number): void;
+  /** This node says what another one has said first: others may not have heard that. */
+  adopted(room: PresentRoom, key: string): void;
   /** The room is of no use any more. */
   empty(room: PresentRoom): void;
 }
@@ -127,7 +129,7 @@ export class PresentRoom {
     this.#kit.counted(-this.#users);
   }
 
-  /** What this node has said of a user that others know more of is said anew when another node asks for it. */
+  /** What other nodes know of a user who is here too counts here as well. */
   #adopt(present: Present): void {
     const { node } = this.#kit;
     const own = present.shareOf(node);
@@ -135,6 +137,7 @@ export class PresentRoom {
     const { joinedAtMs, info, infoNumber } = present.merged;
     if (joinedAtMs === own.joinedAtMs && infoNumber === own.infoNumber) return;
     present.set({ ...own, joinedAtMs, info, infoNumber }, undefined);
+    this.#kit.adopted(this, present.key);
   }
 
   #changes(present: Present): void {

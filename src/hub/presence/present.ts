@@ -85,7 +85,9 @@ export class Present {
    */
   set(share: Share, untilMs: number | undefined): number {
     const before = this.live;
-    this.#put(share);
+    // One that has left is shown as it was for as long as it is held.
+    const kept = share.connections === 0 ? { ...this.merged, node: share.node, connections: 0 } : share;
+    this.#put(kept);
     const after = this.live;
     if (after >= before) {
       this.#held?.splice(Math.max(0, this.#held.length - (after - before)));

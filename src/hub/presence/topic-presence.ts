@@ -9,11 +9,12 @@ import type { Membership } from "../room/membership.ts";
 import { pathOf } from "../room/room.ts";
 import { checkRoom } from "../room/room-key.ts";
 import { Attendance } from "./attendance.ts";
+import type { NodePresence, SharedPresence } from "./node-presence.ts";
 import type { PresenceBounds } from "./presence-bounds.ts";
-import type { PresenceCounts } from "./presence-counts.ts";
 import type { PresenceSnapshot } from "./presence-events.ts";
 import { InfoPacker } from "./presence-info.ts";
 import { PresentRoom, type PresentRoomKit } from "./present-room.ts";
+import type { Said } from "./presence-entries.ts";
 import { isSameInfo, keyOf } from "./present.ts";
 import { WatchReader } from "./watch-reader.ts";
 
@@ -32,7 +33,8 @@ export interface TopicPresenceInit {
   readonly node: string;
   /** The message of the topic that is an event; undefined where its messages have no field for it. */
   readonly messageOf: ((event: PresenceEvent) => Message) | undefined;
-  readonly counts: PresenceCounts;
+  /** What is said between nodes. */
+  readonly shared: NodePresence;
   /** The connection of an id in this process; undefined for none. */
   readonly connection: (id: string) => Entry | undefined;
 }
@@ -40,7 +42,7 @@ export interface TopicPresenceInit {
 const emptyRoom: PresenceSnapshot = Object.freeze({ members: [], users: 0, connections: 0 });
 
 /** Who is in the rooms of one topic. */
-export class TopicPresence {
+export class TopicPresence implements SharedPresence {
   readonly #init: TopicPresenceInit;
   readonly #kit: PresentRoomKit;
   readonly #info: InfoPacker;
@@ -49,7 +51,8 @@ export class TopicPresence {
   constructor(init: TopicPresenceInit) {
     this.#init = init;
     this.#info = new InfoPacker(init.schema);
-    const { topic, bounds, clock, node, messageOf, counts } = init;
+    const { topic, bounds, clock, node, messageOf, shared } = init;
+    const { counts } = shared;
     this.#kit = {
       bounds,
       clock,
@@ -59,16 +62,17 @@ export class TopicPresence {
         return { event, message: messageOf?.(event) };
       },
       counted: (count) => counts.present(topic, count),
+      adopted: ({ path }, key) => shared.changed(path, key, false),
       empty: (room) => this.#close(room),
     };
+    shared.add(this);
   }
 
   /** Packs what others see of a member. @throws ConnectError as `InfoPacker.pack` */
   readonly packInfo = (info: Message): Any => this.#info.pack(info);
 
-  /** Rooms of which something is known. */
-  get size(): number {
-    return this.#rooms.size;
+  get topic(): string {
+    return this.#init.topic;
   }
 
   /** A call is in a room. */
@@ -111,6 +115,13 @@ export class TopicPresence {
   async setInfo(connection: string, room: string, info: Message): Promise<void> {
     this.#check(room);
     const packed = this.packInfo(info);
+    const { shared, topic } = this.#init;
+    const [node = ""] = connection.split("-");
+    if (shared.isOther(node)) await shared.setInfo(node, { connection, topic, room, info: packed });
+    else this.setInfoHere(connection, room, packed);
+  }
+
+  setInfoHere(connection: string, room: string, info: Any): void {
     const news = this.#newsOf(connection, room);
     if (news === undefined) {
       throw new ConnectError(
@@ -119,13 +130,33 @@ export class TopicPresence {
       );
     }
     news.countUpdate(this.#init.clock.nowMs(), this.#init.bounds.updatesPerSecond);
-    this.#change(news.room, news.key, 0, packed, false);
+    this.#change(news.room, news.key, 0, info, false);
   }
 
   /** What is told of a room, for readers that are no members. It ends with `signal`. */
   watch(room: string, signal: AbortSignal): AsyncIterableIterator<PresenceEvent> {
     this.#check(room);
     return new WatchReader(this.#open(room), signal);
+  }
+
+  saidBy(node: string, path: string, key: string): Said | undefined {
+    const share = this.#rooms.get(path)?.find(key)?.shareOf(node);
+    return share && { path, key, share, atOnce: false };
+  }
+
+  *allSaidBy(node: string): Generator<Said> {
+    for (const [path, room] of this.#rooms) {
+      for (const present of room.all) {
+        const share = present.shareOf(node);
+        if (share !== undefined) yield { path, key: present.key, share, atOnce: false };
+      }
+    }
+  }
+
+  say({ path, key, share, atOnce }: Said): void {
+    const { topic } = this.#init;
+    const room = share.connections === 0 ? this.#rooms.get(path) : this.#open(path.slice(topic.length + 1));
+    room?.set(key, share, atOnce);
   }
 
   #change(room: PresentRoom, key: string, connections: number, info: Any | undefined, atOnce: boolean): void {
@@ -149,6 +180,7 @@ export class TopicPresence {
       infoNumber: hasNews ? Math.max(nowMs, before.infoNumber + 1) : before.infoNumber,
     };
     room.set(key, share, atOnce);
+    this.#init.shared.changed(room.path, key, atOnce);
   }
 
   #newsOf(connection: string, room: string): Attendance | undefined {

@@ -1,0 +1,4 @@
+import { test } from "node:test";
+import { playPresence } from "./presence-model.ts";
+
+test("nodes and watchers see who is in a room as a list of all calls says", () => playPresence(1, 60));
