@@ -1,9 +1,15 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Contestant, Program } from "./contestant.ts";
 import { type Duel, runDuel } from "./duel.ts";
 import { lineOf } from "./lines.ts";
+import { latenciesOf } from "./latencies.ts";
+import { runTimedDuel } from "./latency-duel.ts";
+import { ReturnLoad } from "./load/return-load.ts";
 import { type RoomForm, RoomLoad } from "./load/room-load.ts";
+import { overGrpc, overHttp } from "./over-wire.ts";
 import { fetchSocketIo } from "./peers.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
+import { grpcSend, send } from "./works.ts";
 
 /** Members of a room. */
 const memberCount = 1_000;
@@ -57,6 +63,74 @@ function roomDuel(
     },
   };
   return runDuel(duel, rig);
+}
+
+/** Clients come back, and others come and get as much live; the CPU time is that of one client. */
+function returnDuel(rig: Rig): Promise<Measured> {
+  const resumes = ({ name }: Contestant): boolean => name.endsWith("resumed");
+  return runDuel(
+    {
+      subject: room("kept", "http", "resumed"),
+      reference: room("kept", "http", "live"),
+      drive: async (contestant) => {
+        const load = await ReturnLoad.open(contestant.port, contestant, resumes(contestant));
+        return {
+          async run(ms) {
+            const end = performance.now() + ms;
+            let count = 0;
+            do count += await load.run();
+            while (performance.now() < end);
+            return count;
+          },
+          close() {},
+        };
+      },
+    },
+    rig,
+  );
+}
+
+/** Publications at half of what the slower one can do; the time is that from one to its last member. */
+async function timedRoomDuel(rig: Rig): Promise<Measured> {
+  let everyMs = 0;
+  const ratios = await runTimedDuel(
+    {
+      subject: room("all"),
+      reference: bare("ws"),
+      check: async () => {}, // As of row r1.
+      drive: async (contestant) => {
+        const load = await RoomLoad.open(contestant.port, "ws", memberCount, contestant);
+        const begunMs = performance.now();
+        for (let count = 0; count < 20; count++) await load.publish(1);
+        everyMs = Math.max(everyMs, (performance.now() - begunMs) / 10);
+        return {
+          async run(ms) {
+            const times: number[] = [];
+            const end = performance.now() + ms;
+            for (let dueMs = performance.now(); dueMs < end; dueMs += everyMs) {
+              await delay(Math.max(0, dueMs - performance.now()));
+              await load.publish(1);
+              times.push(performance.now() - dueMs);
+            }
+            return latenciesOf(times);
+          },
+          close: () => load.close(),
+        };
+      },
+    },
+    rig,
+  );
+  return ratios.p99;
+}
+
+/** What unary calls cost with a hub, beside the same without. */
+function unaryDuel(door: "http" | "grpc", rig: Rig): Promise<Measured> {
+  const file = "hub-gateway.ts";
+  const wire = door === "http" ? overHttp(send) : overGrpc(grpcSend);
+  return runDuel(
+    { subject: { file, args: ["hub", door] }, reference: { file, args: ["none", door] }, ...wire },
+    rig,
+  );
 }
 
 /** The last messages of a member end with a line. */
@@ -143,6 +217,46 @@ export const hubRows: readonly Row[] = [
         },
         rig,
       ),
+  },
+  {
+    id: "r8",
+    work: "a client of server-sent events comes back for 50 missed messages",
+    subject: "hub, bus in memory",
+    reference: "the same, for a client that comes and 50 live ones",
+    better: "higher",
+    must: 1,
+    aim: 2,
+    measure: returnDuel,
+  },
+  {
+    id: "r12a",
+    work: "REST → handler in process, small POST",
+    subject: "gateway with a hub",
+    reference: "the same without",
+    better: "higher",
+    must: 0.99,
+    aim: 1,
+    measure: (rig) => unaryDuel("http", rig),
+  },
+  {
+    id: "r12b",
+    work: "gRPC → handler, small unary",
+    subject: "server with a hub",
+    reference: "the same without",
+    better: "higher",
+    must: 0.99,
+    aim: 1,
+    measure: (rig) => unaryDuel("grpc", rig),
+  },
+  {
+    id: "r13",
+    work: `${one} WebSockets at half load, until the last one has it, p99`,
+    subject: "hub",
+    reference: "bare `ws`, `send` in a loop",
+    better: "lower",
+    must: 1.5,
+    aim: 1.1,
+    measure: timedRoomDuel,
   },
 ];
 

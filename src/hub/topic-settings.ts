@@ -26,6 +26,11 @@ export interface TopicSettings {
   readonly dedupeMs: number;
   /** How the publications of a room are gathered, so that they reach each member in one write. Default: not, at most 64. */
   readonly batch: BatchBounds;
+  /**
+   * Of the publications of a key only the last one in that time is sent, the first at once, in milliseconds; 0 for all.
+   * Those without a key are all sent. Default: 0.
+   */
+  readonly conflateEveryMs: number;
   /** How it is told who is in a room. Default: not; of `{}` that of `PresenceBounds`. */
   readonly presence: PresenceBounds | undefined;
 }
@@ -52,6 +57,7 @@ export const topicDefaults = Object.freeze({
   ring: Object.freeze({ size: 256, bytes: 1024 ** 2 }),
   overflow: "DROP_OLDEST",
   dedupeMs: 120_000,
+  conflateEveryMs: 0,
   batch: Object.freeze({ delayMs: 0, max: 64 }),
   presence: presenceDefaults,
 } as const);
@@ -89,6 +95,7 @@ export function statedSettings(rpc: string, stated: Stated | undefined): TopicSe
       given({ size: ring.size || undefined, bytes: read(rpc, "ring.bytes", ring.bytes, toSizeBytes) }),
     overflow,
     dedupeMs: read(rpc, "dedupe", stated.dedupe, toDurationMs),
+    conflateEveryMs: read(rpc, "conflate_every", stated.conflateEvery, toDurationMs),
     batch:
       batch &&
       given({ delayMs: read(rpc, "batch.delay", batch.delay, toDurationMs), max: batch.max || undefined }),
@@ -123,8 +130,11 @@ export function settingsOf(owner: string, layers: readonly TopicSettingsInit[]):
     topicDefaults.batch,
     layers.flatMap((layer) => layer.batch ?? []),
   );
-  const { maxMembers, replayMax, initial, overflow, dedupeMs } = layered<Simple>(topicDefaults, layers);
-  const simple: Simple = { maxMembers, replayMax, initial, overflow, dedupeMs };
+  const { maxMembers, replayMax, initial, overflow, dedupeMs, conflateEveryMs } = layered<Simple>(
+    topicDefaults,
+    layers,
+  );
+  const simple: Simple = { maxMembers, replayMax, initial, overflow, dedupeMs, conflateEveryMs };
   const settings: TopicSettings = {
     ...simple,
     history,

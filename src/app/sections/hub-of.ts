@@ -52,7 +52,7 @@ function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
 }
 
 function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit): TopicSettingsInit {
-  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch, presence } = said;
+  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch, presence, conflateEvery } = said;
   const initial = said.initial === undefined ? undefined : initialOf(said.initial);
   if (Number.isNaN(initial)) {
     throw mistake(`hub.topics.${topic}.initial`, "must be a number up to 100 or LATEST_BY_KEY");
@@ -72,6 +72,7 @@ function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit)
       }),
     overflow: overflow as TopicSettingsInit["overflow"], // The key takes no other.
     dedupeMs: dedupe,
+    conflateEveryMs: conflateEvery,
   });
 }
 

@@ -1,6 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
 import type { Clock } from "../../core/time/clock.ts";
+import { Conflation } from "./conflation.ts";
 import type { Position } from "./position.ts";
 import {
   type Deliveries,
@@ -39,6 +40,8 @@ export interface RoomKind {
   readonly overflow: Overflow;
   /** How publications are gathered. */
   readonly batch: BatchBounds;
+  /** Of the publications of a key only the last one in that time is sent, in milliseconds; 0 for all. */
+  readonly conflateEveryMs: number;
   /** Says in a message where it stands. */
   stamp(publication: Publication, position: Position): void;
   /** Says in a copy of a message where a call with several rooms stands. */
@@ -78,6 +81,8 @@ export class Room {
   queuedMs: number | undefined;
   /** Publications that wait in the ring for further ones; undefined while none do. */
   #batch: { readonly from: number; bytes: number; readonly cancel: () => void } | undefined;
+  /** Undefined where all publications are sent. */
+  readonly #conflation: Conflation | undefined;
   readonly #clock: Clock;
   readonly #members = new LiveSet<RoomPlace>();
 
@@ -87,6 +92,10 @@ export class Room {
     this.name = name;
     this.path = pathOf(kind.topic, name);
     this.ring = new Ring(kind.ring, budget);
+    const { conflateEveryMs, hasHistory } = kind;
+    if (conflateEveryMs > 0) {
+      this.#conflation = new Conflation(conflateEveryMs, hasHistory, clock, (entry) => this.#give(entry));
+    }
     this.history = new RoomHistory(this.ring, async (after, limit) => {
       const page = await read(after, limit);
       for (const entry of page.entries) this.#stamp(entry);
@@ -117,9 +126,14 @@ export class Room {
 
   /** Gives a publication to all members: at once to those that wait for it, later to those that are behind. */
   deliver(entry: RoomEntry): Deliveries {
+    this.#stamp(entry);
+    if (this.#conflation?.add(entry) !== "waits") return this.#give(entry);
+    return { ...noDeliveries(), members: this.size, lagging: this.size };
+  }
+
+  #give(entry: RoomEntry): Deliveries {
     const deliveries = noDeliveries();
     const { publication } = entry;
-    this.#stamp(entry);
     const passes = publication.priority === "high" && entry.position === undefined;
     if (!passes) {
       this.ring.add(entry);
@@ -163,11 +177,13 @@ export class Room {
   /** It is used no more. */
   close(): void {
     this.#batch?.cancel();
+    this.#conflation?.close();
     this.ring.close();
   }
 
   /** What was kept is no more. @param top the room's position now */
   begun(top: Position, why: BegunWhy): void {
+    this.#conflation?.clear(); // What waits is of the room as it was.
     this.ring.begun(top, why);
     for (const place of this.#members) place.wake();
   }

@@ -353,6 +353,8 @@ export const keyTexts: KeyTexts = {
   "HubTopicConfig.batch":
     "How publications are gathered. Default: those of one turn of the event loop leave together.",
   "HubTopicConfig.presence": "Who is in a room is known, and told members. Default: not.",
+  "HubTopicConfig.conflate_every":
+    "Of the publications of a key only the last one in that time is sent, the first at once. Default: all of them.",
   "HubPresenceConfig.batch": "How long changes are gathered before they are told. Default: 500ms.",
   "HubPresenceConfig.leave_delay":
     "How long a user is present behind the end of the last connection. Default: 5s.",
