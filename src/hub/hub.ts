@@ -90,6 +90,7 @@ export class Hub implements ConnectionBook {
     const rooms = new Rooms({ ...merged, bus, clock });
     this.#live = new LiveConnections(merged, { clock, wallMs, random }, this.#listeners, {
       grantsOf: (entry, nowMs) => this.#changes.recheckDue(entry, nowMs),
+      renewed: (entry, calls) => this.#changes.renewed(entry, calls),
       resumed: () => this.#busLife.start(),
       over: () => this.#busLife.close(),
     });

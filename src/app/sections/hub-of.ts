@@ -32,6 +32,8 @@ function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
     joinTimeoutMs: hub.joinTimeout,
     publishTimeoutMs: hub.publishTimeout,
     roomLingerMs: hub.roomLinger,
+    beatMs: hub.beat,
+    expiryNoticeMs: hub.expiryNotice,
     ...(drain !== undefined && { drain: { perSecond: drain.perSecond, maxMs: drain.max } }),
     topics: Object.fromEntries(inits),
   };

@@ -330,6 +330,8 @@ export const keyTexts: KeyTexts = {
   "HubConfig.drain": "How connections that read topics end when their server stops.",
   "HubConfig.admin_token_file":
     "File of a token whose bearers may use the hub's admin service at the servers of the program; not beside `auth`, `session` and `access`, where `admin.port` has it. Default: it is not served there.",
+  "HubConfig.beat": "The silence behind which clients of `/ws` that have said hello get a sign of life.",
+  "HubConfig.expiry_notice": "How long before their identity ends such clients are told so.",
   "HubConfig.topics":
     "What is said of topics, by their names, over what contracts and code say. Default: nothing.",
   "HubDrainConfig.per_second": "How many end in a second.",

@@ -2,6 +2,7 @@ import { isMembers } from "../../../core/codec/json-members.ts";
 import { JsonCursor } from "../../../core/codec/json-cursor.ts";
 import { jsonReadDefaults } from "../../../core/codec/json-trace.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
+import { readHeaders } from "../../http/socket-headers.ts";
 
 /** The client's id of a call; a number and a string are always different ids. */
 export type CallId = string | number;
@@ -46,6 +47,8 @@ const members: ReadonlySet<string> = new Set([
 ]);
 
 const longestClient = 128;
+const helloForm = /^\s*\{\s*"hello"/;
+const authorizationForm = /^\s*\{\s*"authorization"/;
 
 /**
  * Splits a frame into its members without parsing the message in it: `JSON.parse` would round large numbers.
@@ -80,14 +83,9 @@ export function readEnvelope(text: string): CallEnvelope {
  * @throws ConnectError INVALID_ARGUMENT for a hello with anything else in it
  */
 export function readHello(text: string): Hello | undefined {
-  if (!/^\s*\{\s*"hello"/.test(text)) return undefined;
-  let frame: unknown;
-  try {
-    frame = JSON.parse(text);
-  } catch {
-    throw invalidArgument("a frame is a JSON object");
-  }
-  const { hello, ...others } = frame as Record<string, unknown>; // It begins as an object does.
+  const frame = controlFrame(text, helloForm);
+  if (frame === undefined) return undefined;
+  const { hello, ...others } = frame;
   if (!isMembers(hello) || Object.keys(others).length > 0)
     throw invalidArgument('"hello" is an object, alone');
   const { client = "", ...unknown } = hello;
@@ -97,6 +95,30 @@ export function readHello(text: string): Hello | undefined {
     throw invalidArgument(`"client" is a string up to ${longestClient} characters`);
   }
   return { client };
+}
+
+/**
+ * Reads `{"authorization":"Bearer …"}`, by which a client that has said hello renews its token; undefined for any other frame.
+ *
+ * @throws ConnectError INVALID_ARGUMENT for one with anything else in it
+ */
+export function readAuthorization(text: string): string | undefined {
+  const { authorization, ...others } = controlFrame(text, authorizationForm) ?? {};
+  if (authorization === undefined) return undefined;
+  if (typeof authorization !== "string" || Object.keys(others).length > 0) {
+    throw invalidArgument('"authorization" is a string, alone');
+  }
+  return readHeaders({ authorization })["authorization"];
+}
+
+/** A frame that begins with a member that no frame of a call has; undefined for any other. */
+function controlFrame(text: string, form: RegExp): Record<string, unknown> | undefined {
+  if (!form.test(text)) return undefined;
+  try {
+    return JSON.parse(text) as Record<string, unknown>; // It begins as an object does.
+  } catch {
+    throw invalidArgument("a frame is a JSON object");
+  }
 }
 
 function membersOf(text: string): Map<string, string> {
