@@ -9,7 +9,7 @@ import { Arrivals, type ArrivalsKit, type ArrivalsOwner } from "./connections/ar
 import { closeError, type CloseOptions, type HubOutcome, retryMs } from "./connections/close.ts";
 import type { CloseReason } from "./connections/connection.ts";
 import { drainInTurn } from "./connections/drain.ts";
-import type { Entry, EntryOwner } from "./connections/entry.ts";
+import { Entry, type EntryOwner } from "./connections/entry.ts";
 import { checkedIdentity } from "./connections/identity.ts";
 import { Expiry } from "./connections/expiry.ts";
 import { Limits } from "./connections/limits.ts";
@@ -97,6 +97,24 @@ export class LiveConnections implements ArrivalsOwner, EntryOwner {
 
   nowMs(): number {
     return this.#parts.clock.nowMs();
+  }
+
+  /** A unary call as topics see it: it is in no list. @throws ConnectError of `identify` */
+  async visitorOf(context: CallContext): Promise<Entry> {
+    const identity = checkedIdentity(await this.#options.identify(context));
+    const { node, connection } = { node: this.node, connection: context.connection };
+    if (connection instanceof Entry && connection.identityOf(context).user === identity.user)
+      return connection;
+    const { method, requestHeader } = context;
+    const visitor = new Entry(
+      {
+        ...{ node, method, number: 0, server: this, door: "in-process", address: "", socket: undefined },
+        userAgent: requestHeader.get("user-agent") ?? "",
+      },
+      this,
+    );
+    visitor.identified(identity);
+    return visitor;
   }
 
   entered(entry: Entry): void {

@@ -110,13 +110,13 @@ export class MemberChanges {
     }
   }
 
-  /** @throws ConnectError INVALID_ARGUMENT naming `room` */
-  roomOf(path: string): { readonly topic: HubTopic; readonly room: string } {
-    if (typeof path !== "string") throw invalidArgument("room: a text is expected");
+  /** @param field where the path comes from. @throws ConnectError INVALID_ARGUMENT naming it */
+  roomOf(path: string, field = "room"): { readonly topic: HubTopic; readonly room: string } {
+    if (typeof path !== "string") throw invalidArgument(`${field}: a text is expected`);
     const end = path.indexOf("/");
-    const topic = this.#topics.named(end === -1 ? path : path.slice(0, end), "room");
+    const topic = this.#topics.named(end === -1 ? path : path.slice(0, end), field);
     const room = end === -1 ? "" : path.slice(end + 1);
-    topic.checkRoom(room);
+    topic.checkRoom(room, field);
     return { topic, room };
   }
 }

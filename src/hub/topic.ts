@@ -8,7 +8,7 @@ import type { Clock } from "../core/time/clock.ts";
 import type { Bus, PublicationForm } from "./bus/bus.ts";
 import { retryMs } from "./connections/close.ts";
 import { Entry } from "./connections/entry.ts";
-import { authorizeRooms } from "./authorize.ts";
+import { type Asking, authorizeRooms } from "./authorize.ts";
 import { Patience } from "./patience.ts";
 import type { Matches } from "./connections/selectable.ts";
 import type { Selector, SelectorScope } from "./connections/selector.ts";
@@ -17,7 +17,7 @@ import type { PresenceBounds } from "./presence/presence-bounds.ts";
 import type { PresenceCounts } from "./presence/presence-counts.ts";
 import type { PresenceSnapshot } from "./presence/presence-events.ts";
 import { TopicPresence, type TopicPresenceInit } from "./presence/topic-presence.ts";
-import { join, joinAlso, type JoinedTopic, type JoinLimits } from "./join.ts";
+import { join, joinAlso, type Joined, type JoinedBy, type JoinedTopic, type JoinLimits } from "./join.ts";
 import { JoiningReader, tellBeginning } from "./joining-reader.ts";
 import { type Elsewhere, Publisher, type PublisherOwner, type PublishLimits } from "./publisher.ts";
 import type { Member, MemberOwner } from "./room/member.ts";
@@ -155,6 +155,36 @@ export class HubTopic implements MemberOwner {
     };
   }
 
+  /** Whether its publications have positions. */
+  get hasHistory(): boolean {
+    return this.#joined.kind.hasHistory;
+  }
+
+  /**
+   * A call that reads further topics too joins rooms of this one; its caller reads the member.
+   *
+   * @throws ConnectError by which it is refused
+   */
+  joinAs(
+    names: readonly string[],
+    context: CallContext,
+    options: JoinOptions,
+    seen: JoinedBy,
+  ): Promise<Joined> {
+    return this.#asked(() => this.#enter(names, context, undefined, options, seen));
+  }
+
+  /** Asks whether a call may read a room, of which it becomes no member. @throws ConnectError by which it is refused */
+  async judge(asking: Asking, room: string): Promise<void> {
+    const { limits, clock, wallMs } = this.#kit;
+    const patience = new Patience(asking.context, clock, limits.joinTimeoutMs);
+    try {
+      await authorizeRooms(this.#joined, asking, [room], wallMs, patience);
+    } finally {
+      patience.end();
+    }
+  }
+
   position(room: string): Promise<string> {
     return this.#history.position(room);
   }
@@ -212,9 +242,9 @@ export class HubTopic implements MemberOwner {
     return memberships.map(({ member: { id: connection, user } }) => ({ connection, user }));
   }
 
-  /** @throws ConnectError INVALID_ARGUMENT for a text that is no name of a room of this topic */
-  checkRoom(room: string): void {
-    checkRoom(room, "room", this.shape.isNamed);
+  /** @param field where it comes from. @throws ConnectError INVALID_ARGUMENT for a text that is no name of a room of this topic */
+  checkRoom(room: string, field = "room"): void {
+    checkRoom(room, field, this.shape.isNamed);
   }
 
   /** A call that is a member joins a further room of the topic, by the same checks. @throws ConnectError */
@@ -273,20 +303,30 @@ export class HubTopic implements MemberOwner {
     options: JoinOptions,
   ): Promise<Member> {
     return this.#asked(async () => {
-      const { owner } = this.#kit;
-      const call = callOf(context, this.name);
-      const joining = { ...call, rooms: names, request, options };
-      const joined = await join(this.#joined, joining, this.#kit, this);
-      const { member, result, resets } = joined;
-      this.#members.add(member);
-      member.entry.joined(member);
-      for (const membership of member.memberships) this.#entered(membership);
-      if (result !== undefined) owner.resumed(this.name, result);
-      for (const reset of resets) owner.reset(member, reset);
-      member.live();
-      tellBeginning(call.context, joined);
-      return member;
+      const joined = await this.#enter(names, context, request, options, undefined);
+      tellBeginning(joined.member.context, joined);
+      return joined.member;
     });
+  }
+
+  async #enter(
+    names: readonly string[],
+    context: HandlerContext,
+    request: Message | undefined,
+    options: JoinOptions,
+    seen: JoinedBy | undefined,
+  ): Promise<Joined> {
+    const { owner } = this.#kit;
+    const joining = { ...callOf(context, this.name), rooms: names, request, options, seen };
+    const joined = await join(this.#joined, joining, this.#kit, this);
+    const { member, result, resets } = joined;
+    this.#members.add(member);
+    member.entry.joined(member);
+    for (const membership of member.memberships) this.#entered(membership);
+    if (result !== undefined) owner.resumed(this.name, result);
+    for (const reset of resets) owner.reset(member, reset);
+    member.live();
+    return joined;
   }
 
   /** Counts how a join has ended. */

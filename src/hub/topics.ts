@@ -1,5 +1,6 @@
 import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import type { MessageForm } from "../core/codec/shared-message.ts";
+import { FilesRegistry } from "../core/schema/files-registry.ts";
 import { codeName } from "../core/errors/code-name.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { ConnectionsStatistics, MetricsPage } from "./connections/statistics.ts";
@@ -121,6 +122,8 @@ export class TopicCounts {
 /** The topics of a hub, by their names. */
 export class Topics {
   readonly counts = new TopicCounts();
+  /** The types of their messages, and all that their files import. */
+  readonly types = new FilesRegistry();
   readonly #owners = new Map<string, { readonly topic: HubTopic; readonly owner: string }>();
 
   /** @param owner the rpc or the name of the topic, for errors. @throws SetupError where there is one of its name */
@@ -132,6 +135,7 @@ export class Topics {
       );
     }
     this.#owners.set(topic.name, { topic, owner });
+    this.types.add(topic.schema.file);
     return topic;
   }
 

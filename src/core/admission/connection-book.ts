@@ -1,4 +1,4 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, Registry } from "@bufbuild/protobuf";
 import type { BookedConnection } from "../call/booked-connection.ts";
 import type { ConnectError } from "../errors/errors.ts";
 import type { Gate } from "./gate.ts";
@@ -34,6 +34,8 @@ export const liveTimes: LiveTimes = Object.freeze({ beatMs: 25_000, expiryNotice
 export interface ConnectionBook {
   /** A server begins to use the book. */
   attach(): ServerBook;
+  /** Types that messages of any type may be of, at any time. */
+  readonly types?: Registry;
 }
 
 /**

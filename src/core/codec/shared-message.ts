@@ -9,6 +9,8 @@ export interface SharedMessage {
   readonly event: string | undefined;
   /** What its publisher says beside it; empty for nothing. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Where it stands among those of its room; undefined for nowhere. */
+  position: string | undefined;
   /** Is told of every form that is made. */
   readonly made: ((form: MessageForm) => void) | undefined;
   /** What it is written as, by its writer. */
@@ -21,11 +23,11 @@ const noHeaders = Object.freeze({});
 /** Says that many calls will send a message, which does not change any more. */
 export function shareMessage(
   message: Message,
-  { event, headers = noHeaders, made }: Partial<Omit<SharedMessage, "forms">> = {},
+  { event, headers = noHeaders, made }: Partial<Omit<SharedMessage, "forms" | "position">> = {},
 ): void {
   // No member that others would see.
   Object.defineProperty(message, shared, {
-    value: { event, headers, made, forms: new Map() } satisfies SharedMessage,
+    value: { event, headers, made, position: undefined, forms: new Map() } satisfies SharedMessage,
   });
 }
 
