@@ -140,6 +140,7 @@ export class Hub implements ConnectionBook {
         asked: (topic, error) => this.#topics.counts.asked(topic, error),
         resumed: (topic, result) => this.#topics.counts.resumed(topic, result),
         reset: (member, reset) => this.#reset(member, reset),
+        acknowledged: (topic, result) => this.#topics.counts.acknowledged(topic, result),
       },
     };
     const node = {

@@ -53,7 +53,7 @@ export interface Joining extends Asking {
 export interface JoinedBy {
   readonly view: MemberView;
   /** The positions that it has in the rooms of this topic; undefined for none. */
-  readonly asked: readonly Position[] | "unknown" | undefined;
+  readonly asked: readonly (Position | undefined)[] | "unknown" | undefined;
 }
 
 /** With what a join is done. */
@@ -184,7 +184,7 @@ interface Found {
 function begin(
   { kind, initial }: JoinedTopic,
   held: readonly Room[],
-  asked: readonly Position[] | "unknown" | undefined,
+  asked: JoinedBy["asked"],
   patience: Patience,
 ): Promise<readonly Found[]> | readonly Found[] {
   if (!kind.hasHistory && kind.snapshot === undefined) {

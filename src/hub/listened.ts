@@ -5,7 +5,8 @@ import type { Entry } from "./connections/entry.ts";
 import { listen, listened, type ListenedRoom } from "./listening.ts";
 import type { HeaderFilter } from "./room/header-filter.ts";
 import { tooManyRooms } from "./rooms.ts";
-import type { ListenedHistory, ListenedHub } from "./services/listened-hub.ts";
+import { pathOf } from "./room/room.ts";
+import type { Acknowledgement, ListenedHistory, ListenedHub } from "./services/listened-hub.ts";
 import type { HubTopic } from "./topic.ts";
 import type { HistoryOptions } from "./topic-options.ts";
 
@@ -16,6 +17,14 @@ export interface ListenedInit {
   readonly roomOf: (path: string, field: string) => { readonly topic: HubTopic; readonly room: string };
   /** A call that is no connection, as `authorize` sees it. */
   readonly visitorOf: (context: CallContext) => Promise<Entry>;
+}
+
+/** A room that a call may read. */
+interface JudgedRoom {
+  readonly topic: HubTopic;
+  readonly room: string;
+  /** Of the call; undefined for an anonymous client. */
+  readonly user: string | undefined;
 }
 
 /** The rooms of a hub for clients of its service. */
@@ -37,19 +46,18 @@ export class ListenedRooms implements ListenedHub {
     return { ...page, events: messages.map(({ message }) => listened(message, topic, room)) };
   }
 
-  /** A room that a call may read. @throws ConnectError by which it is refused */
-  async judged(path: string, context: HandlerContext): Promise<{ topic: HubTopic; room: string }> {
-    const found = this.#init.roomOf(path, "room");
-    const call = ours(context);
-    await found.topic.judge(
-      { entry: await this.#visitor(call), context: call, request: undefined },
-      found.room,
-    );
-    return found;
+  async ack({ topic: name, room, subscriber, position }: Acknowledgement, context: HandlerContext) {
+    const { topic, user } = await this.judged(pathOf(name, room), context);
+    await topic.ack({ room, user, name: subscriber }, position);
   }
 
-  #visitor(context: CallContext): Promise<Entry> {
-    return this.#init.visitorOf(context);
+  /** @throws ConnectError by which the call is refused */
+  async judged(path: string, context: HandlerContext): Promise<JudgedRoom> {
+    const found = this.#init.roomOf(path, "room");
+    const call = ours(context);
+    const entry = await this.#init.visitorOf(call);
+    await found.topic.judge({ entry, context: call, request: undefined }, found.room);
+    return { ...found, user: entry.identityOf(call).user };
   }
 
   /** Each room once. @throws ConnectError INVALID_ARGUMENT, RESOURCE_EXHAUSTED for too many */

@@ -128,7 +128,7 @@ class Listener implements StreamPlace {
       const own =
         asked === undefined || asked === "unknown"
           ? asked
-          : names.flatMap((name) => asked.get(pathOf(topic.name, name)) ?? []);
+          : names.map((name) => asked.get(pathOf(topic.name, name)));
       const view = new TopicView(topic, () => this.#now(), this.#kept.length > 1);
       const joined = await topic.joinAs(names, context, options, { view, asked: own });
       this.#members.push(joined.member);

@@ -61,6 +61,7 @@ export class TopicCounts {
   readonly #joins: Counted = new Map();
   readonly #resumes: Counted = new Map();
   readonly #resets: Counted = new Map();
+  readonly #acks: Counted = new Map();
 
   published(topic: string, { members: _, ...outcomes }: Deliveries): void {
     this.#published.set(topic, (this.#published.get(topic) ?? 0) + 1);
@@ -87,6 +88,10 @@ export class TopicCounts {
     countOf(this.#resets, topic, reason);
   }
 
+  acknowledged(topic: string, result: string): void {
+    countOf(this.#acks, topic, result);
+  }
+
   /** Adds what is counted to a page of metrics. @returns functions that take it from there */
   watch(metrics: MetricsPage): (() => void)[] {
     return [
@@ -104,6 +109,7 @@ export class TopicCounts {
       metrics.watch("hubJoins", () => read(this.#joins, "code")),
       metrics.watch("hubResumes", () => read(this.#resumes, "result")),
       metrics.watch("hubResets", () => read(this.#resets, "reason")),
+      metrics.watch("hubAcks", () => read(this.#acks, "result")),
     ];
   }
 

@@ -40,7 +40,7 @@ function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
 }
 
 function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit): TopicSettingsInit {
-  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch, presence } = said;
+  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch, presence, acknowledged } = said;
   const initial = said.initial === undefined ? undefined : initialOf(said.initial);
   if (Number.isNaN(initial)) {
     throw mistake(`hub.topics.${topic}.initial`, "must be a number up to 100 or LATEST_BY_KEY");
@@ -57,6 +57,13 @@ function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit)
         leaveDelayMs: presence.leaveDelay,
         maxMembers: presence.maxMembers,
         updatesPerSecond: presence.updatesPerSecond,
+      }),
+    acknowledged:
+      acknowledged &&
+      given({
+        ackTimeoutMs: acknowledged.ackTimeout,
+        maxUnacked: acknowledged.maxUnacked,
+        subscriberTtlMs: acknowledged.subscriberTtl,
       }),
     overflow: overflow as TopicSettingsInit["overflow"], // The key takes no other.
     dedupeMs: dedupe,

@@ -60,6 +60,7 @@ export const watchedMetrics = [
   "hubResets",
   "hubPresent",
   "hubPresenceEvents",
+  "hubAcks",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

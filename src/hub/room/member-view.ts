@@ -9,6 +9,6 @@ export interface MemberView {
   positionText(): string | undefined;
   /** A reply for a message. @param place undefined for one that was sent to the call itself */
   seen(message: Message, place: Membership | undefined): Message;
-  /** Makes the reply that says that some are missing. */
-  resetMessage(room: Room): ResetMessage;
+  /** Makes the reply that says that some are missing. Default: as the topic does. */
+  resetMessage?(room: Room): ResetMessage;
 }

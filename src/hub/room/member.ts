@@ -214,7 +214,7 @@ export class Member
   }
 
   resetMessageOf(room: Room): ResetMessage | undefined {
-    return this.#init.view?.resetMessage(room) ?? room.kind.resetMessage;
+    return this.#init.view?.resetMessage?.(room) ?? room.kind.resetMessage;
   }
 
   reset(reset: RoomReset): void {

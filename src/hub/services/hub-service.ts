@@ -20,6 +20,10 @@ export function hubService(hub: ListenedHub): Service<typeof descriptor> {
     descriptor,
     listen: ({ rooms, filter }: ListenRequest, context: HandlerContext) =>
       hub.listen(rooms, context, filter && filterOf(filter, "filter", 1)) as Events, // It gives no others.
+    async ack(request, context) {
+      await hub.ack(request, context);
+      return {};
+    },
     async getHistory({ room, after, limit }, context) {
       const options = { ...(after !== "" && { after }), ...(limit !== 0 && { limit }) };
       const { events, ...page } = await hub.history(room, context, options);

@@ -11,6 +11,14 @@ export interface ListenedHistory {
   readonly complete: boolean;
 }
 
+/** What a subscriber has handled of a room. */
+export interface Acknowledgement {
+  readonly topic: string;
+  readonly room: string;
+  readonly subscriber: string;
+  readonly position: string;
+}
+
 /** A hub, as its service reads it for clients: what they may is decided by topics. */
 export interface ListenedHub {
   /**
@@ -24,6 +32,8 @@ export interface ListenedHub {
     context: HandlerContext,
     filter: HeaderFilter | undefined,
   ): AsyncIterable<Message>;
+  /** @throws ConnectError INVALID_ARGUMENT, FAILED_PRECONDITION, or what refuses the call */
+  ack(ack: Acknowledgement, context: HandlerContext): Promise<void>;
   /** @throws ConnectError INVALID_ARGUMENT naming `room`, or what refuses the call */
   history(
     room: string,

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/hub.proto.
  */
 export const file_ts_ms_config_v1_hub: GenFile = /*@__PURE__*/
-  fileDesc("Chl0c19tcy9jb25maWcvdjEvaHViLnByb3RvEg90c19tcy5jb25maWcudjEitggKCUh1YkNvbmZpZxIhCgRuYW1lGAEgASgJQhOy6x0PGghodWItbmFtZToDaHViEiIKA2J1cxgCIAEoCUIVsusdERoHaHViLWJ1czoGbWVtb3J5EkIKD21heF9jb25uZWN0aW9ucxgDIAEoDUIpsusdJRoTaHViLW1heC1jb25uZWN0aW9ucykAAAAAAADwPzoFMjAwMDASMAoMbWF4X3Blcl91c2VyGAQgASgNQhqy6x0WGhBodWItbWF4LXBlci11c2VyOgIzMhIgCg9tYXhfcGVyX2FkZHJlc3MYBSABKA1CB7LrHQM6ATASOQoNb25fdXNlcl9saW1pdBgGIAEoCUIisusdHjoGcmVmdXNlUgZyZWZ1c2VSDGNsb3NlLW9sZGVzdBI0ChhtYXhfcm9vbXNfcGVyX2Nvbm5lY3Rpb24YByABKA1CErLrHQ4pAAAAAAAA8D86AzEyOBItChJtYXhfcm9vbXNfcGVyX2NhbGwYCCABKA1CEbLrHQ0pAAAAAAAA8D86AjE2EigKCW1heF9yb29tcxgJIAEoDUIVsusdESkAAAAAAADwPzoGMTAwMDAwEiIKEGpvaW5zX3Blcl9zZWNvbmQYCiABKA1CCLLrHQQ6AjUwEikKDGpvaW5fdGltZW91dBgLIAEoDUITsusdDyABKQAAAAAAAPA/OgI1cxIyChFtYXhfbWVzc2FnZV9ieXRlcxgMIAEoDUIXsusdEyACKQAAAAAAAPA/OgYyNTZLaUISJwoQbWF4X2RpcmVjdF9ieXRlcxgNIAEoDUINsusdCSACOgU2NEtpQhIsCg9wdWJsaXNoX3RpbWVvdXQYDiABKA1CE7LrHQ8gASkAAAAAAADwPzoCMnMSLwoObWF4X3JpbmdfYnl0ZXMYDyABKA1CF7LrHRMgAikAAAAAAADwPzoGMjU2TWlCEiAKC3Jvb21fbGluZ2VyGBAgASgNQguy6x0HIAE6AzMwcxI2CgVkcmFpbhgRIAEoCzIfLnRzX21zLmNvbmZpZy52MS5IdWJEcmFpbkNvbmZpZ0IGsusdAmABEjYKEGFkbWluX3Rva2VuX2ZpbGUYEyABKAlCF7LrHRMaD2h1Yi1hZG1pbi10b2tlbiAHSACIAQESIgoEYmVhdBgoIAEoDUIUsusdECABKQAAAAAAAPA/OgMyNXMSIgoNZXhwaXJ5X25vdGljZRgpIAEoDUILsusdByABOgMzMHMSNgoGdG9waWNzGBIgAygLMiYudHNfbXMuY29uZmlnLnYxLkh1YkNvbmZpZy5Ub3BpY3NFbnRyeRpOCgtUb3BpY3NFbnRyeRILCgNrZXkYASABKAkSLgoFdmFsdWUYAiABKAsyHy50c19tcy5jb25maWcudjEuSHViVG9waWNDb25maWc6AjgBQhMKEV9hZG1pbl90b2tlbl9maWxlIlMKDkh1YkRyYWluQ29uZmlnEicKCnBlcl9zZWNvbmQYASABKA1CE7LrHQ8pAAAAAAAA8D86BDEwMDASGAoDbWF4GAIgASgNQguy6x0HIAE6AzEycyLBAwoOSHViVG9waWNDb25maWcSGAoLbWF4X21lbWJlcnMYASABKA1IAIgBARIyCgdoaXN0b3J5GAIgASgLMiEudHNfbXMuY29uZmlnLnYxLkh1Ykhpc3RvcnlDb25maWcSFwoKcmVwbGF5X21heBgDIAEoDUgBiAEBEhQKB2luaXRpYWwYBCABKAlIAogBARIsCgRyaW5nGAUgASgLMh4udHNfbXMuY29uZmlnLnYxLkh1YlJpbmdDb25maWcSPgoIb3ZlcmZsb3cYBiABKAlCJ7LrHSNSC0RST1BfT0xERVNUUghDT05GTEFURVIKRElTQ09OTkVDVEgDiAEBEhsKBmRlZHVwZRgHIAEoDUIGsusdAiABSASIAQESLgoFYmF0Y2gYCCABKAsyHy50c19tcy5jb25maWcudjEuSHViQmF0Y2hDb25maWcSNAoIcHJlc2VuY2UYCiABKAsyIi50c19tcy5jb25maWcudjEuSHViUHJlc2VuY2VDb25maWdCDgoMX21heF9tZW1iZXJzQg0KC19yZXBsYXlfbWF4QgoKCF9pbml0aWFsQgsKCV9vdmVyZmxvd0IJCgdfZGVkdXBlIusBChFIdWJQcmVzZW5jZUNvbmZpZxIaCgViYXRjaBgBIAEoDUIGsusdAiABSACIAQESIAoLbGVhdmVfZGVsYXkYAiABKA1CBrLrHQIgAUgBiAEBEicKC21heF9tZW1iZXJzGAMgASgNQg2y6x0JKQAAAAAAAPA/SAKIAQESLgoSdXBkYXRlc19wZXJfc2Vjb25kGAQgASgNQg2y6x0JKQAAAAAAAPA/SAOIAQFCCAoGX2JhdGNoQg4KDF9sZWF2ZV9kZWxheUIOCgxfbWF4X21lbWJlcnNCFQoTX3VwZGF0ZXNfcGVyX3NlY29uZCJfCg5IdWJCYXRjaENvbmZpZxIaCgVkZWxheRgBIAEoDUIGsusdAiABSACIAQESHwoDbWF4GAIgASgNQg2y6x0JKQAAAAAAAPA/SAGIAQFCCAoGX2RlbGF5QgYKBF9tYXgilwEKEEh1Ykhpc3RvcnlDb25maWcSIAoEc2l6ZRgBIAEoDUINsusdCSkAAAAAAADwP0gAiAEBEiEKA3R0bBgCIAEoDUIPsusdCyABKQAAAAAAAPA/SAGIAQESIwoFYnl0ZXMYAyABKA1CD7LrHQsgAikAAAAAAADwP0gCiAEBQgcKBV9zaXplQgYKBF90dGxCCAoGX2J5dGVzImAKDUh1YlJpbmdDb25maWcSIAoEc2l6ZRgBIAEoDUINsusdCSkAAAAAAADwP0gAiAEBEhoKBWJ5dGVzGAIgASgNQgay6x0CIAJIAYgBAUIHCgVfc2l6ZUIICgZfYnl0ZXNiBnByb3RvMw", [file_ts_ms_config_v1_key]);
+  fileDesc("Chl0c19tcy9jb25maWcvdjEvaHViLnByb3RvEg90c19tcy5jb25maWcudjEitggKCUh1YkNvbmZpZxIhCgRuYW1lGAEgASgJQhOy6x0PGghodWItbmFtZToDaHViEiIKA2J1cxgCIAEoCUIVsusdERoHaHViLWJ1czoGbWVtb3J5EkIKD21heF9jb25uZWN0aW9ucxgDIAEoDUIpsusdJRoTaHViLW1heC1jb25uZWN0aW9ucykAAAAAAADwPzoFMjAwMDASMAoMbWF4X3Blcl91c2VyGAQgASgNQhqy6x0WGhBodWItbWF4LXBlci11c2VyOgIzMhIgCg9tYXhfcGVyX2FkZHJlc3MYBSABKA1CB7LrHQM6ATASOQoNb25fdXNlcl9saW1pdBgGIAEoCUIisusdHjoGcmVmdXNlUgZyZWZ1c2VSDGNsb3NlLW9sZGVzdBI0ChhtYXhfcm9vbXNfcGVyX2Nvbm5lY3Rpb24YByABKA1CErLrHQ4pAAAAAAAA8D86AzEyOBItChJtYXhfcm9vbXNfcGVyX2NhbGwYCCABKA1CEbLrHQ0pAAAAAAAA8D86AjE2EigKCW1heF9yb29tcxgJIAEoDUIVsusdESkAAAAAAADwPzoGMTAwMDAwEiIKEGpvaW5zX3Blcl9zZWNvbmQYCiABKA1CCLLrHQQ6AjUwEikKDGpvaW5fdGltZW91dBgLIAEoDUITsusdDyABKQAAAAAAAPA/OgI1cxIyChFtYXhfbWVzc2FnZV9ieXRlcxgMIAEoDUIXsusdEyACKQAAAAAAAPA/OgYyNTZLaUISJwoQbWF4X2RpcmVjdF9ieXRlcxgNIAEoDUINsusdCSACOgU2NEtpQhIsCg9wdWJsaXNoX3RpbWVvdXQYDiABKA1CE7LrHQ8gASkAAAAAAADwPzoCMnMSLwoObWF4X3JpbmdfYnl0ZXMYDyABKA1CF7LrHRMgAikAAAAAAADwPzoGMjU2TWlCEiAKC3Jvb21fbGluZ2VyGBAgASgNQguy6x0HIAE6AzMwcxI2CgVkcmFpbhgRIAEoCzIfLnRzX21zLmNvbmZpZy52MS5IdWJEcmFpbkNvbmZpZ0IGsusdAmABEjYKEGFkbWluX3Rva2VuX2ZpbGUYEyABKAlCF7LrHRMaD2h1Yi1hZG1pbi10b2tlbiAHSACIAQESIgoEYmVhdBgoIAEoDUIUsusdECABKQAAAAAAAPA/OgMyNXMSIgoNZXhwaXJ5X25vdGljZRgpIAEoDUILsusdByABOgMzMHMSNgoGdG9waWNzGBIgAygLMiYudHNfbXMuY29uZmlnLnYxLkh1YkNvbmZpZy5Ub3BpY3NFbnRyeRpOCgtUb3BpY3NFbnRyeRILCgNrZXkYASABKAkSLgoFdmFsdWUYAiABKAsyHy50c19tcy5jb25maWcudjEuSHViVG9waWNDb25maWc6AjgBQhMKEV9hZG1pbl90b2tlbl9maWxlIlMKDkh1YkRyYWluQ29uZmlnEicKCnBlcl9zZWNvbmQYASABKA1CE7LrHQ8pAAAAAAAA8D86BDEwMDASGAoDbWF4GAIgASgNQguy6x0HIAE6AzEycyL/AwoOSHViVG9waWNDb25maWcSGAoLbWF4X21lbWJlcnMYASABKA1IAIgBARIyCgdoaXN0b3J5GAIgASgLMiEudHNfbXMuY29uZmlnLnYxLkh1Ykhpc3RvcnlDb25maWcSFwoKcmVwbGF5X21heBgDIAEoDUgBiAEBEhQKB2luaXRpYWwYBCABKAlIAogBARIsCgRyaW5nGAUgASgLMh4udHNfbXMuY29uZmlnLnYxLkh1YlJpbmdDb25maWcSPgoIb3ZlcmZsb3cYBiABKAlCJ7LrHSNSC0RST1BfT0xERVNUUghDT05GTEFURVIKRElTQ09OTkVDVEgDiAEBEhsKBmRlZHVwZRgHIAEoDUIGsusdAiABSASIAQESLgoFYmF0Y2gYCCABKAsyHy50c19tcy5jb25maWcudjEuSHViQmF0Y2hDb25maWcSPAoMYWNrbm93bGVkZ2VkGBQgASgLMiYudHNfbXMuY29uZmlnLnYxLkh1YkFja25vd2xlZGdlZENvbmZpZxI0CghwcmVzZW5jZRgKIAEoCzIiLnRzX21zLmNvbmZpZy52MS5IdWJQcmVzZW5jZUNvbmZpZ0IOCgxfbWF4X21lbWJlcnNCDQoLX3JlcGxheV9tYXhCCgoIX2luaXRpYWxCCwoJX292ZXJmbG93QgkKB19kZWR1cGUi6wEKEUh1YlByZXNlbmNlQ29uZmlnEhoKBWJhdGNoGAEgASgNQgay6x0CIAFIAIgBARIgCgtsZWF2ZV9kZWxheRgCIAEoDUIGsusdAiABSAGIAQESJwoLbWF4X21lbWJlcnMYAyABKA1CDbLrHQkpAAAAAAAA8D9IAogBARIuChJ1cGRhdGVzX3Blcl9zZWNvbmQYBCABKA1CDbLrHQkpAAAAAAAA8D9IA4gBAUIICgZfYmF0Y2hCDgoMX2xlYXZlX2RlbGF5Qg4KDF9tYXhfbWVtYmVyc0IVChNfdXBkYXRlc19wZXJfc2Vjb25kIswBChVIdWJBY2tub3dsZWRnZWRDb25maWcSKQoLYWNrX3RpbWVvdXQYASABKA1CD7LrHQsgASkAAAAAAADwP0gAiAEBEicKC21heF91bmFja2VkGAIgASgNQg2y6x0JKQAAAAAAAPA/SAGIAQESLAoOc3Vic2NyaWJlcl90dGwYAyABKA1CD7LrHQsgASkAAAAAAADwP0gCiAEBQg4KDF9hY2tfdGltZW91dEIOCgxfbWF4X3VuYWNrZWRCEQoPX3N1YnNjcmliZXJfdHRsIl8KDkh1YkJhdGNoQ29uZmlnEhoKBWRlbGF5GAEgASgNQgay6x0CIAFIAIgBARIfCgNtYXgYAiABKA1CDbLrHQkpAAAAAAAA8D9IAYgBAUIICgZfZGVsYXlCBgoEX21heCKXAQoQSHViSGlzdG9yeUNvbmZpZxIgCgRzaXplGAEgASgNQg2y6x0JKQAAAAAAAPA/SACIAQESIQoDdHRsGAIgASgNQg+y6x0LIAEpAAAAAAAA8D9IAYgBARIjCgVieXRlcxgDIAEoDUIPsusdCyACKQAAAAAAAPA/SAKIAQFCBwoFX3NpemVCBgoEX3R0bEIICgZfYnl0ZXMiYAoNSHViUmluZ0NvbmZpZxIgCgRzaXplGAEgASgNQg2y6x0JKQAAAAAAAPA/SACIAQESGgoFYnl0ZXMYAiABKA1CBrLrHQIgAkgBiAEBQgcKBV9zaXplQggKBl9ieXRlc2IGcHJvdG8z", [file_ts_ms_config_v1_key]);
 
 /**
  * The live connections of the servers, and the rooms that their calls are in.
@@ -266,6 +266,13 @@ export type HubTopicConfig = Message<"ts_ms.config.v1.HubTopicConfig"> & {
   batch?: HubBatchConfig | undefined;
 
   /**
+   * How clients with a name acknowledge publications. Default: not at all.
+   *
+   * @generated from field: ts_ms.config.v1.HubAcknowledgedConfig acknowledged = 20;
+   */
+  acknowledged?: HubAcknowledgedConfig | undefined;
+
+  /**
    * Who is in a room is known, and told members. Default: not.
    *
    * @generated from field: ts_ms.config.v1.HubPresenceConfig presence = 10;
@@ -323,6 +330,41 @@ export const HubPresenceConfigSchema: GenMessage<HubPresenceConfig> = /*@__PURE_
   messageDesc(file_ts_ms_config_v1_hub, 3);
 
 /**
+ * How clients acknowledge publications.
+ *
+ * @generated from message ts_ms.config.v1.HubAcknowledgedConfig
+ */
+export type HubAcknowledgedConfig = Message<"ts_ms.config.v1.HubAcknowledgedConfig"> & {
+  /**
+   * Behind how long one that is not acknowledged is sent again. Default: 30s.
+   *
+   * @generated from field: optional uint32 ack_timeout = 1;
+   */
+  ackTimeout?: number | undefined;
+
+  /**
+   * With how many of them a subscriber gets no further ones. Default: 256.
+   *
+   * @generated from field: optional uint32 max_unacked = 2;
+   */
+  maxUnacked?: number | undefined;
+
+  /**
+   * How long it is kept what a subscriber has acknowledged last. Default: 24h.
+   *
+   * @generated from field: optional uint32 subscriber_ttl = 3;
+   */
+  subscriberTtl?: number | undefined;
+};
+
+/**
+ * Describes the message ts_ms.config.v1.HubAcknowledgedConfig.
+ * Use `create(HubAcknowledgedConfigSchema)` to create a new message.
+ */
+export const HubAcknowledgedConfigSchema: GenMessage<HubAcknowledgedConfig> = /*@__PURE__*/
+  messageDesc(file_ts_ms_config_v1_hub, 4);
+
+/**
  * How the publications of a room are gathered.
  *
  * @generated from message ts_ms.config.v1.HubBatchConfig
@@ -348,7 +390,7 @@ export type HubBatchConfig = Message<"ts_ms.config.v1.HubBatchConfig"> & {
  * Use `create(HubBatchConfigSchema)` to create a new message.
  */
 export const HubBatchConfigSchema: GenMessage<HubBatchConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_hub, 4);
+  messageDesc(file_ts_ms_config_v1_hub, 5);
 
 /**
  * What is kept of a room; each key bounds it.
@@ -383,7 +425,7 @@ export type HubHistoryConfig = Message<"ts_ms.config.v1.HubHistoryConfig"> & {
  * Use `create(HubHistoryConfigSchema)` to create a new message.
  */
 export const HubHistoryConfigSchema: GenMessage<HubHistoryConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_hub, 5);
+  messageDesc(file_ts_ms_config_v1_hub, 6);
 
 /**
  * What a process keeps of a room for members that are behind: at least as much as of the history.
@@ -411,5 +453,5 @@ export type HubRingConfig = Message<"ts_ms.config.v1.HubRingConfig"> & {
  * Use `create(HubRingConfigSchema)` to create a new message.
  */
 export const HubRingConfigSchema: GenMessage<HubRingConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_hub, 6);
+  messageDesc(file_ts_ms_config_v1_hub, 7);
 

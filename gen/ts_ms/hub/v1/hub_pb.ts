@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/hub/v1/hub.proto.
  */
 export const file_ts_ms_hub_v1_hub: GenFile = /*@__PURE__*/
-  fileDesc("ChZ0c19tcy9odWIvdjEvaHViLnByb3RvEgx0c19tcy5odWIudjEiSgoNTGlzdGVuUmVxdWVzdBINCgVyb29tcxgBIAMoCRIqCgZmaWx0ZXIYAiABKAsyGi50c19tcy5odWIudjEuSGVhZGVyRmlsdGVyIokCCg5MaXN0ZW5SZXNwb25zZRIQCgJpZBgBIAEoCUIE6OodARINCgV0b3BpYxgCIAEoCRIMCgRyb29tGAMgASgJEkAKB2hlYWRlcnMYBCADKAsyKS50c19tcy5odWIudjEuTGlzdGVuUmVzcG9uc2UuSGVhZGVyc0VudHJ5QgT47R0BEicKB21lc3NhZ2UYBSABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SAASJAoFcmVzZXQYBiABKAsyEy50c19tcy5odWIudjEuUmVzZXRIABouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVldmVudCLBAQoMSGVhZGVyRmlsdGVyEigKBHRlc3QYASABKAsyGC50c19tcy5odWIudjEuSGVhZGVyVGVzdEgAEioKA2FsbBgCIAEoCzIbLnRzX21zLmh1Yi52MS5IZWFkZXJGaWx0ZXJzSAASKgoDYW55GAMgASgLMhsudHNfbXMuaHViLnYxLkhlYWRlckZpbHRlcnNIABIpCgNub3QYBCABKAsyGi50c19tcy5odWIudjEuSGVhZGVyRmlsdGVySABCBAoCb2YiPAoNSGVhZGVyRmlsdGVycxIrCgdmaWx0ZXJzGAEgAygLMhoudHNfbXMuaHViLnYxLkhlYWRlckZpbHRlciKzAQoKSGVhZGVyVGVzdBIOCgZoZWFkZXIYASABKAkSDAoCaXMYAiABKAlIABIQCgZpc19ub3QYAyABKAlIABIlCgZvbmVfb2YYBCABKAsyEy50c19tcy5odWIudjEuVGV4dHNIABIQCgZwcmVmaXgYBSABKAlIABIRCgdwcmVzZW50GAYgASgISAASDwoFYWJvdmUYByABKAFIABIPCgViZWxvdxgIIAEoAUgAQgcKBXZhbHVlIhYKBVRleHRzEg0KBXRleHRzGAEgAygJIj8KEUdldEhpc3RvcnlSZXF1ZXN0EgwKBHJvb20YASABKAkSDQoFYWZ0ZXIYAiABKAkSDQoFbGltaXQYAyABKAUicwoSR2V0SGlzdG9yeVJlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLnRzX21zLmh1Yi52MS5MaXN0ZW5SZXNwb25zZRIQCghwb3NpdGlvbhgCIAEoCRILCgN0b3AYAyABKAkSEAoIY29tcGxldGUYBCABKAgy3wEKCkh1YlNlcnZpY2USXQoGTGlzdGVuEhsudHNfbXMuaHViLnYxLkxpc3RlblJlcXVlc3QaHC50c19tcy5odWIudjEuTGlzdGVuUmVzcG9uc2UiFoLT5JMCEBIOL2h1Yi92MS9ldmVudHMwARJyCgpHZXRIaXN0b3J5Eh8udHNfbXMuaHViLnYxLkdldEhpc3RvcnlSZXF1ZXN0GiAudHNfbXMuaHViLnYxLkdldEhpc3RvcnlSZXNwb25zZSIhgtPkkwIbEhkvaHViL3YxL2hpc3Rvcnkve3Jvb209Kip9YgZwcm90bzM", [file_google_api_annotations, file_google_protobuf_any, file_ts_ms_hub_v1_events, file_ts_ms_v1_options, file_ts_ms_v1_topic]);
+  fileDesc("ChZ0c19tcy9odWIvdjEvaHViLnByb3RvEgx0c19tcy5odWIudjEiSgoNTGlzdGVuUmVxdWVzdBINCgVyb29tcxgBIAMoCRIqCgZmaWx0ZXIYAiABKAsyGi50c19tcy5odWIudjEuSGVhZGVyRmlsdGVyIokCCg5MaXN0ZW5SZXNwb25zZRIQCgJpZBgBIAEoCUIE6OodARINCgV0b3BpYxgCIAEoCRIMCgRyb29tGAMgASgJEkAKB2hlYWRlcnMYBCADKAsyKS50c19tcy5odWIudjEuTGlzdGVuUmVzcG9uc2UuSGVhZGVyc0VudHJ5QgT47R0BEicKB21lc3NhZ2UYBSABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SAASJAoFcmVzZXQYBiABKAsyEy50c19tcy5odWIudjEuUmVzZXRIABouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVldmVudCLBAQoMSGVhZGVyRmlsdGVyEigKBHRlc3QYASABKAsyGC50c19tcy5odWIudjEuSGVhZGVyVGVzdEgAEioKA2FsbBgCIAEoCzIbLnRzX21zLmh1Yi52MS5IZWFkZXJGaWx0ZXJzSAASKgoDYW55GAMgASgLMhsudHNfbXMuaHViLnYxLkhlYWRlckZpbHRlcnNIABIpCgNub3QYBCABKAsyGi50c19tcy5odWIudjEuSGVhZGVyRmlsdGVySABCBAoCb2YiPAoNSGVhZGVyRmlsdGVycxIrCgdmaWx0ZXJzGAEgAygLMhoudHNfbXMuaHViLnYxLkhlYWRlckZpbHRlciKzAQoKSGVhZGVyVGVzdBIOCgZoZWFkZXIYASABKAkSDAoCaXMYAiABKAlIABIQCgZpc19ub3QYAyABKAlIABIlCgZvbmVfb2YYBCABKAsyEy50c19tcy5odWIudjEuVGV4dHNIABIQCgZwcmVmaXgYBSABKAlIABIRCgdwcmVzZW50GAYgASgISAASDwoFYWJvdmUYByABKAFIABIPCgViZWxvdxgIIAEoAUgAQgcKBXZhbHVlIhYKBVRleHRzEg0KBXRleHRzGAEgAygJIk8KCkFja1JlcXVlc3QSDQoFdG9waWMYASABKAkSDAoEcm9vbRgCIAEoCRISCgpzdWJzY3JpYmVyGAMgASgJEhAKCHBvc2l0aW9uGAQgASgJIg0KC0Fja1Jlc3BvbnNlIj8KEUdldEhpc3RvcnlSZXF1ZXN0EgwKBHJvb20YASABKAkSDQoFYWZ0ZXIYAiABKAkSDQoFbGltaXQYAyABKAUicwoSR2V0SGlzdG9yeVJlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLnRzX21zLmh1Yi52MS5MaXN0ZW5SZXNwb25zZRIQCghwb3NpdGlvbhgCIAEoCRILCgN0b3AYAyABKAkSEAoIY29tcGxldGUYBCABKAgytAIKCkh1YlNlcnZpY2USXQoGTGlzdGVuEhsudHNfbXMuaHViLnYxLkxpc3RlblJlcXVlc3QaHC50c19tcy5odWIudjEuTGlzdGVuUmVzcG9uc2UiFoLT5JMCEBIOL2h1Yi92MS9ldmVudHMwARJTCgNBY2sSGC50c19tcy5odWIudjEuQWNrUmVxdWVzdBoZLnRzX21zLmh1Yi52MS5BY2tSZXNwb25zZSIXgtPkkwIROgEqIgwvaHViL3YxL2Fja3MScgoKR2V0SGlzdG9yeRIfLnRzX21zLmh1Yi52MS5HZXRIaXN0b3J5UmVxdWVzdBogLnRzX21zLmh1Yi52MS5HZXRIaXN0b3J5UmVzcG9uc2UiIYLT5JMCGxIZL2h1Yi92MS9oaXN0b3J5L3tyb29tPSoqfWIGcHJvdG8z", [file_google_api_annotations, file_google_protobuf_any, file_ts_ms_hub_v1_events, file_ts_ms_v1_options, file_ts_ms_v1_topic]);
 
 /**
  * @generated from message ts_ms.hub.v1.ListenRequest
@@ -254,6 +254,55 @@ export const TextsSchema: GenMessage<Texts> = /*@__PURE__*/
   messageDesc(file_ts_ms_hub_v1_hub, 5);
 
 /**
+ * @generated from message ts_ms.hub.v1.AckRequest
+ */
+export type AckRequest = Message<"ts_ms.hub.v1.AckRequest"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * The name of the room; empty for a topic with one room.
+   *
+   * @generated from field: string room = 2;
+   */
+  room: string;
+
+  /**
+   * The name that the client has given as `ts-ms-subscriber`; it belongs to its user.
+   *
+   * @generated from field: string subscriber = 3;
+   */
+  subscriber: string;
+
+  /**
+   * @generated from field: string position = 4;
+   */
+  position: string;
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.AckRequest.
+ * Use `create(AckRequestSchema)` to create a new message.
+ */
+export const AckRequestSchema: GenMessage<AckRequest> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_hub, 6);
+
+/**
+ * @generated from message ts_ms.hub.v1.AckResponse
+ */
+export type AckResponse = Message<"ts_ms.hub.v1.AckResponse"> & {
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.AckResponse.
+ * Use `create(AckResponseSchema)` to create a new message.
+ */
+export const AckResponseSchema: GenMessage<AckResponse> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_hub, 7);
+
+/**
  * @generated from message ts_ms.hub.v1.GetHistoryRequest
  */
 export type GetHistoryRequest = Message<"ts_ms.hub.v1.GetHistoryRequest"> & {
@@ -284,7 +333,7 @@ export type GetHistoryRequest = Message<"ts_ms.hub.v1.GetHistoryRequest"> & {
  * Use `create(GetHistoryRequestSchema)` to create a new message.
  */
 export const GetHistoryRequestSchema: GenMessage<GetHistoryRequest> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 6);
+  messageDesc(file_ts_ms_hub_v1_hub, 8);
 
 /**
  * @generated from message ts_ms.hub.v1.GetHistoryResponse
@@ -324,7 +373,7 @@ export type GetHistoryResponse = Message<"ts_ms.hub.v1.GetHistoryResponse"> & {
  * Use `create(GetHistoryResponseSchema)` to create a new message.
  */
 export const GetHistoryResponseSchema: GenMessage<GetHistoryResponse> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 7);
+  messageDesc(file_ts_ms_hub_v1_hub, 9);
 
 /**
  * HubService reads the rooms of a hub without an rpc of their own: several on one stream, and topics that are only a type
@@ -343,6 +392,17 @@ export const HubService: GenService<{
     methodKind: "server_streaming";
     input: typeof ListenRequestSchema;
     output: typeof ListenResponseSchema;
+  },
+  /**
+   * Ack says that a subscriber has handled everything of a room up to a position. FAILED_PRECONDITION for a topic without
+   * acknowledgements, and for what was not sent.
+   *
+   * @generated from rpc ts_ms.hub.v1.HubService.Ack
+   */
+  ack: {
+    methodKind: "unary";
+    input: typeof AckRequestSchema;
+    output: typeof AckResponseSchema;
   },
   /**
    * GetHistory gives what was kept of a room. FAILED_PRECONDITION for a topic without history.

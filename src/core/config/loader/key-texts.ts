@@ -347,6 +347,7 @@ export const keyTexts: KeyTexts = {
   "HubTopicConfig.dedupe": "How long the id of a publication is known. Default: 2m.",
   "HubTopicConfig.batch":
     "How publications are gathered. Default: those of one turn of the event loop leave together.",
+  "HubTopicConfig.acknowledged": "How clients with a name acknowledge publications. Default: not at all.",
   "HubTopicConfig.presence": "Who is in a room is known, and told members. Default: not.",
   "HubPresenceConfig.batch": "How long changes are gathered before they are told. Default: 500ms.",
   "HubPresenceConfig.leave_delay":
@@ -354,6 +355,12 @@ export const keyTexts: KeyTexts = {
   "HubPresenceConfig.max_members": "With more members of a room only counts are told. Default: 1000.",
   "HubPresenceConfig.updates_per_second":
     "How often the info of a member may change in a second. Default: 1.",
+  "HubAcknowledgedConfig.ack_timeout":
+    "Behind how long one that is not acknowledged is sent again. Default: 30s.",
+  "HubAcknowledgedConfig.max_unacked":
+    "With how many of them a subscriber gets no further ones. Default: 256.",
+  "HubAcknowledgedConfig.subscriber_ttl":
+    "How long it is kept what a subscriber has acknowledged last. Default: 24h.",
   "HubBatchConfig.delay": "How long the first publication waits for further ones. Default: 0.",
   "HubBatchConfig.max": "The most publications that wait. Default: 64.",
   "HubHistoryConfig.size": "Publications. Default: 100.",

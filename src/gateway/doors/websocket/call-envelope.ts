@@ -26,6 +26,8 @@ export interface CallEnvelope {
   readonly cancel: boolean;
   /** Whether the client wants no further replies for now; undefined where it says nothing of that. */
   readonly pause: boolean | undefined;
+  /** The position up to which the client has handled what it got; undefined where it says nothing of that. */
+  readonly ack: string | undefined;
 }
 
 /** The first frame of a client that understands the frames of rooms. */
@@ -44,6 +46,7 @@ const members: ReadonlySet<string> = new Set([
   "end",
   "cancel",
   "pause",
+  "ack",
 ]);
 
 const longestClient = 128;
@@ -62,18 +65,18 @@ export function readEnvelope(text: string): CallEnvelope {
   const id = JSON.parse(idText) as unknown;
   const isId = typeof id === "string" ? id.length <= longestId : Number.isSafeInteger(id);
   if (!isId) throw invalidArgument(`an "id" is a string up to ${longestId} characters or an integer`);
-  const method = found.get("method");
-  if (method !== undefined && !method.startsWith('"')) throw invalidArgument('a "method" is a string');
+  const method = textOf(found, "method");
   return {
     id: id as CallId, // Just checked.
     idText,
-    method: method && (JSON.parse(method) as string), // A string literal.
+    method,
     message: found.get("message"),
     headers: found.get("headers"),
     timeoutMs: found.get("timeoutMs"),
     end: flag(found, "end"),
     cancel: flag(found, "cancel"),
     pause: found.has("pause") ? flag(found, "pause") : undefined,
+    ack: textOf(found, "ack"),
   };
 }
 
@@ -140,6 +143,13 @@ function membersOf(text: string): Map<string, string> {
   }
   cursor.finish();
   return found;
+}
+
+function textOf(found: ReadonlyMap<string, string>, name: string): string | undefined {
+  const value = found.get(name);
+  if (value === undefined) return undefined;
+  if (!value.startsWith('"')) throw invalidArgument(`"${name}" is a string`);
+  return JSON.parse(value) as string; // A string literal.
 }
 
 function flag(found: ReadonlyMap<string, string>, name: string): boolean {

@@ -317,11 +317,12 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     if (this.#draining) this.#closeIfIdle();
   }
 
-  #continue(live: LiveCall, { message, end, cancel, pause }: CallEnvelope): void {
+  #continue(live: LiveCall, { message, end, cancel, pause, ack }: CallEnvelope): void {
     const { callable, call } = live;
     const { requests } = call;
     try {
       if (pause !== undefined) this.#pause(live, pause);
+      if (ack !== undefined) this.#ack(live, ack);
       if (cancel) throw new ConnectError("the client cancelled the call", Code.Canceled);
       if (message !== undefined) {
         if (requests.ended) throw invalidArgument("a message came after the last one");
@@ -344,6 +345,21 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       live.paused?.resolve();
       live.paused = undefined;
     }
+  }
+
+  /** @throws ConnectError INVALID_ARGUMENT where no hub serves the call, FAILED_PRECONDITION where it acknowledges nothing */
+  #ack({ call: { context } }: LiveCall, position: string): void {
+    const { streamPlace } = context;
+    if (this.#rooms === undefined || streamPlace === undefined) {
+      throw invalidArgument("only calls in rooms acknowledge, behind a hello");
+    }
+    if (streamPlace.ack === undefined) {
+      throw new ConnectError(
+        "the call acknowledges nothing: its topic does not, or it has no ts-ms-subscriber",
+        Code.FailedPrecondition,
+      );
+    }
+    streamPlace.ack(position);
   }
 
   /**
