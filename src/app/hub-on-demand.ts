@@ -4,7 +4,12 @@ import type { BookedConnection, RenewedCall } from "../core/call/booked-connecti
 import { CallContext } from "../core/call/context.ts";
 import { implementationOf, type AnyService, type Service } from "../core/call/service.ts";
 import type { CallHead } from "../core/admission/call-head.ts";
-import { type ConnectionBook, liveTimes, type ServerBook, type SocketOpening } from "../core/admission/connection-book.ts";
+import {
+  type ConnectionBook,
+  liveTimes,
+  type ServerBook,
+  type SocketOpening,
+} from "../core/admission/connection-book.ts";
 import type { Gate } from "../core/admission/gate.ts";
 import type { Hub } from "../hub/hub.ts";
 
