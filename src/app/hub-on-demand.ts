@@ -1,9 +1,15 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { BookedConnection } from "../core/call/booked-connection.ts";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { BookedConnection, RenewedCall } from "../core/call/booked-connection.ts";
 import { CallContext } from "../core/call/context.ts";
 import { implementationOf, type AnyService, type Service } from "../core/call/service.ts";
 import type { CallHead } from "../core/admission/call-head.ts";
-import type { ConnectionBook, ServerBook, SocketOpening } from "../core/admission/connection-book.ts";
+import {
+  type ConnectionBook,
+  liveTimes,
+  type ServerBook,
+  type SocketOpening,
+} from "../core/admission/connection-book.ts";
 import type { Gate } from "../core/admission/gate.ts";
 import type { Hub } from "../hub/hub.ts";
 
@@ -73,6 +79,8 @@ interface LateHub {
 /** The connections of a server whose hub comes later. */
 class LateBook implements ServerBook {
   readonly gate: Gate;
+  readonly beatMs = liveTimes.beatMs;
+  readonly expiryNoticeMs = liveTimes.expiryNoticeMs;
   readonly #hub: LateHub;
   #book: ServerBook | undefined;
   #isServing = false;
@@ -81,6 +89,7 @@ class LateBook implements ServerBook {
     this.#hub = hub;
     this.gate = {
       name: "hub",
+      countsCalls: true,
       concerns: ({ parent }) => hub.concerns(parent),
       admit: (head) => this.#admit(head),
     };
@@ -129,6 +138,7 @@ class LateBook implements ServerBook {
 class LateSocket implements BookedConnection {
   readonly #opening: SocketOpening;
   #entered: BookedConnection | undefined;
+  #name: string | undefined;
   #isClosed = false;
 
   constructor(opening: SocketOpening) {
@@ -139,9 +149,23 @@ class LateSocket implements BookedConnection {
   enter(book: ServerBook): BookedConnection {
     if (this.#entered === undefined) {
       this.#entered = book.openSocket(this.#opening);
+      if (this.#name !== undefined) this.#entered.named(this.#name);
       if (this.#isClosed) this.#entered.closed();
     }
     return this.#entered;
+  }
+
+  named(client: string): void {
+    this.#name = client;
+    this.#entered?.named(client);
+  }
+
+  endsAtMs(call: HandlerContext): number | undefined {
+    return this.#entered?.endsAtMs(call);
+  }
+
+  async renew(calls: readonly RenewedCall[]): Promise<void> {
+    await this.#entered?.renew(calls);
   }
 
   seen(): void {

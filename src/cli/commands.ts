@@ -33,6 +33,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./call/call.ts"),
   },
   {
+    name: "hub",
+    summary: "List, count and close the live connections of a server, and publish to its rooms",
+    load: () => import("./hub/hub.ts"),
+  },
+  {
     name: "openapi",
     summary: "Print the OpenAPI document of contracts",
     load: () => import("./documents/openapi.ts"),

@@ -38,6 +38,7 @@ import type { CompleteHead } from "./http/response-head.ts";
 import type { RequestIds } from "../core/metadata/request-id.ts";
 import { observeExchanges } from "./connections/observe-exchanges.ts";
 import { refusedExchanges, type RequestPurpose } from "./connections/refused-exchange.ts";
+import { JoinedRegistry } from "./upstreams/joined-registry.ts";
 import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
@@ -195,7 +196,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         onSkippedRule: merged.onSkippedRule,
       },
       rules: merged.rules,
-      registry: merged.registry,
+      registry: withTypesOf(merged.hub, merged.registry),
       only: merged.only,
       awaitServices: merged.awaitServices,
       isServing: () => this.state === "ready" && !this.#draining && !this.#suspended,
@@ -303,7 +304,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   replaceServices(services: readonly DescService[], registry?: Registry, rules?: readonly RuleText[]): void {
     for (const service of services) checkProtobufCopy(service);
     if (registry !== undefined) checkRegistryCopy(registry);
-    this.#router.replace(services, registry, rules);
+    this.#router.replace(services, registry && withTypesOf(this.#options.hub, registry), rules);
     if (this.state === "ready") this.#served();
   }
 
@@ -583,6 +584,15 @@ function hubOf({ hub, upstream, dial }: Partial<HttpServerOptions>): HttpServerO
   throw new SetupError(
     "HttpServer: hub: the server that is called in process has another hub: give both the same one",
   );
+}
+
+/** Types of messages that rooms of a hub have, too. */
+function withTypesOf(hub: HttpServerOptions["hub"], registry: Registry | undefined): Registry | undefined {
+  const types = hub?.types;
+  if (types === undefined || registry === undefined) return registry ?? types;
+  const joined = new JoinedRegistry();
+  joined.use([registry, types]);
+  return joined;
 }
 
 /** What decides on calls; undefined without a gate. */

@@ -186,6 +186,7 @@ export class Links {
     const listener: SocketListener = {
       lost: (link, error) => this.lost(link, error),
       leaving: (link) => void this.#move(link),
+      refused: (link) => this.replace(link),
       expiring: () => void this.renew().catch(() => {}), // `tokens` has told; the old one is good until it ends.
     };
     return openSocket({ url, token, client, timeoutMs: connectTimeoutMs }, listener);

@@ -1,4 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
+import { liveTimes, type LiveTimes } from "../core/admission/connection-book.ts";
 import { checkOptions } from "../core/config/check-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { drainDefaults, type DrainOptions } from "./connections/drain.ts";
@@ -11,11 +12,15 @@ import type { TopicSettingsInit } from "./topic-settings.ts";
 import { defaultIdentity, type Identity } from "./connections/identity.ts";
 
 /** Options of a `Hub`. */
-export interface HubOptions extends LimitOptions, JoinLimits, PublishLimits, NodeOptions {
+export interface HubOptions extends LimitOptions, JoinLimits, PublishLimits, NodeOptions, LiveTimes {
   /** Finds out who a call belongs to, behind all gates. Default: the principal, else the name of the client's certificate. */
   readonly identify: (context: HandlerContext) => Identity | Promise<Identity>;
   /** The most rooms with members in this process; joins of further ones are RESOURCE_EXHAUSTED. Default: 100,000. */
   readonly maxRooms: number;
+  /** The silence behind which clients of `/ws` that have said hello get a sign of life, in milliseconds. Default: 25,000. */
+  readonly beatMs: number;
+  /** How long before their identity ends such clients are told so, in milliseconds. Default: 30,000. */
+  readonly expiryNoticeMs: number;
   /** Of hubs that share a bus, those of other names never meet. Default: `hub`. */
   readonly name: string;
   /** What joins the nodes of a hub, and keeps what was published. Default: `memoryBus()`, this process alone. */
@@ -54,6 +59,7 @@ export const hubDefaults: HubOptions = Object.freeze({
   countTimeoutMs: 1_000,
   checkMs: 10_000,
   probeMs: 5_000,
+  ...liveTimes,
   name: "hub",
   bus: undefined,
   maxRingBytes: 256 * 1024 ** 2,
@@ -77,6 +83,7 @@ export function toHubOptions(options: Partial<HubOptions>): HubOptions {
   if (!(merged.heartbeatMs > 0) || !(merged.nodeTtlMs > merged.heartbeatMs)) {
     throw new SetupError("Hub: the option heartbeatMs must be positive, and nodeTtlMs more than it");
   }
+  if (!(merged.beatMs > 0)) throw new SetupError("Hub: the option beatMs must be positive");
   if (typeof merged.identify !== "function")
     throw new SetupError("Hub: the option identify must be a function");
   if (typeof merged.name !== "string" || !/^[A-Za-z0-9_-]{1,64}$/.test(merged.name)) {

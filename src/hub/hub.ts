@@ -1,6 +1,7 @@
-import type { DescMessage, DescMethodServerStreaming } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethodServerStreaming, Registry } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { HubAdminService } from "../../gen/ts_ms/hub/v1/admin_pb.ts";
+import type { HubService } from "../../gen/ts_ms/hub/v1/hub_pb.ts";
 import type { ConnectionBook, ServerBook } from "../core/admission/connection-book.ts";
 import { CallContext } from "../core/call/context.ts";
 import { rpcName, type Service } from "../core/call/service.ts";
@@ -20,6 +21,7 @@ import type { Selector, SelectorScope } from "./connections/selector.ts";
 import type { MetricsPage } from "./connections/statistics.ts";
 import { type HubEvents, HubListeners } from "./hub-events.ts";
 import { type HubOptions, toHubOptions } from "./hub-options.ts";
+import { ListenedRooms } from "./listened.ts";
 import { LiveConnections } from "./live-connections.ts";
 import { MemberChanges } from "./member-changes.ts";
 import { Nodes } from "./nodes/nodes.ts";
@@ -35,6 +37,7 @@ import { HubTopic, serveTopic, type TopicKit } from "./topic.ts";
 import type { RpcTopic, Topic } from "./typed-topic.ts";
 import type { RpcTopicInit, TopicInit } from "./topic-options.ts";
 import { shapeOfRpc, shapeOfType } from "./topic-shape.ts";
+import { hubService } from "./services/hub-service.ts";
 import { type AdminOptions, hubAdminService } from "./services/hub-admin-service.ts";
 import { type HubStatistics, Topics } from "./topics.ts";
 
@@ -92,6 +95,7 @@ export class Hub implements ConnectionBook {
     const rooms = new Rooms({ ...merged, bus, clock });
     this.#live = new LiveConnections(merged, { clock, wallMs, random }, this.#listeners, {
       grantsOf: (entry, nowMs) => this.#changes.recheckDue(entry, nowMs),
+      renewed: (entry, calls) => this.#changes.renewed(entry, calls),
       resumed: () => this.#busLife.start(),
       over: () => {
         this.#presence.stop();
@@ -142,6 +146,7 @@ export class Hub implements ConnectionBook {
         asked: (topic, error) => this.#topics.counts.asked(topic, error),
         resumed: (topic, result) => this.#topics.counts.resumed(topic, result),
         reset: (member, reset) => this.#reset(member, reset),
+        acknowledged: (topic, result) => this.#topics.counts.acknowledged(topic, result),
       },
     };
     const nodes = this.#nodes;
@@ -334,6 +339,26 @@ export class Hub implements ConnectionBook {
         roomOf: (path) => this.#changes.roomOf(path),
       },
       options,
+    );
+  }
+
+  /** Types of messages of all topics, which servers of the hub know for `google.protobuf.Any`. */
+  get types(): Registry {
+    return this.#topics.types;
+  }
+
+  /**
+   * The service `ts_ms.hub.v1.HubService`, by which clients read rooms without an rpc of their own, to be added to a server.
+   * Each topic decides on its rooms.
+   */
+  service(): Service<typeof HubService> {
+    const { maxRoomsPerCall } = this.#kit.limits;
+    return hubService(
+      new ListenedRooms({
+        maxRoomsPerCall,
+        roomOf: (path, field) => this.#changes.roomOf(path, field),
+        visitorOf: (context) => this.#live.visitorOf(context),
+      }),
     );
   }
 

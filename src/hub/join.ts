@@ -9,6 +9,7 @@ import { Patience } from "./patience.ts";
 import { beginningOf, type Initial, withoutHistory } from "./room/beginning.ts";
 import { compileFilter } from "./room/header-filter.ts";
 import { Member, type MemberOwner } from "./room/member.ts";
+import type { MemberView } from "./room/member-view.ts";
 import type { Beginning, Membership } from "./room/membership.ts";
 import { type Position, PositionVector } from "./room/position.ts";
 import type { RoomReset } from "./room/resets.ts";
@@ -44,6 +45,15 @@ export interface JoinedTopic extends Deciding {
 export interface Joining extends Asking {
   readonly rooms: readonly string[];
   readonly options: JoinOptions;
+  /** How a call sees the topic that is of another type; undefined for the calls of its rpc. */
+  readonly seen?: JoinedBy | undefined;
+}
+
+/** A call that is a member of several topics. */
+export interface JoinedBy {
+  readonly view: MemberView;
+  /** The positions that it has in the rooms of this topic; undefined for none. */
+  readonly asked: readonly (Position | undefined)[] | "unknown" | undefined;
 }
 
 /** With what a join is done. */
@@ -78,7 +88,7 @@ export async function join(
   { rooms, limits, clock, wallMs }: JoinKit,
   owner: MemberOwner,
 ): Promise<Joined> {
-  const { entry, context, request, options } = joining;
+  const { entry, context, request, options, seen } = joining;
   const { kind, shape } = topic;
   const names = [...new Set(joining.rooms)];
   for (const name of names) checkRoom(name, "room", shape.isNamed);
@@ -92,11 +102,15 @@ export async function join(
     for (const name of names) held.push(rooms.hold(kind, name, pathOf(kind.topic, name)));
     checkPlaces(topic, entry, 0, held, limits);
     if (held.some(({ isReady }) => !isReady)) await patience.of(Promise.all(held.map(({ ready }) => ready)));
-    const beginnings = await begin(topic, held, vector && askedOf(context, vector), patience);
+    const asked = seen === undefined ? vector && askedOf(context, vector) : vector && seen.asked;
+    const beginnings = await begin(topic, held, asked, patience);
     if (context.reason !== undefined) throw context.reason;
     checkPlaces(topic, entry, 0, held, limits); // Other calls may have joined meanwhile.
     const { maxDirectBytes } = limits;
-    const member = new Member({ entry, context, request, own, maxDirectBytes, vector }, owner);
+    const member = new Member(
+      { entry, context, request, own, maxDirectBytes, vector, view: seen?.view },
+      owner,
+    );
     const positions = vector?.format(beginnings.map(({ beginning }) => beginning.position));
     const resets: RoomReset[] = [];
     for (const [place, room] of held.entries()) {
@@ -106,7 +120,7 @@ export async function join(
       const { reason } = beginning;
       const lost = reason && { room: room.name, reason, missed: undefined };
       if (lost !== undefined) resets.push(lost);
-      const message = lost && kind.resetMessage?.(lost, positions);
+      const message = lost && member.resetMessageOf(room)?.(lost, positions);
       const intro = message === undefined ? state : [message, ...state];
       member.enter(room, grants[place] ?? {}, beginning, intro);
     }
@@ -170,7 +184,7 @@ interface Found {
 function begin(
   { kind, initial }: JoinedTopic,
   held: readonly Room[],
-  asked: readonly Position[] | "unknown" | undefined,
+  asked: JoinedBy["asked"],
   patience: Patience,
 ): Promise<readonly Found[]> | readonly Found[] {
   if (!kind.hasHistory && kind.snapshot === undefined) {

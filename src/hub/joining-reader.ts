@@ -2,6 +2,7 @@ import { type Message, toJson } from "@bufbuild/protobuf";
 import { ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
 import type { CallContext } from "../core/call/context.ts";
 import { pushesItems, type PushSink, type PushSource } from "../core/call/push-source.ts";
+import type { StreamPlace } from "../core/call/stream-place.ts";
 import { positionHeader, resetHeader, resumeHeader } from "../core/metadata/stream-position.ts";
 import type { Joined } from "./join.ts";
 import type { Member } from "./room/member.ts";
@@ -48,16 +49,32 @@ export class JoiningReader implements PushSource<Message> {
 
 /** Tells the client of a call that it has joined, and where it begins, before the first message. */
 export function tellBeginning(context: CallContext, { member, result, resets }: Joined): void {
-  if (result !== undefined) {
-    const position = member.positionText() ?? "";
-    context.setResponseField(positionHeader, position);
-    context.setResponseField(resumeHeader, result);
-    if (resets.length > 0 && member.memberships[0]?.room.kind.resetMessage === undefined) {
-      const said = resets.map((reset) => toJson(ResetSchema, resetOf(reset, position)));
-      context.setResponseField(resetHeader, asAscii(JSON.stringify(said)));
-    }
-    context.setStreamPlace(member);
+  const saysResets = member.memberships[0]?.room.kind.resetMessage !== undefined;
+  if (result === undefined) context.responseHeaderArrived();
+  else tellPlace(context, member, { result, resets, saysResets });
+}
+
+/** How a stream begins that has a place. */
+export interface PlaceTold extends Pick<Joined, "resets"> {
+  readonly result: NonNullable<Joined["result"]>;
+  /** Whether messages say what is missing. */
+  readonly saysResets: boolean;
+}
+
+/** As `tellBeginning`, for any stream whose client may go on from its place. */
+export function tellPlace(
+  context: CallContext,
+  place: StreamPlace,
+  { result, resets, saysResets }: PlaceTold,
+): void {
+  const position = place.positionText() ?? "";
+  context.setResponseField(positionHeader, position);
+  context.setResponseField(resumeHeader, result);
+  if (resets.length > 0 && !saysResets) {
+    const said = resets.map((reset) => toJson(ResetSchema, resetOf(reset, position)));
+    context.setResponseField(resetHeader, asAscii(JSON.stringify(said)));
   }
+  context.setStreamPlace(place);
   context.responseHeaderArrived();
 }
 

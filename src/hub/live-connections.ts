@@ -1,4 +1,7 @@
-import type { CallContext } from "../core/call/context.ts";
+import type { HandlerContext } from "@connectrpc/connect";
+import { otherUser } from "../core/admission/other-user.ts";
+import type { RenewedCall } from "../core/call/booked-connection.ts";
+import { CallContext } from "../core/call/context.ts";
 import { refusal } from "../core/admission/refusal.ts";
 import { Code, type ConnectError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
@@ -6,7 +9,8 @@ import { Arrivals, type ArrivalsKit, type ArrivalsOwner } from "./connections/ar
 import { closeError, type CloseOptions, type HubOutcome, retryMs } from "./connections/close.ts";
 import type { CloseReason } from "./connections/connection.ts";
 import { drainInTurn } from "./connections/drain.ts";
-import type { Entry, EntryOwner } from "./connections/entry.ts";
+import { Entry, type EntryOwner } from "./connections/entry.ts";
+import { checkedIdentity } from "./connections/identity.ts";
 import { Expiry } from "./connections/expiry.ts";
 import { Limits } from "./connections/limits.ts";
 import { Refusals, type Refused } from "./connections/refusals.ts";
@@ -32,6 +36,8 @@ export interface LiveParts {
 export interface LiveOwner {
   /** Looks at what the calls of a connection were granted. @returns when the next grant ends; Infinity for never */
   grantsOf(entry: Entry, nowMs: number): number;
+  /** Calls of a connection go on with other credentials of their user. */
+  renewed(entry: Entry, calls: readonly HandlerContext[]): void;
   /** A server serves again, behind `over`. */
   resumed(): void;
   /** No server serves any more. */
@@ -47,6 +53,7 @@ export class LiveConnections implements ArrivalsOwner, EntryOwner {
   readonly #parts: LiveParts;
   readonly #listeners: HubListeners;
   readonly #refusals: Refusals;
+  readonly #limits: Limits;
   readonly #kit: ArrivalsKit;
   readonly #expiry: Expiry;
   /** Servers that serve. */
@@ -67,9 +74,9 @@ export class LiveConnections implements ArrivalsOwner, EntryOwner {
     this.counts = new ConnectionCounts(wallMs());
     this.#expiry = new Expiry(clock, wallMs, (nowMs) => this.#endExpired(nowMs));
     const { node, table, counts } = this;
-    const limits = new Limits(options, table, this.#refusals, random);
+    const limits = (this.#limits = new Limits(options, table, this.#refusals, random));
     const { identify } = options;
-    this.#kit = { node, table, limits, counts, identify, random, entries: this, owner: this };
+    this.#kit = { node, table, limits, counts, identify, random, times: options, entries: this, owner: this };
   }
 
   get isStopped(): boolean {
@@ -92,12 +99,52 @@ export class LiveConnections implements ArrivalsOwner, EntryOwner {
     return this.#parts.clock.nowMs();
   }
 
+  /** A unary call as topics see it: it is in no list. @throws ConnectError of `identify` */
+  async visitorOf(context: CallContext): Promise<Entry> {
+    const identity = checkedIdentity(await this.#options.identify(context));
+    const { node, connection } = { node: this.node, connection: context.connection };
+    if (connection instanceof Entry && connection.identityOf(context).user === identity.user)
+      return connection;
+    const { method, requestHeader } = context;
+    const visitor = new Entry(
+      {
+        ...{ node, method, number: 0, server: this, door: "in-process", address: "", socket: undefined },
+        userAgent: requestHeader.get("user-agent") ?? "",
+      },
+      this,
+    );
+    visitor.identified(identity);
+    return visitor;
+  }
+
   entered(entry: Entry): void {
     this.#listeners.emit("connected", () => ({ connection: entry.describe() }));
   }
 
   callEnded(entry: Entry, call: CallContext): void {
     this.counts.callEnded(entry, call);
+  }
+
+  async renew(entry: Entry, calls: readonly RenewedCall[]): Promise<void> {
+    const { identify } = this.#options;
+    const found = await Promise.all(
+      calls.map(async ({ call, shown }) => ({ call, identity: checkedIdentity(await identify(shown)) })),
+    );
+    for (const { call, identity } of found) {
+      if (!(call instanceof CallContext)) continue; // None of ours.
+      const refused = this.#limits.forClosed(identity.user, entry.address);
+      if (refused !== undefined) throw refused.error;
+      if (identity.user !== entry.identityOf(call).user) throw otherUser();
+    }
+    for (const { call, identity } of found) {
+      if (!(call instanceof CallContext)) continue;
+      entry.identifiedAgain(call, identity);
+      this.ends(identity.expiresAtMs);
+    }
+    this.#owner.renewed(
+      entry,
+      calls.map(({ call }) => call),
+    );
   }
 
   left(entry: Entry, reason: CloseReason): void {

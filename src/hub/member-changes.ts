@@ -84,15 +84,24 @@ export class MemberChanges {
     return nextMs;
   }
 
-  /** Never rejects. @returns whether the call may go on */
-  async #recheck(member: Member): Promise<boolean> {
+  /** Asks `authorize` again for calls whose identity is another one now. */
+  renewed(entry: Entry, calls: readonly HandlerContext[]): void {
+    for (const member of membersOf(entry, "all")) {
+      if (calls.includes(member.context)) void this.#recheck(member, member.identity);
+    }
+  }
+
+  /** Never rejects. @param known the identity of the call; asked for by default. @returns whether the call may go on */
+  async #recheck(member: Member, known?: Identity): Promise<boolean> {
     const { entry, context, memberships } = member;
     const topic = this.#topics.find(memberships[0]?.room.topic ?? "");
     if (topic === undefined || member.isOver) return !member.isOver;
     try {
-      const identity = checkedIdentity(await this.#identify(context));
-      entry.identifiedAgain(context, identity);
-      this.#live.ends(identity.expiresAtMs);
+      if (known === undefined) {
+        const identity = checkedIdentity(await this.#identify(context));
+        entry.identifiedAgain(context, identity);
+        this.#live.ends(identity.expiresAtMs);
+      }
       await topic.recheck(member);
       return !member.isOver;
     } catch (reason) {
@@ -101,13 +110,13 @@ export class MemberChanges {
     }
   }
 
-  /** @throws ConnectError INVALID_ARGUMENT naming `room` */
-  roomOf(path: string): { readonly topic: HubTopic; readonly room: string } {
-    if (typeof path !== "string") throw invalidArgument("room: a text is expected");
+  /** @param field where the path comes from. @throws ConnectError INVALID_ARGUMENT naming it */
+  roomOf(path: string, field = "room"): { readonly topic: HubTopic; readonly room: string } {
+    if (typeof path !== "string") throw invalidArgument(`${field}: a text is expected`);
     const end = path.indexOf("/");
-    const topic = this.#topics.named(end === -1 ? path : path.slice(0, end), "room");
+    const topic = this.#topics.named(end === -1 ? path : path.slice(0, end), field);
     const room = end === -1 ? "" : path.slice(end + 1);
-    topic.checkRoom(room);
+    topic.checkRoom(room, field);
     return { topic, room };
   }
 }

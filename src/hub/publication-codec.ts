@@ -67,7 +67,7 @@ export class PublicationCodec implements PublicationForm {
     const { scope, clock, wallMs, encoded, entryOf } = this.#init;
     const { id, headers, key, priority, ttlMs, sentAtMs, event, to, notTo, node, number } = record;
     const message = fromBinary(schema, record.message);
-    shareMessage(message, { event: event === "" ? undefined : event, made: encoded });
+    shareMessage(message, { event: event === "" ? undefined : event, headers, made: encoded });
     const selector = to === "" ? undefined : (JSON.parse(to) as Selector); // It is checked as it is compiled.
     const publication: Publication = {
       id,

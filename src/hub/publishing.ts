@@ -63,7 +63,7 @@ export function prepare<D extends DescMessage>(
   // A position comes there with it; another id would be taken for one.
   if (idField !== undefined) setField(message, idField, hasPositions ? "" : id);
   if (headersField !== undefined) setField(message, headersField, headers);
-  shareMessage(message, { event, made: encoded });
+  shareMessage(message, { event, headers, made: encoded });
   return {
     id,
     message,

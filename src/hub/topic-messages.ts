@@ -1,6 +1,6 @@
 import { create, type Message } from "@bufbuild/protobuf";
 import { type PresenceEvent, ResetReason, ResetSchema } from "../../gen/ts_ms/hub/v1/events_pb.ts";
-import { type MessageForm, shareMessage } from "../core/codec/shared-message.ts";
+import { type MessageForm, sharedOf, shareMessage } from "../core/codec/shared-message.ts";
 import { fieldsOf, setField } from "../core/codec/field-shape.ts";
 import { messageOf } from "./publishing.ts";
 import { formatPosition, type Position } from "./room/position.ts";
@@ -18,7 +18,10 @@ export function messagesOf(
   const { idField } = shape;
   return {
     stamp({ message }: Publication, position: Position) {
-      if (idField !== undefined) setField(message, idField, formatPosition(position));
+      const text = formatPosition(position);
+      const known = sharedOf(message);
+      if (known !== undefined) known.position = text;
+      if (idField !== undefined) setField(message, idField, text);
     },
     restamp(message, position) {
       if (idField === undefined || fieldsOf(message)[idField.localName] === "") return message;

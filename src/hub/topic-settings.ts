@@ -7,6 +7,7 @@ import type { Initial } from "./room/beginning.ts";
 import { type PresenceBounds, presenceDefaults } from "./presence/presence-bounds.ts";
 import type { RingBounds } from "./room/ring.ts";
 import type { BatchBounds, Overflow } from "./room/room.ts";
+import type { AcknowledgedBounds } from "./subscribers.ts";
 
 /** What `ts_ms.v1.Topic` says, and code may say otherwise field by field. */
 export interface TopicSettings {
@@ -33,18 +34,21 @@ export interface TopicSettings {
   readonly conflateEveryMs: number;
   /** How it is told who is in a room. Default: not; of `{}` that of `PresenceBounds`. */
   readonly presence: PresenceBounds | undefined;
+  /** How publications are acknowledged by clients with a name. Default: not; of `{}` those of `AcknowledgedBounds`. */
+  readonly acknowledged: AcknowledgedBounds | undefined;
 }
 
 /** What code says of a topic. */
 export type TopicSettingsInit = Partial<Omit<TopicSettings, Grouped>> & {
   readonly presence?: Partial<PresenceBounds>;
+  readonly acknowledged?: Partial<AcknowledgedBounds>;
   readonly batch?: Partial<BatchBounds>;
   readonly history?: Partial<HistoryBounds>;
   readonly ring?: Partial<RingBounds>;
 };
 
 /** Settings that have fields. */
-type Grouped = "history" | "ring" | "batch" | "presence";
+type Grouped = "history" | "ring" | "batch" | "presence" | "acknowledged";
 type Simple = Omit<TopicSettings, Grouped>;
 type Stated = MessageShape<typeof TopicSchema>;
 
@@ -60,6 +64,7 @@ export const topicDefaults = Object.freeze({
   conflateEveryMs: 0,
   batch: Object.freeze({ delayMs: 0, max: 64 }),
   presence: presenceDefaults,
+  acknowledged: Object.freeze({ ackTimeoutMs: 30_000, maxUnacked: 256, subscriberTtlMs: 86_400_000 }),
 } as const);
 
 const mostInitial = 100;
@@ -72,7 +77,7 @@ const overflows: ReadonlyMap<TopicOverflow, Overflow> = new Map([
 /** What a contract says of a topic. @throws SetupError naming the rpc and the field */
 export function statedSettings(rpc: string, stated: Stated | undefined): TopicSettingsInit {
   if (stated === undefined) return {};
-  const { history, ring, initial, batch, presence } = stated;
+  const { history, ring, initial, batch, presence, acknowledged } = stated;
   const overflow = overflows.get(stated.overflow);
   return given({
     maxMembers: stated.maxMembers || undefined,
@@ -107,6 +112,13 @@ export function statedSettings(rpc: string, stated: Stated | undefined): TopicSe
         maxMembers: presence.maxMembers || undefined,
         updatesPerSecond: presence.updatesPerSecond || undefined,
       }),
+    acknowledged:
+      acknowledged &&
+      given({
+        ackTimeoutMs: read(rpc, "acknowledged.ack_timeout", acknowledged.ackTimeout, toDurationMs),
+        maxUnacked: acknowledged.maxUnacked || undefined,
+        subscriberTtlMs: read(rpc, "acknowledged.subscriber_ttl", acknowledged.subscriberTtl, toDurationMs),
+      }),
   });
 }
 
@@ -122,6 +134,8 @@ export function settingsOf(owner: string, layers: readonly TopicSettingsInit[]):
   const history = histories.length > 0 ? layered(topicDefaults.history, histories) : undefined;
   const presences = layers.flatMap((layer) => layer.presence ?? []);
   const presence = presences.length > 0 ? layered(topicDefaults.presence, presences) : undefined;
+  const acks = layers.flatMap((layer) => layer.acknowledged ?? []);
+  const acknowledged = acks.length > 0 ? layered(topicDefaults.acknowledged, acks) : undefined;
   const ring = layered(
     topicDefaults.ring,
     layers.flatMap((layer) => layer.ring ?? []),
@@ -140,6 +154,7 @@ export function settingsOf(owner: string, layers: readonly TopicSettingsInit[]):
     history,
     batch,
     presence,
+    acknowledged,
     ring: {
       size: Math.max(ring.size, history?.size ?? 0, batch.delayMs > 0 ? 2 * batch.max : 0),
       bytes: Math.max(ring.bytes, history?.bytes ?? 0),
@@ -151,7 +166,7 @@ export function settingsOf(owner: string, layers: readonly TopicSettingsInit[]):
 
 function check(
   owner: string,
-  { history, initial, replayMax, ring, overflow, batch, presence, ...rest }: TopicSettings,
+  { history, initial, replayMax, ring, overflow, batch, presence, acknowledged, ...rest }: TopicSettings,
 ): void {
   const wrong = (field: string, why: string): SetupError =>
     new SetupError(`${owner}: the topic's ${field} ${why}`);
@@ -194,6 +209,10 @@ function check(
     typeof initial === "number" && Number.isInteger(initial) && initial >= 0 && initial <= mostInitial;
   if (!isCount && initial !== "LATEST_BY_KEY") {
     throw wrong("initial", `must be a number up to ${mostInitial} or LATEST_BY_KEY, not ${String(initial)}`);
+  }
+  if (acknowledged !== undefined && history === undefined) throw wrong("acknowledged", "needs history");
+  for (const [name, value] of Object.entries(acknowledged ?? {})) {
+    if (!(value >= 1)) throw wrong(`acknowledged.${name}`, `must be at least 1, not ${value}`);
   }
   if (initial !== 0 && history === undefined) throw wrong("initial", "needs history");
 }

@@ -4,11 +4,12 @@ import { CallContext } from "../core/call/context.ts";
 import { LiveSet } from "../core/call/live-set.ts";
 import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
 import { retryAfterMsOf, retryInfo } from "../core/errors/retry-info.ts";
+import { subscriberHeader } from "../core/metadata/stream-position.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Bus, PublicationForm } from "./bus/bus.ts";
 import { retryMs } from "./connections/close.ts";
 import { Entry } from "./connections/entry.ts";
-import { authorizeRooms } from "./authorize.ts";
+import { type Asking, authorizeRooms } from "./authorize.ts";
 import { Patience } from "./patience.ts";
 import type { Matches } from "./connections/selectable.ts";
 import type { Selector, SelectorScope } from "./connections/selector.ts";
@@ -17,8 +18,10 @@ import type { PresenceBounds } from "./presence/presence-bounds.ts";
 import type { NodePresence } from "./presence/node-presence.ts";
 import type { PresenceSnapshot } from "./presence/presence-events.ts";
 import { TopicPresence, type TopicPresenceInit } from "./presence/topic-presence.ts";
-import { join, joinAlso, type JoinedTopic, type JoinLimits } from "./join.ts";
-import { JoiningReader, tellBeginning } from "./joining-reader.ts";
+import { join, joinAlso, type Joined, type JoinedBy, type JoinedTopic, type JoinLimits } from "./join.ts";
+import { AcknowledgedReader } from "./acknowledged-reader.ts";
+import { type AckResult, type Subscriber, Subscribers } from "./subscribers.ts";
+import { JoiningReader, tellBeginning, tellPlace } from "./joining-reader.ts";
 import { type Elsewhere, Publisher, type PublisherOwner, type PublishLimits } from "./publisher.ts";
 import type { Member, MemberOwner } from "./room/member.ts";
 import { type Beginning, Membership } from "./room/membership.ts";
@@ -75,6 +78,7 @@ export interface TopicOwner extends PublisherOwner {
   /** A member of a topic with history has begun. */
   resumed(topic: string, result: Beginning["result"]): void;
   reset(member: Member, reset: RoomReset): void;
+  acknowledged(topic: string, result: AckResult): void;
 }
 
 /** A topic of a hub. Messages are of its schema, which the functions that make one give its type. */
@@ -89,6 +93,8 @@ export class HubTopic implements MemberOwner {
   /** Undefined where it is not told who is in a room. */
   readonly #presence: TopicPresence | undefined;
   readonly #members = new LiveSet<Member>();
+  /** Undefined where nothing is acknowledged. */
+  readonly #subscribers: Subscribers | undefined;
 
   /** @throws SetupError naming owner and field. @param owner the rpc or the name of the topic */
   constructor(shape: TopicShape, init: TopicInit, kit: TopicKit, owner: string) {
@@ -100,7 +106,13 @@ export class HubTopic implements MemberOwner {
     if (hasHistory) checkPositions(shape);
     if (settings.history !== undefined)
       kit.bus.keep?.(shape.name, { ...settings, history: settings.history });
-    const { maxMembers, initial } = settings;
+    const { maxMembers, initial, acknowledged: bounds } = settings;
+    this.#subscribers =
+      bounds &&
+      new Subscribers({
+        ...{ topic: shape.name, bounds, bus: kit.bus, clock: kit.clock, node: kit.scope.node },
+        counted: (result) => kit.owner.acknowledged(shape.name, result),
+      });
     const kind = { topic: shape.name, hasHistory, ...settings, ...messagesOf(shape, init.snapshot) };
     this.#presence = settings.presence && new TopicPresence(this.#presenceInit(settings.presence));
     const packInfo = this.#presence?.packInfo;
@@ -152,9 +164,57 @@ export class HubTopic implements MemberOwner {
     request: Message | undefined,
     options: JoinOptions,
   ): AsyncIterable<Message> {
+    const subscribers = this.#subscribers;
+    const name = context instanceof CallContext ? context.requestField(subscriberHeader) : undefined;
+    if (subscribers !== undefined && name !== undefined) {
+      return this.#subscribe(subscribers, name, names, context, request, options);
+    }
     return {
       [Symbol.asyncIterator]: () => new JoiningReader(() => this.#join(names, context, request, options)),
     };
+  }
+
+  /** Whether its publications have positions. */
+  get hasHistory(): boolean {
+    return this.#joined.kind.hasHistory;
+  }
+
+  /**
+   * A call that reads further topics too joins rooms of this one; its caller reads the member.
+   *
+   * @throws ConnectError by which it is refused
+   */
+  joinAs(
+    names: readonly string[],
+    context: CallContext,
+    options: JoinOptions,
+    seen: JoinedBy,
+  ): Promise<Joined> {
+    return this.#asked(() => this.#enter(names, context, undefined, options, seen));
+  }
+
+  /**
+   * Everything of a room up to a position is acknowledged, by another way than the call that gets it.
+   *
+   * @throws ConnectError FAILED_PRECONDITION for a topic without acknowledgements, or what was not sent; INVALID_ARGUMENT
+   *   for what is no position of the room
+   */
+  async ack(subscriber: Subscriber, position: string): Promise<void> {
+    if (this.#subscribers === undefined) {
+      throw new ConnectError(`the topic ${this.name} acknowledges nothing`, Code.FailedPrecondition);
+    }
+    await this.#subscribers.ack(subscriber, position);
+  }
+
+  /** Asks whether a call may read a room, of which it becomes no member. @throws ConnectError by which it is refused */
+  async judge(asking: Asking, room: string): Promise<void> {
+    const { limits, clock, wallMs } = this.#kit;
+    const patience = new Patience(asking.context, clock, limits.joinTimeoutMs);
+    try {
+      await authorizeRooms(this.#joined, asking, [room], wallMs, patience);
+    } finally {
+      patience.end();
+    }
   }
 
   position(room: string): Promise<string> {
@@ -214,9 +274,9 @@ export class HubTopic implements MemberOwner {
     return memberships.map(({ member: { id: connection, user } }) => ({ connection, user }));
   }
 
-  /** @throws ConnectError INVALID_ARGUMENT for a text that is no name of a room of this topic */
-  checkRoom(room: string): void {
-    checkRoom(room, "room", this.shape.isNamed);
+  /** @param field where it comes from. @throws ConnectError INVALID_ARGUMENT for a text that is no name of a room of this topic */
+  checkRoom(room: string, field = "room"): void {
+    checkRoom(room, field, this.shape.isNamed);
   }
 
   /** A call that is a member joins a further room of the topic, by the same checks. @throws ConnectError */
@@ -274,20 +334,62 @@ export class HubTopic implements MemberOwner {
     options: JoinOptions,
   ): Promise<Member> {
     return this.#asked(async () => {
-      const { owner } = this.#kit;
-      const call = callOf(context, this.name);
-      const joining = { ...call, rooms: names, request, options };
-      const joined = await join(this.#joined, joining, this.#kit, this);
-      const { member, result, resets } = joined;
-      this.#members.add(member);
-      member.entry.joined(member);
-      for (const membership of member.memberships) this.#entered(membership);
-      if (result !== undefined) owner.resumed(this.name, result);
-      for (const reset of resets) owner.reset(member, reset);
-      member.live();
-      tellBeginning(call.context, joined);
-      return member;
+      const joined = await this.#enter(names, context, request, options, undefined);
+      tellBeginning(joined.member.context, joined);
+      return joined.member;
     });
+  }
+
+  /** As `read`, for a client that acknowledges what it gets by a name. */
+  async *#subscribe(
+    subscribers: Subscribers,
+    name: string,
+    names: readonly string[],
+    handler: HandlerContext,
+    request: Message | undefined,
+    options: JoinOptions,
+  ): AsyncGenerator<Message, void> {
+    const { entry, context } = callOf(handler, this.name);
+    const rooms = [...new Set(names)];
+    const { schema, headersField, resetField } = this.shape;
+    const { reader, joined } = await this.#asked(() =>
+      AcknowledgedReader.join({
+        ...{ subscribers, context, name, rooms, schema, headersField },
+        user: entry.identityOf(context).user,
+        join: (seen) => this.#enter(rooms, context, request, options, seen),
+      }),
+    );
+    const { result = "fresh", resets } = joined;
+    tellPlace(context, reader, { result, resets, saysResets: resetField !== undefined });
+    try {
+      for (;;) {
+        const { done, value } = await reader.next();
+        if (done === true) return;
+        yield value;
+      }
+    } finally {
+      await reader.return();
+    }
+  }
+
+  async #enter(
+    names: readonly string[],
+    context: HandlerContext,
+    request: Message | undefined,
+    options: JoinOptions,
+    seen: JoinedBy | undefined,
+  ): Promise<Joined> {
+    const { owner } = this.#kit;
+    const joining = { ...callOf(context, this.name), rooms: names, request, options, seen };
+    const joined = await join(this.#joined, joining, this.#kit, this);
+    const { member, result, resets } = joined;
+    this.#members.add(member);
+    member.entry.joined(member);
+    for (const membership of member.memberships) this.#entered(membership);
+    if (result !== undefined) owner.resumed(this.name, result);
+    for (const reset of resets) owner.reset(member, reset);
+    member.live();
+    return joined;
   }
 
   /** Counts how a join has ended. */

@@ -1,5 +1,6 @@
 import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import type { MessageForm } from "../core/codec/shared-message.ts";
+import { FilesRegistry } from "../core/schema/files-registry.ts";
 import { codeName } from "../core/errors/code-name.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { ConnectionsStatistics, MetricsPage } from "./connections/statistics.ts";
@@ -60,6 +61,7 @@ export class TopicCounts {
   readonly #joins: Counted = new Map();
   readonly #resumes: Counted = new Map();
   readonly #resets: Counted = new Map();
+  readonly #acks: Counted = new Map();
 
   published(topic: string, { members: _, ...outcomes }: Deliveries): void {
     this.#published.set(topic, (this.#published.get(topic) ?? 0) + 1);
@@ -86,6 +88,10 @@ export class TopicCounts {
     countOf(this.#resets, topic, reason);
   }
 
+  acknowledged(topic: string, result: string): void {
+    countOf(this.#acks, topic, result);
+  }
+
   /** Adds what is counted to a page of metrics. @returns functions that take it from there */
   watch(metrics: MetricsPage): (() => void)[] {
     return [
@@ -103,6 +109,7 @@ export class TopicCounts {
       metrics.watch("hubJoins", () => read(this.#joins, "code")),
       metrics.watch("hubResumes", () => read(this.#resumes, "result")),
       metrics.watch("hubResets", () => read(this.#resets, "reason")),
+      metrics.watch("hubAcks", () => read(this.#acks, "result")),
     ];
   }
 
@@ -121,6 +128,8 @@ export class TopicCounts {
 /** The topics of a hub, by their names. */
 export class Topics {
   readonly counts = new TopicCounts();
+  /** The types of their messages, and all that their files import. */
+  readonly types = new FilesRegistry();
   readonly #owners = new Map<string, { readonly topic: HubTopic; readonly owner: string }>();
 
   /** @param owner the rpc or the name of the topic, for errors. @throws SetupError where there is one of its name */
@@ -132,6 +141,7 @@ export class Topics {
       );
     }
     this.#owners.set(topic.name, { topic, owner });
+    this.types.add(topic.schema.file);
     return topic;
   }
 

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ts_ms/v1/topic.proto.
  */
 export const file_ts_ms_v1_topic: GenFile = /*@__PURE__*/
-  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEi5AIKBVRvcGljEgwKBG5hbWUYASABKAkSDAoEcm9vbRgCIAEoCRITCgttYXhfbWVtYmVycxgDIAEoDRInCgdoaXN0b3J5GAQgASgLMhYudHNfbXMudjEuVG9waWNIaXN0b3J5EhIKCnJlcGxheV9tYXgYBSABKA0SJwoHaW5pdGlhbBgGIAEoCzIWLnRzX21zLnYxLlRvcGljSW5pdGlhbBIhCgRyaW5nGAcgASgLMhMudHNfbXMudjEuVG9waWNSaW5nEikKCG92ZXJmbG93GAggASgOMhcudHNfbXMudjEuVG9waWNPdmVyZmxvdxIOCgZkZWR1cGUYCSABKAkSIwoFYmF0Y2gYCiABKAsyFC50c19tcy52MS5Ub3BpY0JhdGNoEikKCHByZXNlbmNlGAwgASgLMhcudHNfbXMudjEuVG9waWNQcmVzZW5jZRIWCg5jb25mbGF0ZV9ldmVyeRgNIAEoCSJkCg1Ub3BpY1ByZXNlbmNlEg0KBWJhdGNoGAEgASgJEhMKC2xlYXZlX2RlbGF5GAIgASgJEhMKC21heF9tZW1iZXJzGAMgASgNEhoKEnVwZGF0ZXNfcGVyX3NlY29uZBgEIAEoDSIoCgpUb3BpY0JhdGNoEg0KBWRlbGF5GAEgASgJEgsKA21heBgCIAEoDSI4CgxUb3BpY0hpc3RvcnkSDAoEc2l6ZRgBIAEoDRILCgN0dGwYAiABKAkSDQoFYnl0ZXMYAyABKAkiPQoMVG9waWNJbml0aWFsEg4KBGxhc3QYASABKA1IABIXCg1sYXRlc3RfYnlfa2V5GAIgASgISABCBAoCb2YiKAoJVG9waWNSaW5nEgwKBHNpemUYASABKA0SDQoFYnl0ZXMYAiABKAkqiwEKDVRvcGljT3ZlcmZsb3cSHgoaVE9QSUNfT1ZFUkZMT1dfVU5TUEVDSUZJRUQQABIeChpUT1BJQ19PVkVSRkxPV19EUk9QX09MREVTVBABEhsKF1RPUElDX09WRVJGTE9XX0NPTkZMQVRFEAISHQoZVE9QSUNfT1ZFUkZMT1dfRElTQ09OTkVDVBADOkcKBXRvcGljEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY3t0DIAEoCzIPLnRzX21zLnYxLlRvcGljUgV0b3BpYzpECg1ldmVudF9oZWFkZXJzEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjf3QMgASgIUgxldmVudEhlYWRlcnM6RgoOY29uZmxhdGlvbl9rZXkSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGODdAyABKAhSDWNvbmZsYXRpb25LZXliBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("ChR0c19tcy92MS90b3BpYy5wcm90bxIIdHNfbXMudjEilwMKBVRvcGljEgwKBG5hbWUYASABKAkSDAoEcm9vbRgCIAEoCRITCgttYXhfbWVtYmVycxgDIAEoDRInCgdoaXN0b3J5GAQgASgLMhYudHNfbXMudjEuVG9waWNIaXN0b3J5EhIKCnJlcGxheV9tYXgYBSABKA0SJwoHaW5pdGlhbBgGIAEoCzIWLnRzX21zLnYxLlRvcGljSW5pdGlhbBIhCgRyaW5nGAcgASgLMhMudHNfbXMudjEuVG9waWNSaW5nEikKCG92ZXJmbG93GAggASgOMhcudHNfbXMudjEuVG9waWNPdmVyZmxvdxIOCgZkZWR1cGUYCSABKAkSIwoFYmF0Y2gYCiABKAsyFC50c19tcy52MS5Ub3BpY0JhdGNoEjEKDGFja25vd2xlZGdlZBgUIAEoCzIbLnRzX21zLnYxLlRvcGljQWNrbm93bGVkZ2VkEikKCHByZXNlbmNlGAwgASgLMhcudHNfbXMudjEuVG9waWNQcmVzZW5jZRIWCg5jb25mbGF0ZV9ldmVyeRgNIAEoCSJkCg1Ub3BpY1ByZXNlbmNlEg0KBWJhdGNoGAEgASgJEhMKC2xlYXZlX2RlbGF5GAIgASgJEhMKC21heF9tZW1iZXJzGAMgASgNEhoKEnVwZGF0ZXNfcGVyX3NlY29uZBgEIAEoDSJVChFUb3BpY0Fja25vd2xlZGdlZBITCgthY2tfdGltZW91dBgBIAEoCRITCgttYXhfdW5hY2tlZBgCIAEoDRIWCg5zdWJzY3JpYmVyX3R0bBgDIAEoCSIoCgpUb3BpY0JhdGNoEg0KBWRlbGF5GAEgASgJEgsKA21heBgCIAEoDSI4CgxUb3BpY0hpc3RvcnkSDAoEc2l6ZRgBIAEoDRILCgN0dGwYAiABKAkSDQoFYnl0ZXMYAyABKAkiPQoMVG9waWNJbml0aWFsEg4KBGxhc3QYASABKA1IABIXCg1sYXRlc3RfYnlfa2V5GAIgASgISABCBAoCb2YiKAoJVG9waWNSaW5nEgwKBHNpemUYASABKA0SDQoFYnl0ZXMYAiABKAkqiwEKDVRvcGljT3ZlcmZsb3cSHgoaVE9QSUNfT1ZFUkZMT1dfVU5TUEVDSUZJRUQQABIeChpUT1BJQ19PVkVSRkxPV19EUk9QX09MREVTVBABEhsKF1RPUElDX09WRVJGTE9XX0NPTkZMQVRFEAISHQoZVE9QSUNfT1ZFUkZMT1dfRElTQ09OTkVDVBADOkcKBXRvcGljEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY3t0DIAEoCzIPLnRzX21zLnYxLlRvcGljUgV0b3BpYzpECg1ldmVudF9oZWFkZXJzEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjf3QMgASgIUgxldmVudEhlYWRlcnM6RgoOY29uZmxhdGlvbl9rZXkSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGODdAyABKAhSDWNvbmZsYXRpb25LZXliBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * A stream whose messages are published in rooms.
@@ -98,6 +98,13 @@ export type Topic = Message<"ts_ms.v1.Topic"> & {
   batch?: TopicBatch | undefined;
 
   /**
+   * How clients with a name acknowledge publications, which come at least once then. Needs `history`. Default: not at all.
+   *
+   * @generated from field: ts_ms.v1.TopicAcknowledged acknowledged = 20;
+   */
+  acknowledged?: TopicAcknowledged | undefined;
+
+  /**
    * Who is in a room is known, and told where messages have a field of type `ts_ms.hub.v1.PresenceEvent`. Default: not.
    *
    * @generated from field: ts_ms.v1.TopicPresence presence = 12;
@@ -164,6 +171,41 @@ export const TopicPresenceSchema: GenMessage<TopicPresence> = /*@__PURE__*/
   messageDesc(file_ts_ms_v1_topic, 1);
 
 /**
+ * Publications that clients acknowledge.
+ *
+ * @generated from message ts_ms.v1.TopicAcknowledged
+ */
+export type TopicAcknowledged = Message<"ts_ms.v1.TopicAcknowledged"> & {
+  /**
+   * Behind how long one that is not acknowledged is sent again, for example `1m`. Default: `30s`.
+   *
+   * @generated from field: string ack_timeout = 1;
+   */
+  ackTimeout: string;
+
+  /**
+   * With how many of them a subscriber gets no further ones. Default: 256.
+   *
+   * @generated from field: uint32 max_unacked = 2;
+   */
+  maxUnacked: number;
+
+  /**
+   * How long it is kept what a subscriber has acknowledged last, for example `7d`. Default: `24h`.
+   *
+   * @generated from field: string subscriber_ttl = 3;
+   */
+  subscriberTtl: string;
+};
+
+/**
+ * Describes the message ts_ms.v1.TopicAcknowledged.
+ * Use `create(TopicAcknowledgedSchema)` to create a new message.
+ */
+export const TopicAcknowledgedSchema: GenMessage<TopicAcknowledged> = /*@__PURE__*/
+  messageDesc(file_ts_ms_v1_topic, 2);
+
+/**
  * Publications of a room that reach each member together, in their order.
  *
  * @generated from message ts_ms.v1.TopicBatch
@@ -189,7 +231,7 @@ export type TopicBatch = Message<"ts_ms.v1.TopicBatch"> & {
  * Use `create(TopicBatchSchema)` to create a new message.
  */
 export const TopicBatchSchema: GenMessage<TopicBatch> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 2);
+  messageDesc(file_ts_ms_v1_topic, 3);
 
 /**
  * What is kept of a room; each field bounds it.
@@ -224,7 +266,7 @@ export type TopicHistory = Message<"ts_ms.v1.TopicHistory"> & {
  * Use `create(TopicHistorySchema)` to create a new message.
  */
 export const TopicHistorySchema: GenMessage<TopicHistory> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 3);
+  messageDesc(file_ts_ms_v1_topic, 4);
 
 /**
  * @generated from message ts_ms.v1.TopicInitial
@@ -257,7 +299,7 @@ export type TopicInitial = Message<"ts_ms.v1.TopicInitial"> & {
  * Use `create(TopicInitialSchema)` to create a new message.
  */
 export const TopicInitialSchema: GenMessage<TopicInitial> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 4);
+  messageDesc(file_ts_ms_v1_topic, 5);
 
 /**
  * @generated from message ts_ms.v1.TopicRing
@@ -283,7 +325,7 @@ export type TopicRing = Message<"ts_ms.v1.TopicRing"> & {
  * Use `create(TopicRingSchema)` to create a new message.
  */
 export const TopicRingSchema: GenMessage<TopicRing> = /*@__PURE__*/
-  messageDesc(file_ts_ms_v1_topic, 5);
+  messageDesc(file_ts_ms_v1_topic, 6);
 
 /**
  * @generated from enum ts_ms.v1.TopicOverflow

@@ -46,13 +46,15 @@ function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
     countTimeoutMs: hub.countTimeout,
     checkMs: hub.check,
     probeMs: hub.probe,
+    beatMs: hub.beat,
+    expiryNoticeMs: hub.expiryNotice,
     ...(drain !== undefined && { drain: { perSecond: drain.perSecond, maxMs: drain.max } }),
     topics: Object.fromEntries(inits),
   };
 }
 
 function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit): TopicSettingsInit {
-  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch, presence, conflateEvery } = said;
+  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch, presence, conflateEvery, acknowledged } = said;
   const initial = said.initial === undefined ? undefined : initialOf(said.initial);
   if (Number.isNaN(initial)) {
     throw mistake(`hub.topics.${topic}.initial`, "must be a number up to 100 or LATEST_BY_KEY");
@@ -69,6 +71,13 @@ function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit)
         leaveDelayMs: presence.leaveDelay,
         maxMembers: presence.maxMembers,
         updatesPerSecond: presence.updatesPerSecond,
+      }),
+    acknowledged:
+      acknowledged &&
+      given({
+        ackTimeoutMs: acknowledged.ackTimeout,
+        maxUnacked: acknowledged.maxUnacked,
+        subscriberTtlMs: acknowledged.subscriberTtl,
       }),
     overflow: overflow as TopicSettingsInit["overflow"], // The key takes no other.
     dedupeMs: dedupe,

@@ -1,5 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import { FlagError } from "../../core/errors/setup-error.ts";
+import type { TargetFlagValues } from "../contracts/target-flags.ts";
 import type { CallFlagValues } from "./call-flags.ts";
 import type { HttpClient } from "./http-client.ts";
 
@@ -48,7 +49,7 @@ export function grpcTargetOf({ name }: CallTarget): string {
 }
 
 /** The transport to a target. Nothing is connected before the first call. @throws SetupError for flags that are wrong */
-export async function openTransport(target: CallTarget, flags: CallFlagValues): Promise<OpenTransport> {
+export async function openTransport(target: CallTarget, flags: TargetFlagValues): Promise<OpenTransport> {
   const { targetDialOptions, targetTls } = await import("../contracts/target-flags.ts");
   if (target.protocol === "grpc") {
     const { dial } = await import("../../core/dial.ts");

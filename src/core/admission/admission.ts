@@ -58,7 +58,16 @@ export class Admission implements CallAdmission {
    * @returns undefined where none does
    */
   of(method: DescMethod, waitMs = 0): Admit | undefined {
-    const gates = this.#concerned(method);
+    return this.#askOf(method, this.#concerned(method), waitMs);
+  }
+
+  /** As `of`, for other credentials of calls under way: gates that count calls are not asked. */
+  again(method: DescMethod, waitMs = 0): Admit | undefined {
+    const gates = this.#concerned(method).filter(({ countsCalls = false }) => !countsCalls);
+    return this.#askOf(method, gates, waitMs);
+  }
+
+  #askOf(method: DescMethod, gates: readonly Gate[], waitMs: number): Admit | undefined {
     if (gates.length === 0) return undefined;
     const { addresses } = this.#parts;
     const all: Admitted = { method, gates };

@@ -1,4 +1,4 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, Registry } from "@bufbuild/protobuf";
 import type { BookedConnection } from "../call/booked-connection.ts";
 import type { ConnectError } from "../errors/errors.ts";
 import type { Gate } from "./gate.ts";
@@ -19,10 +19,23 @@ export interface SocketOpening {
   readonly close: (error: ConnectError) => void;
 }
 
+/** When clients of WebSockets for many calls are told something without being asked. */
+export interface LiveTimes {
+  /** The silence behind which they get a sign of life, in milliseconds. */
+  readonly beatMs: number;
+  /** How long before their identity ends they are told so, in milliseconds. */
+  readonly expiryNoticeMs: number;
+}
+
+/** Those of servers without a hub. */
+export const liveTimes: LiveTimes = Object.freeze({ beatMs: 25_000, expiryNoticeMs: 30_000 });
+
 /** What servers tell a hub of live connections, and ask it. A `Hub` of `ts-ms/hub` is one. */
 export interface ConnectionBook {
   /** A server begins to use the book. */
   attach(): ServerBook;
+  /** Types that messages of any type may be of, at any time. */
+  readonly types?: Registry;
 }
 
 /**
@@ -32,7 +45,7 @@ export interface ConnectionBook {
  * WebSocket is one connection from `openSocket` to `closed`; its calls have it as `CallContext.connection` before they
  * come to the gate.
  */
-export interface ServerBook {
+export interface ServerBook extends LiveTimes {
   /** Enters streaming calls, or refuses them. Servers ask it behind all other gates; unary rpcs do not concern it. */
   readonly gate: Gate;
   /** @throws ConnectError by which the handshake is refused */

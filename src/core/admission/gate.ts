@@ -50,6 +50,11 @@ export interface Gate {
    * @throws ConnectError to refuse the call, best made by `refusal`; anything else becomes INTERNAL
    */
   admit(call: CallHead): void | Promise<void>;
+  /**
+   * Whether it counts calls, or lets each request in once. Such a gate is not asked when the client of calls under way shows
+   * other credentials for them. Default: false.
+   */
+  readonly countsCalls?: boolean;
   /** Documents by their paths, all below `/.well-known/`, with which HTTP servers answer GET. Default: none. */
   readonly documents?: Readonly<Record<string, GateDocument>>;
   /**

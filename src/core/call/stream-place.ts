@@ -4,4 +4,11 @@ export interface StreamPlace {
   positionText(): string | undefined;
   /** The same; undefined too while the reader has not asked for more, so that the message may not be sent yet. */
   settledText(): string | undefined;
+  /**
+   * The client has handled everything up to a position. Default: the stream acknowledges nothing.
+   *
+   * @throws ConnectError INVALID_ARGUMENT for what is no position of the stream, FAILED_PRECONDITION for one behind what
+   *   was sent
+   */
+  ack?(position: string): void;
 }

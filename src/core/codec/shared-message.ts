@@ -7,6 +7,10 @@ export type MessageForm = "json" | "protobuf" | "sse";
 export interface SharedMessage {
   /** `event:` of server-sent events; undefined for the event `message`. */
   readonly event: string | undefined;
+  /** What its publisher says beside it; empty for nothing. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Where it stands among those of its room; undefined for nowhere. */
+  position: string | undefined;
   /** Is told of every form that is made. */
   readonly made: ((form: MessageForm) => void) | undefined;
   /** What it is written as, by its writer. */
@@ -14,15 +18,16 @@ export interface SharedMessage {
 }
 
 const shared = Symbol("shared");
+const noHeaders = Object.freeze({});
 
 /** Says that many calls will send a message, which does not change any more. */
 export function shareMessage(
   message: Message,
-  { event, made }: Partial<Pick<SharedMessage, "event" | "made">> = {},
+  { event, headers = noHeaders, made }: Partial<Omit<SharedMessage, "forms" | "position">> = {},
 ): void {
   // No member that others would see.
   Object.defineProperty(message, shared, {
-    value: { event, made, forms: new Map() } satisfies SharedMessage,
+    value: { event, headers, made, position: undefined, forms: new Map() } satisfies SharedMessage,
   });
 }
 

@@ -215,6 +215,7 @@ export class Limiter {
   #gate(name: string, place: Place): Gate {
     return {
       name,
+      countsCalls: true,
       admit: (call: CallHead) =>
         (this.#plans.get(call.method) ?? this.#plan(call.method))[place]?.admit(call),
     };

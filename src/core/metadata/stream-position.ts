@@ -9,6 +9,8 @@ export const resumeHeader = "ts-ms-resume";
 export const resetHeader = "ts-ms-reset";
 /** Header of the position behind which a client wants to go on. */
 export const lastEventIdHeader = "last-event-id";
+/** Header of the name by which a client acknowledges what it gets. */
+export const subscriberHeader = "ts-ms-subscriber";
 /** `google.rpc.ErrorInfo.reason` of a stream that ends because messages are missing, and its clients cannot be told otherwise. */
 export const resetInfo = "RESET";
 

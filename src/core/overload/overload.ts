@@ -131,7 +131,7 @@ export class Overload {
       ended: (context) => this.#ended(context),
     };
     this.#streamEnd = { ended: (context) => void this.#streams.delete(context) };
-    this.gate = { name: "overload", admit: (call) => this.#admit(call) };
+    this.gate = { name: "overload", countsCalls: true, admit: (call) => this.#admit(call) };
   }
 
   /** Begins to measure, until `stop`. It does not keep the process alive. */

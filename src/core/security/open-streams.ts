@@ -4,13 +4,14 @@ import { refusal } from "../admission/refusal.ts";
 import { Code, type ConnectError } from "../errors/errors.ts";
 import type { AuthProvider } from "./auth-provider.ts";
 import type { AuthReason } from "./auth-failure.ts";
-import type { Principal } from "./principal.ts";
+import { principal, type Principal } from "./principal.ts";
 import type { Revocations } from "./revocations.ts";
 import type { SecurityParts } from "./security-parts.ts";
 
 interface OpenStream {
   readonly context: CallContext;
-  readonly principal: Principal;
+  /** Who it began as. */
+  readonly first: Principal;
   readonly fingerprint: string | undefined;
 }
 
@@ -44,9 +45,9 @@ export class OpenStreams {
   }
 
   /** A call goes on as a principal. Unary calls are left alone: they have deadlines. */
-  add({ method, context, peer }: CallHead, principal: Principal): void {
+  add({ method, context, peer }: CallHead, first: Principal): void {
     if (method.methodKind === "unary" || !(context instanceof CallContext)) return;
-    this.#streams.add({ context, principal, fingerprint: peer?.fingerprint });
+    this.#streams.add({ context, first, fingerprint: peer?.fingerprint });
     this.#cancel ??= this.#later();
   }
 
@@ -78,9 +79,10 @@ export class OpenStreams {
   }
 
   /** Why a stream must end; undefined if it may go on. */
-  #reasonOf({ context, principal, fingerprint }: OpenStream, nowMs: number): ConnectError | undefined {
-    const { expiresAtMs } = principal;
-    const provider = this.#providerOf(principal.provider);
+  #reasonOf({ context, first, fingerprint }: OpenStream, nowMs: number): ConnectError | undefined {
+    const who = principal(context) ?? first; // Clients can renew what they have shown.
+    const { expiresAtMs } = who;
+    const provider = this.#providerOf(who.provider);
     if (provider === undefined) return denied();
     if (expiresAtMs !== undefined && expiresAtMs + (provider.skewMs ?? 0) <= nowMs) {
       return ended("TOKEN_EXPIRED", "the credentials of the call have expired");
@@ -89,7 +91,7 @@ export class OpenStreams {
       return ended("SESSION_ENDED", "the session of the call has ended");
     }
     const isRevoked =
-      this.#revocations.has(principal) ||
+      this.#revocations.has(who) ||
       (fingerprint !== undefined && this.#revocations.hasCertificate(fingerprint));
     return isRevoked ? ended("TOKEN_REVOKED", "the credentials of the call are revoked") : undefined;
   }

@@ -65,6 +65,7 @@ export const watchedMetrics = [
   "hubBusErrors",
   "hubPresent",
   "hubPresenceEvents",
+  "hubAcks",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -448,6 +448,12 @@ export const metricList = {
     help: "Events that tell who is in rooms of a topic, made once for all of their watchers: SYNC, JOIN, LEAVE, or UPDATE.",
     labels: ["topic", "kind"],
   },
+  hubAcks: {
+    name: "ts_ms_hub_acks_total",
+    type: "counter",
+    help: "Acknowledgements of publications, and what became of those without, by topic: acknowledged, refused, redelivered, replaced (a call whose subscriber came by another one).",
+    labels: ["topic", "result"],
+  },
   overloadLimit: {
     name: "ts_ms_overload_limit",
     type: "gauge",

@@ -17,6 +17,7 @@ export const forwardedHeaders: readonly string[] = Object.freeze([
   "if-match",
   "if-none-match",
   "last-event-id",
+  "ts-ms-subscriber",
 ]);
 
 /** Options of `RequestMetadata`. */

@@ -1,16 +1,7 @@
-import {
-  createRegistry,
-  type DescEnum,
-  type DescExtension,
-  type DescFile,
-  type DescMessage,
-  type DescService,
-  type Registry,
-} from "@bufbuild/protobuf";
+import type { DescService } from "@bufbuild/protobuf";
+import { FilesRegistry } from "../../core/schema/files-registry.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { LoadedContract } from "./upstream-entry.ts";
-
-type AnyDesc = DescMessage | DescEnum | DescExtension | DescService;
 
 /** Contracts by the first of their services, so that the same services again are the same contract. */
 const known = new WeakMap<DescService, LoadedContract>();
@@ -37,52 +28,4 @@ export function staticContract(services: readonly DescService[], only: readonly 
   const contract = { services: served, registry: new FilesRegistry(served.map(({ file }) => file)) };
   if (first !== undefined) known.set(first, contract);
   return contract;
-}
-
-/** The types of files and of all that they import, gathered when the first of them is looked up. */
-class FilesRegistry implements Registry {
-  readonly kind = "registry";
-  readonly #files: readonly DescFile[];
-  #made: Registry | undefined;
-
-  constructor(files: readonly DescFile[]) {
-    this.#files = files;
-  }
-
-  get(name: string): AnyDesc | undefined {
-    return this.#registry.get(name);
-  }
-
-  getMessage(name: string): DescMessage | undefined {
-    return this.#registry.getMessage(name);
-  }
-
-  getEnum(name: string): DescEnum | undefined {
-    return this.#registry.getEnum(name);
-  }
-
-  getExtension(name: string): DescExtension | undefined {
-    return this.#registry.getExtension(name);
-  }
-
-  getExtensionFor(extendee: DescMessage, no: number): DescExtension | undefined {
-    return this.#registry.getExtensionFor(extendee, no);
-  }
-
-  getService(name: string): DescService | undefined {
-    return this.#registry.getService(name);
-  }
-
-  [Symbol.iterator](): IterableIterator<AnyDesc> {
-    return this.#registry[Symbol.iterator]();
-  }
-
-  get #registry(): Registry {
-    if (this.#made === undefined) {
-      const files = new Set(this.#files);
-      for (const file of files) for (const imported of file.dependencies) files.add(imported);
-      this.#made = createRegistry(...files);
-    }
-    return this.#made;
-  }
 }

@@ -1,4 +1,4 @@
-import { ok, unavailable } from "../call/codes.ts";
+import { ok, permissionDenied, unavailable } from "../call/codes.ts";
 import { errorOfStatus, HubError, isObject } from "../call/hub-error.ts";
 import type { HubMethod } from "../call/hub-method.ts";
 import { lostEnd } from "./http.ts";
@@ -25,6 +25,8 @@ export interface SocketListener {
   leaving(link: Link): void;
   /** The identity of the socket ends soon. */
   expiring(): void;
+  /** The new token is not that of the user of the socket. */
+  refused(link: Link): void;
 }
 
 /** How long an answer to a question whether the server is there may take, in milliseconds. */
@@ -181,6 +183,7 @@ export class SocketLink implements Link {
     if (typeof frame["id"] === "number") this.#takeOfCall(frame["id"], frame);
     else if ("goaway" in frame) this.#listener.leaving(this);
     else if ("expiring" in frame) this.#listener.expiring();
+    else if (errorOfStatus(frame["status"])?.code === permissionDenied) this.#listener.refused(this);
   }
 
   #takeOfCall(id: number, frame: Frame): void {

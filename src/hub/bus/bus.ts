@@ -143,8 +143,8 @@ export interface Bus {
   tops(rooms: readonly RoomSeen[]): Promise<readonly Position[]>;
   /** Passes a frame to the node of an id, or to `all` of them, this one too. */
   cast(node: string, frame: Uint8Array): Promise<void>;
-  /** Keeps a position by a key, or gives the one that is kept. */
-  cursor(key: string, set?: Position): Promise<Position | undefined>;
+  /** Keeps a position by a key, or gives the one that is kept. @param ttlMs how long it is kept, in milliseconds. Default: for ever */
+  cursor(key: string, set?: Position, ttlMs?: number): Promise<Position | undefined>;
   /** Forgets what was kept of a room, which begins a new epoch. */
   clear(room: string): Promise<void>;
 }

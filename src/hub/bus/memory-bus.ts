@@ -12,7 +12,8 @@ const sweepMs = 30_000;
 export class MemoryStore {
   readonly buses = new Set<MemoryBus>();
   readonly #streams = new Map<string, MemoryStream>();
-  readonly cursors = new Map<string, Position>();
+  /** With the times until which they are kept. */
+  readonly cursors = new Map<string, { readonly position: Position; readonly untilMs: number }>();
   #isSwept = false;
 
   /** @param key name of the hub and path of the room */
@@ -32,6 +33,7 @@ export class MemoryStore {
     const sweep = (): void => {
       const nowMs = clock.nowMs();
       for (const [key, stream] of this.#streams) if (!stream.expire(nowMs)) this.#streams.delete(key);
+      for (const [key, { untilMs }] of this.cursors) if (untilMs <= nowMs) this.cursors.delete(key);
       this.#isSwept = false;
       if (this.#streams.size > 0 && this.buses.size > 0) this.#sweepLater(clock);
     };
@@ -120,11 +122,13 @@ class MemoryBus implements Bus {
     for (const { id, node } of this.#peers()) if (to === "all" || to === id) node.frame(frame);
   }
 
-  async cursor(key: string, set?: Position): Promise<Position | undefined> {
+  async cursor(key: string, set?: Position, ttlMs = Number.POSITIVE_INFINITY): Promise<Position | undefined> {
     const { cursors } = this.#store;
     const own = this.#key(key);
-    if (set !== undefined) cursors.set(own, set);
-    return cursors.get(own);
+    const nowMs = this.#open().clock.nowMs();
+    if (set !== undefined) cursors.set(own, { position: set, untilMs: nowMs + ttlMs });
+    const found = cursors.get(own);
+    return found !== undefined && found.untilMs > nowMs ? found.position : undefined;
   }
 
   async clear(room: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { CallHead, DoorName } from "../../core/admission/call-head.ts";
-import type { ServerBook, SocketOpening } from "../../core/admission/connection-book.ts";
+import type { LiveTimes, ServerBook, SocketOpening } from "../../core/admission/connection-book.ts";
 import type { Gate } from "../../core/admission/gate.ts";
 import { CallContext } from "../../core/call/context.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
@@ -20,6 +20,7 @@ export interface ArrivalsKit {
   readonly counts: ConnectionCounts;
   readonly identify: (context: HandlerContext) => Identity | Promise<Identity>;
   readonly random: () => number;
+  readonly times: LiveTimes;
   readonly entries: EntryOwner;
   readonly owner: ArrivalsOwner;
 }
@@ -43,13 +44,18 @@ export interface ArrivalsOwner {
 /** The connections of one server: streaming calls enter at the gate, WebSockets by `openSocket`. */
 export class Arrivals implements ServerBook {
   readonly gate: Gate;
+  readonly beatMs: number;
+  readonly expiryNoticeMs: number;
   readonly #kit: ArrivalsKit;
   #isDraining = false;
 
   constructor(kit: ArrivalsKit) {
     this.#kit = kit;
+    this.beatMs = kit.times.beatMs;
+    this.expiryNoticeMs = kit.times.expiryNoticeMs;
     this.gate = {
       name: "hub",
+      countsCalls: true,
       concerns: ({ methodKind }) => methodKind !== "unary",
       admit: (head) => this.#admit(head),
     };

@@ -17,6 +17,8 @@ export interface Connection {
   readonly address: string;
   /** What the client calls itself, at most 256 characters; empty where it does not say. */
   readonly userAgent: string;
+  /** The name that the client has given itself by a hello, at most 128 characters; empty where it has not. */
+  readonly client: string;
   readonly connectedAt: Date;
   /** When bytes of the client, or its answer to a ping of WebSocket, came last. */
   readonly lastSeenAt: Date;

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { DoorName } from "../../core/admission/call-head.ts";
-import type { BookedConnection } from "../../core/call/booked-connection.ts";
-import type { CallContext, EndListener } from "../../core/call/context.ts";
+import type { BookedConnection, RenewedCall } from "../../core/call/booked-connection.ts";
+import { CallContext, type EndListener, type HandlerContext } from "../../core/call/context.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { Code, type ConnectError } from "../../core/errors/errors.ts";
 import type { CloseReason, Connection } from "./connection.ts";
@@ -37,6 +37,8 @@ export interface EntryOwner {
   /** Milliseconds since an arbitrary moment. */
   nowMs(): number;
   callEnded(entry: Entry, call: CallContext): void;
+  /** @throws ConnectError as `BookedConnection.renew` */
+  renew(entry: Entry, calls: readonly RenewedCall[]): Promise<void>;
   /** The entry is over; called once. */
   left(entry: Entry, reason: CloseReason): void;
 }
@@ -77,6 +79,8 @@ export class Entry implements BookedConnection, EndListener, Selectable {
   closing: CloseReason | undefined;
   /** When it may have joined as many rooms as at once again: the state of its token bucket, in milliseconds. */
   joinsFullAtMs = 0;
+  /** What the client calls itself; empty where it does not say. */
+  client = "";
   /** Messages that it did not get. */
   dropped = 0;
   readonly #owner: EntryOwner;
@@ -208,6 +212,18 @@ export class Entry implements BookedConnection, EndListener, Selectable {
     if (this.#socket === undefined) this.closed();
   }
 
+  named(client: string): void {
+    this.client = client;
+  }
+
+  endsAtMs(call: HandlerContext): number | undefined {
+    return call instanceof CallContext ? this.identityOf(call).expiresAtMs : undefined;
+  }
+
+  renew(calls: readonly RenewedCall[]): Promise<void> {
+    return this.#owner.renew(this, calls);
+  }
+
   seen(): void {
     this.#lastSeenMs = this.#owner.wallMs();
   }
@@ -278,7 +294,7 @@ export class Entry implements BookedConnection, EndListener, Selectable {
 
   /** The connection as it is now. */
   describe(): Connection {
-    const { id, node, door, user, address, userAgent, dropped } = this;
+    const { id, node, door, user, address, userAgent, client, dropped } = this;
     const { tags = noTags, expiresAtMs } = this.#identity ?? {};
     const granted = this.#readers.map((reader) => reader.tags).filter((one) => one !== undefined);
     return {
@@ -291,6 +307,7 @@ export class Entry implements BookedConnection, EndListener, Selectable {
         granted.length === 0 ? tags : Object.fromEntries([tags, ...granted].flatMap(Object.entries<string>)),
       address,
       userAgent,
+      client,
       connectedAt: new Date(this.connectedAtMs),
       lastSeenAt: new Date(this.#lastSeenMs),
       rooms: this.rooms,

@@ -9,7 +9,8 @@ import { type Identity, tagOf } from "../connections/identity.ts";
 import type { Wants } from "./header-filter.ts";
 import { type Beginning, type Grant, Membership, type RoomReader } from "./membership.ts";
 import type { PositionVector } from "./position.ts";
-import type { RoomReset } from "./resets.ts";
+import type { MemberView } from "./member-view.ts";
+import type { ResetMessage, RoomReset } from "./resets.ts";
 import type { Room } from "./room.ts";
 
 type Answer = IteratorResult<Message, undefined>;
@@ -37,6 +38,8 @@ export interface MemberInit {
   readonly maxDirectBytes: number;
   /** How its places are one text; undefined where publications have no positions. */
   readonly vector: PositionVector | undefined;
+  /** How the call sees messages; undefined where they are its replies. */
+  readonly view: MemberView | undefined;
 }
 
 /** The most messages that a member that was behind reads in a turn of the event loop: then it is the turn of others. */
@@ -202,11 +205,16 @@ export class Member
   }
 
   positionText(): string | undefined {
+    if (this.#init.view !== undefined) return this.#init.view.positionText();
     return this.#init.vector?.format(this.#asked.map(({ position }) => position));
   }
 
   settledText(): string | undefined {
     return this.isWaiting ? this.positionText() : undefined;
+  }
+
+  resetMessageOf(room: Room): ResetMessage | undefined {
+    return this.#init.view?.resetMessage?.(room) ?? room.kind.resetMessage;
   }
 
   reset(reset: RoomReset): void {
@@ -239,8 +247,9 @@ export class Member
   }
 
   /** A message for this call alone. @param bytes its size */
-  direct(message: Message, bytes: number): "sent" | "failed" {
+  direct(sent: Message, bytes: number): "sent" | "failed" {
     if (this.#isOver) return "failed";
+    const message = this.#init.view?.seen(sent, undefined) ?? sent;
     if (this.isWaiting) {
       this.#hand(message);
       return "sent";
@@ -348,6 +357,7 @@ export class Member
 
   /** A message of a call with several rooms has the places of all that it has asked for. */
   #stamped(message: Message, membership: Membership): Message {
+    if (this.#init.view !== undefined) return this.#init.view.seen(message, membership);
     const [first, second] = this.#asked;
     if (second === undefined && first === membership) return message;
     const position = this.positionText();

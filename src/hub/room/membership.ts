@@ -6,7 +6,7 @@ import type { Selectable } from "../connections/selectable.ts";
 import type { Wants } from "./header-filter.ts";
 import type { Position } from "./position.ts";
 import type { Offered, Publication, RoomEntry } from "./publication.ts";
-import { resetError, slowConsumer, type ResetReason, type RoomReset } from "./resets.ts";
+import { resetError, type ResetMessage, slowConsumer, type ResetReason, type RoomReset } from "./resets.ts";
 import { type RingItem, unkeptBefore } from "./ring.ts";
 import type { Room, RoomPlace } from "./room.ts";
 
@@ -30,6 +30,8 @@ export interface RoomReader extends Selectable {
   wake(): void;
   /** Where it stands in all its rooms; undefined where publications have no positions. */
   positionText(): string | undefined;
+  /** Undefined where its messages cannot say that some are missing. */
+  resetMessageOf(room: Room): ResetMessage | undefined;
   /** It has missed some, and is told so. */
   reset(reset: RoomReset): void;
 }
@@ -264,7 +266,8 @@ export class Membership implements RoomPlace {
 
   #reset(reason: ResetReason, missed: number | undefined): Message | undefined {
     const { room, member } = this;
-    const { resetMessage, snapshot } = room.kind;
+    const { snapshot } = room.kind;
+    const resetMessage = member.resetMessageOf(room);
     const reset = { room: room.name, reason, missed };
     member.reset(reset);
     if (resetMessage === undefined) throw resetError(reset, member.positionText());

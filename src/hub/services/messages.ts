@@ -28,9 +28,21 @@ export function toSelector(message: SelectorMessage | undefined): Selector {
 }
 
 export function fromConnection(connection: Connection): MessageInitShape<typeof ConnectionSchema> {
-  const { id, node, door, rpc = "", user = "", tags, address, userAgent, rooms, expiresAt } = connection;
+  const {
+    id,
+    node,
+    door,
+    rpc = "",
+    user = "",
+    tags,
+    address,
+    userAgent,
+    client,
+    rooms,
+    expiresAt,
+  } = connection;
   return {
-    ...{ id, node, door, rpc, user, address, userAgent },
+    ...{ id, node, door, rpc, user, address, userAgent, client },
     tags: { ...tags },
     rooms: [...rooms],
     connectedAt: timestampFromDate(connection.connectedAt),

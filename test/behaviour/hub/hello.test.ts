@@ -108,3 +108,51 @@ test("a client that has said hello hears of the server behind silence, and of wh
   rooms.close();
   assert.deepEqual(frames, ['{"beat":1}', '{"beat":2}']);
 });
+
+test("what a publisher says beside a message stands beside it, for every call the same text", async () => {
+  await using node = await startKept();
+  const client = await connect(node.url);
+  client.send(JSON.stringify({ hello: {} }));
+  for (const id of [1, 2]) {
+    client.send(JSON.stringify({ id, ...follow }));
+    await client.json();
+  }
+  await node.kept.publish("a", { text: "one" }, { headers: { lang: "de" }, event: "line" });
+  for (const id of [1, 2]) {
+    const frame = await next<{ headers: object; event: string; message: { text: string } }>(client);
+    assert.deepEqual(Object.keys(frame), ["id", "position", "headers", "event", "message"], `of call ${id}`);
+    assert.deepEqual([frame.headers, frame.event, frame.message.text], [{ lang: "de" }, "line", "one"]);
+  }
+  await node.kept.publish("a", { text: "two" });
+  assert.deepEqual(Object.keys(await next<object>(client)), ["id", "position", "message"]);
+  client.ws.close();
+});
+
+test("the hub says how soon a sign of life comes, and its lists what the client calls itself", async () => {
+  await using node = await startKept({ hub: { beatMs: 20 } });
+  const client = await connect(node.url);
+  client.send(JSON.stringify({ hello: { client: "a test" } }));
+  assert.deepEqual(await client.json(), { beat: 1 });
+  const { connections } = await node.hub.connections();
+  assert.deepEqual(
+    connections.map((connection) => connection.client),
+    ["a test"],
+  );
+  client.ws.close();
+});
+
+for (const [way, headers, names] of [
+  ["events", { accept: "text/event-stream" }, ["ts-ms-position", "ts-ms-resume"]],
+  ["a poll", { prefer: "wait=0" }, ["ts-ms-position", "ts-ms-resume", "x-resume-token"]],
+] as const) {
+  test(`pages of other origins read where ${way} of a room stand`, async () => {
+    const origin = "https://app.example.com";
+    await using node = await startKept({ http: { corsOrigins: [origin] } });
+    const url = `${node.url}/test/v1/kept?rooms=a`;
+    const answer = await fetch(url, { headers: { ...headers, origin } });
+    const exposed = answer.headers.get("access-control-expose-headers")?.split(", ") ?? [];
+    for (const name of names)
+      assert.ok(exposed.includes(name) && answer.headers.has(name), `${name} of ${exposed.join()}`);
+    await answer.body?.cancel();
+  });
+}

@@ -147,7 +147,13 @@ test("a connection that is there while all pages are read is on exactly one of t
 
 test("a table that is empty again has nothing of those that were in it", () => {
   const table = new Table();
-  const owner = { wallMs: () => 0, nowMs: () => 0, callEnded: () => {}, left: () => {} };
+  const owner = {
+    wallMs: () => 0,
+    nowMs: () => 0,
+    callEnded: () => {},
+    left: () => {},
+    renew: async () => {},
+  };
   const add = (number: number): Entry => {
     const init = {
       node: "n",

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/hub.proto.
  */
 export const file_ts_ms_config_v1_hub: GenFile = /*@__PURE__*/
-  fileDesc("Chl0c19tcy9jb25maWcvdjEvaHViLnByb3RvEg90c19tcy5jb25maWcudjEisgkKCUh1YkNvbmZpZxIhCgRuYW1lGAEgASgJQhOy6x0PGghodWItbmFtZToDaHViEiIKA2J1cxgCIAEoCUIVsusdERoHaHViLWJ1czoGbWVtb3J5EkIKD21heF9jb25uZWN0aW9ucxgDIAEoDUIpsusdJRoTaHViLW1heC1jb25uZWN0aW9ucykAAAAAAADwPzoFMjAwMDASMAoMbWF4X3Blcl91c2VyGAQgASgNQhqy6x0WGhBodWItbWF4LXBlci11c2VyOgIzMhIgCg9tYXhfcGVyX2FkZHJlc3MYBSABKA1CB7LrHQM6ATASOQoNb25fdXNlcl9saW1pdBgGIAEoCUIisusdHjoGcmVmdXNlUgZyZWZ1c2VSDGNsb3NlLW9sZGVzdBI0ChhtYXhfcm9vbXNfcGVyX2Nvbm5lY3Rpb24YByABKA1CErLrHQ4pAAAAAAAA8D86AzEyOBItChJtYXhfcm9vbXNfcGVyX2NhbGwYCCABKA1CEbLrHQ0pAAAAAAAA8D86AjE2EigKCW1heF9yb29tcxgJIAEoDUIVsusdESkAAAAAAADwPzoGMTAwMDAwEiIKEGpvaW5zX3Blcl9zZWNvbmQYCiABKA1CCLLrHQQ6AjUwEikKDGpvaW5fdGltZW91dBgLIAEoDUITsusdDyABKQAAAAAAAPA/OgI1cxIyChFtYXhfbWVzc2FnZV9ieXRlcxgMIAEoDUIXsusdEyACKQAAAAAAAPA/OgYyNTZLaUISJwoQbWF4X2RpcmVjdF9ieXRlcxgNIAEoDUINsusdCSACOgU2NEtpQhIsCg9wdWJsaXNoX3RpbWVvdXQYDiABKA1CE7LrHQ8gASkAAAAAAADwPzoCMnMSLwoObWF4X3JpbmdfYnl0ZXMYDyABKA1CF7LrHRMgAikAAAAAAADwPzoGMjU2TWlCEiAKC3Jvb21fbGluZ2VyGBAgASgNQguy6x0HIAE6AzMwcxI2CgVkcmFpbhgRIAEoCzIfLnRzX21zLmNvbmZpZy52MS5IdWJEcmFpbkNvbmZpZ0IGsusdAmABEjYKEGFkbWluX3Rva2VuX2ZpbGUYEyABKAlCF7LrHRMaD2h1Yi1hZG1pbi10b2tlbiAHSACIAQESNgoGdG9waWNzGBIgAygLMiYudHNfbXMuY29uZmlnLnYxLkh1YkNvbmZpZy5Ub3BpY3NFbnRyeRImCgloZWFydGJlYXQYFCABKA1CE7LrHQ8gASkAAAAAAADwPzoCMnMSJQoIbm9kZV90dGwYFSABKA1CE7LrHQ8gASkAAAAAAADwPzoCOHMSKgoNY291bnRfdGltZW91dBgWIAEoDUITsusdDyABKQAAAAAAAPA/OgIxcxIjCgVjaGVjaxgXIAEoDUIUsusdECABKQAAAAAAAPA/OgMxMHMSIgoFcHJvYmUYGCABKA1CE7LrHQ8gASkAAAAAAADwPzoCNXMaTgoLVG9waWNzRW50cnkSCwoDa2V5GAEgASgJEi4KBXZhbHVlGAIgASgLMh8udHNfbXMuY29uZmlnLnYxLkh1YlRvcGljQ29uZmlnOgI4AUITChFfYWRtaW5fdG9rZW5fZmlsZSJTCg5IdWJEcmFpbkNvbmZpZxInCgpwZXJfc2Vjb25kGAEgASgNQhOy6x0PKQAAAAAAAPA/OgQxMDAwEhgKA21heBgCIAEoDUILsusdByABOgMxMnMi+QMKDkh1YlRvcGljQ29uZmlnEhgKC21heF9tZW1iZXJzGAEgASgNSACIAQESMgoHaGlzdG9yeRgCIAEoCzIhLnRzX21zLmNvbmZpZy52MS5IdWJIaXN0b3J5Q29uZmlnEhcKCnJlcGxheV9tYXgYAyABKA1IAYgBARIUCgdpbml0aWFsGAQgASgJSAKIAQESLAoEcmluZxgFIAEoCzIeLnRzX21zLmNvbmZpZy52MS5IdWJSaW5nQ29uZmlnEj4KCG92ZXJmbG93GAYgASgJQiey6x0jUgtEUk9QX09MREVTVFIIQ09ORkxBVEVSCkRJU0NPTk5FQ1RIA4gBARIbCgZkZWR1cGUYByABKA1CBrLrHQIgAUgEiAEBEi4KBWJhdGNoGAggASgLMh8udHNfbXMuY29uZmlnLnYxLkh1YkJhdGNoQ29uZmlnEjQKCHByZXNlbmNlGAogASgLMiIudHNfbXMuY29uZmlnLnYxLkh1YlByZXNlbmNlQ29uZmlnEiMKDmNvbmZsYXRlX2V2ZXJ5GAsgASgNQgay6x0CIAFIBYgBAUIOCgxfbWF4X21lbWJlcnNCDQoLX3JlcGxheV9tYXhCCgoIX2luaXRpYWxCCwoJX292ZXJmbG93QgkKB19kZWR1cGVCEQoPX2NvbmZsYXRlX2V2ZXJ5IusBChFIdWJQcmVzZW5jZUNvbmZpZxIaCgViYXRjaBgBIAEoDUIGsusdAiABSACIAQESIAoLbGVhdmVfZGVsYXkYAiABKA1CBrLrHQIgAUgBiAEBEicKC21heF9tZW1iZXJzGAMgASgNQg2y6x0JKQAAAAAAAPA/SAKIAQESLgoSdXBkYXRlc19wZXJfc2Vjb25kGAQgASgNQg2y6x0JKQAAAAAAAPA/SAOIAQFCCAoGX2JhdGNoQg4KDF9sZWF2ZV9kZWxheUIOCgxfbWF4X21lbWJlcnNCFQoTX3VwZGF0ZXNfcGVyX3NlY29uZCJfCg5IdWJCYXRjaENvbmZpZxIaCgVkZWxheRgBIAEoDUIGsusdAiABSACIAQESHwoDbWF4GAIgASgNQg2y6x0JKQAAAAAAAPA/SAGIAQFCCAoGX2RlbGF5QgYKBF9tYXgilwEKEEh1Ykhpc3RvcnlDb25maWcSIAoEc2l6ZRgBIAEoDUINsusdCSkAAAAAAADwP0gAiAEBEiEKA3R0bBgCIAEoDUIPsusdCyABKQAAAAAAAPA/SAGIAQESIwoFYnl0ZXMYAyABKA1CD7LrHQsgAikAAAAAAADwP0gCiAEBQgcKBV9zaXplQgYKBF90dGxCCAoGX2J5dGVzImAKDUh1YlJpbmdDb25maWcSIAoEc2l6ZRgBIAEoDUINsusdCSkAAAAAAADwP0gAiAEBEhoKBWJ5dGVzGAIgASgNQgay6x0CIAJIAYgBAUIHCgVfc2l6ZUIICgZfYnl0ZXNiBnByb3RvMw", [file_ts_ms_config_v1_key]);
+  fileDesc("Chl0c19tcy9jb25maWcvdjEvaHViLnByb3RvEg90c19tcy5jb25maWcudjEi+gkKCUh1YkNvbmZpZxIhCgRuYW1lGAEgASgJQhOy6x0PGghodWItbmFtZToDaHViEiIKA2J1cxgCIAEoCUIVsusdERoHaHViLWJ1czoGbWVtb3J5EkIKD21heF9jb25uZWN0aW9ucxgDIAEoDUIpsusdJRoTaHViLW1heC1jb25uZWN0aW9ucykAAAAAAADwPzoFMjAwMDASMAoMbWF4X3Blcl91c2VyGAQgASgNQhqy6x0WGhBodWItbWF4LXBlci11c2VyOgIzMhIgCg9tYXhfcGVyX2FkZHJlc3MYBSABKA1CB7LrHQM6ATASOQoNb25fdXNlcl9saW1pdBgGIAEoCUIisusdHjoGcmVmdXNlUgZyZWZ1c2VSDGNsb3NlLW9sZGVzdBI0ChhtYXhfcm9vbXNfcGVyX2Nvbm5lY3Rpb24YByABKA1CErLrHQ4pAAAAAAAA8D86AzEyOBItChJtYXhfcm9vbXNfcGVyX2NhbGwYCCABKA1CEbLrHQ0pAAAAAAAA8D86AjE2EigKCW1heF9yb29tcxgJIAEoDUIVsusdESkAAAAAAADwPzoGMTAwMDAwEiIKEGpvaW5zX3Blcl9zZWNvbmQYCiABKA1CCLLrHQQ6AjUwEikKDGpvaW5fdGltZW91dBgLIAEoDUITsusdDyABKQAAAAAAAPA/OgI1cxIyChFtYXhfbWVzc2FnZV9ieXRlcxgMIAEoDUIXsusdEyACKQAAAAAAAPA/OgYyNTZLaUISJwoQbWF4X2RpcmVjdF9ieXRlcxgNIAEoDUINsusdCSACOgU2NEtpQhIsCg9wdWJsaXNoX3RpbWVvdXQYDiABKA1CE7LrHQ8gASkAAAAAAADwPzoCMnMSLwoObWF4X3JpbmdfYnl0ZXMYDyABKA1CF7LrHRMgAikAAAAAAADwPzoGMjU2TWlCEiAKC3Jvb21fbGluZ2VyGBAgASgNQguy6x0HIAE6AzMwcxI2CgVkcmFpbhgRIAEoCzIfLnRzX21zLmNvbmZpZy52MS5IdWJEcmFpbkNvbmZpZ0IGsusdAmABEjYKEGFkbWluX3Rva2VuX2ZpbGUYEyABKAlCF7LrHRMaD2h1Yi1hZG1pbi10b2tlbiAHSACIAQESIgoEYmVhdBgoIAEoDUIUsusdECABKQAAAAAAAPA/OgMyNXMSIgoNZXhwaXJ5X25vdGljZRgpIAEoDUILsusdByABOgMzMHMSNgoGdG9waWNzGBIgAygLMiYudHNfbXMuY29uZmlnLnYxLkh1YkNvbmZpZy5Ub3BpY3NFbnRyeRImCgloZWFydGJlYXQYFCABKA1CE7LrHQ8gASkAAAAAAADwPzoCMnMSJQoIbm9kZV90dGwYFSABKA1CE7LrHQ8gASkAAAAAAADwPzoCOHMSKgoNY291bnRfdGltZW91dBgWIAEoDUITsusdDyABKQAAAAAAAPA/OgIxcxIjCgVjaGVjaxgXIAEoDUIUsusdECABKQAAAAAAAPA/OgMxMHMSIgoFcHJvYmUYGCABKA1CE7LrHQ8gASkAAAAAAADwPzoCNXMaTgoLVG9waWNzRW50cnkSCwoDa2V5GAEgASgJEi4KBXZhbHVlGAIgASgLMh8udHNfbXMuY29uZmlnLnYxLkh1YlRvcGljQ29uZmlnOgI4AUITChFfYWRtaW5fdG9rZW5fZmlsZSJTCg5IdWJEcmFpbkNvbmZpZxInCgpwZXJfc2Vjb25kGAEgASgNQhOy6x0PKQAAAAAAAPA/OgQxMDAwEhgKA21heBgCIAEoDUILsusdByABOgMxMnMitwQKDkh1YlRvcGljQ29uZmlnEhgKC21heF9tZW1iZXJzGAEgASgNSACIAQESMgoHaGlzdG9yeRgCIAEoCzIhLnRzX21zLmNvbmZpZy52MS5IdWJIaXN0b3J5Q29uZmlnEhcKCnJlcGxheV9tYXgYAyABKA1IAYgBARIUCgdpbml0aWFsGAQgASgJSAKIAQESLAoEcmluZxgFIAEoCzIeLnRzX21zLmNvbmZpZy52MS5IdWJSaW5nQ29uZmlnEj4KCG92ZXJmbG93GAYgASgJQiey6x0jUgtEUk9QX09MREVTVFIIQ09ORkxBVEVSCkRJU0NPTk5FQ1RIA4gBARIbCgZkZWR1cGUYByABKA1CBrLrHQIgAUgEiAEBEi4KBWJhdGNoGAggASgLMh8udHNfbXMuY29uZmlnLnYxLkh1YkJhdGNoQ29uZmlnEjwKDGFja25vd2xlZGdlZBgUIAEoCzImLnRzX21zLmNvbmZpZy52MS5IdWJBY2tub3dsZWRnZWRDb25maWcSNAoIcHJlc2VuY2UYCiABKAsyIi50c19tcy5jb25maWcudjEuSHViUHJlc2VuY2VDb25maWcSIwoOY29uZmxhdGVfZXZlcnkYCyABKA1CBrLrHQIgAUgFiAEBQg4KDF9tYXhfbWVtYmVyc0INCgtfcmVwbGF5X21heEIKCghfaW5pdGlhbEILCglfb3ZlcmZsb3dCCQoHX2RlZHVwZUIRCg9fY29uZmxhdGVfZXZlcnki6wEKEUh1YlByZXNlbmNlQ29uZmlnEhoKBWJhdGNoGAEgASgNQgay6x0CIAFIAIgBARIgCgtsZWF2ZV9kZWxheRgCIAEoDUIGsusdAiABSAGIAQESJwoLbWF4X21lbWJlcnMYAyABKA1CDbLrHQkpAAAAAAAA8D9IAogBARIuChJ1cGRhdGVzX3Blcl9zZWNvbmQYBCABKA1CDbLrHQkpAAAAAAAA8D9IA4gBAUIICgZfYmF0Y2hCDgoMX2xlYXZlX2RlbGF5Qg4KDF9tYXhfbWVtYmVyc0IVChNfdXBkYXRlc19wZXJfc2Vjb25kIswBChVIdWJBY2tub3dsZWRnZWRDb25maWcSKQoLYWNrX3RpbWVvdXQYASABKA1CD7LrHQsgASkAAAAAAADwP0gAiAEBEicKC21heF91bmFja2VkGAIgASgNQg2y6x0JKQAAAAAAAPA/SAGIAQESLAoOc3Vic2NyaWJlcl90dGwYAyABKA1CD7LrHQsgASkAAAAAAADwP0gCiAEBQg4KDF9hY2tfdGltZW91dEIOCgxfbWF4X3VuYWNrZWRCEQoPX3N1YnNjcmliZXJfdHRsIl8KDkh1YkJhdGNoQ29uZmlnEhoKBWRlbGF5GAEgASgNQgay6x0CIAFIAIgBARIfCgNtYXgYAiABKA1CDbLrHQkpAAAAAAAA8D9IAYgBAUIICgZfZGVsYXlCBgoEX21heCKXAQoQSHViSGlzdG9yeUNvbmZpZxIgCgRzaXplGAEgASgNQg2y6x0JKQAAAAAAAPA/SACIAQESIQoDdHRsGAIgASgNQg+y6x0LIAEpAAAAAAAA8D9IAYgBARIjCgVieXRlcxgDIAEoDUIPsusdCyACKQAAAAAAAPA/SAKIAQFCBwoFX3NpemVCBgoEX3R0bEIICgZfYnl0ZXMiYAoNSHViUmluZ0NvbmZpZxIgCgRzaXplGAEgASgNQg2y6x0JKQAAAAAAAPA/SACIAQESGgoFYnl0ZXMYAiABKA1CBrLrHQIgAkgBiAEBQgcKBV9zaXplQggKBl9ieXRlc2IGcHJvdG8z", [file_ts_ms_config_v1_key]);
 
 /**
  * The live connections of the servers, and the rooms that their calls are in.
@@ -145,6 +145,20 @@ export type HubConfig = Message<"ts_ms.config.v1.HubConfig"> & {
    * @generated from field: optional string admin_token_file = 19;
    */
   adminTokenFile?: string | undefined;
+
+  /**
+   * The silence behind which clients of `/ws` that have said hello get a sign of life.
+   *
+   * @generated from field: uint32 beat = 40;
+   */
+  beat: number;
+
+  /**
+   * How long before their identity ends such clients are told so.
+   *
+   * @generated from field: uint32 expiry_notice = 41;
+   */
+  expiryNotice: number;
 
   /**
    * What is said of topics, by their names, over what contracts and code say. Default: nothing.
@@ -287,6 +301,13 @@ export type HubTopicConfig = Message<"ts_ms.config.v1.HubTopicConfig"> & {
   batch?: HubBatchConfig | undefined;
 
   /**
+   * How clients with a name acknowledge publications. Default: not at all.
+   *
+   * @generated from field: ts_ms.config.v1.HubAcknowledgedConfig acknowledged = 20;
+   */
+  acknowledged?: HubAcknowledgedConfig | undefined;
+
+  /**
    * Who is in a room is known, and told members. Default: not.
    *
    * @generated from field: ts_ms.config.v1.HubPresenceConfig presence = 10;
@@ -351,6 +372,41 @@ export const HubPresenceConfigSchema: GenMessage<HubPresenceConfig> = /*@__PURE_
   messageDesc(file_ts_ms_config_v1_hub, 3);
 
 /**
+ * How clients acknowledge publications.
+ *
+ * @generated from message ts_ms.config.v1.HubAcknowledgedConfig
+ */
+export type HubAcknowledgedConfig = Message<"ts_ms.config.v1.HubAcknowledgedConfig"> & {
+  /**
+   * Behind how long one that is not acknowledged is sent again. Default: 30s.
+   *
+   * @generated from field: optional uint32 ack_timeout = 1;
+   */
+  ackTimeout?: number | undefined;
+
+  /**
+   * With how many of them a subscriber gets no further ones. Default: 256.
+   *
+   * @generated from field: optional uint32 max_unacked = 2;
+   */
+  maxUnacked?: number | undefined;
+
+  /**
+   * How long it is kept what a subscriber has acknowledged last. Default: 24h.
+   *
+   * @generated from field: optional uint32 subscriber_ttl = 3;
+   */
+  subscriberTtl?: number | undefined;
+};
+
+/**
+ * Describes the message ts_ms.config.v1.HubAcknowledgedConfig.
+ * Use `create(HubAcknowledgedConfigSchema)` to create a new message.
+ */
+export const HubAcknowledgedConfigSchema: GenMessage<HubAcknowledgedConfig> = /*@__PURE__*/
+  messageDesc(file_ts_ms_config_v1_hub, 4);
+
+/**
  * How the publications of a room are gathered.
  *
  * @generated from message ts_ms.config.v1.HubBatchConfig
@@ -376,7 +432,7 @@ export type HubBatchConfig = Message<"ts_ms.config.v1.HubBatchConfig"> & {
  * Use `create(HubBatchConfigSchema)` to create a new message.
  */
 export const HubBatchConfigSchema: GenMessage<HubBatchConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_hub, 4);
+  messageDesc(file_ts_ms_config_v1_hub, 5);
 
 /**
  * What is kept of a room; each key bounds it.
@@ -411,7 +467,7 @@ export type HubHistoryConfig = Message<"ts_ms.config.v1.HubHistoryConfig"> & {
  * Use `create(HubHistoryConfigSchema)` to create a new message.
  */
 export const HubHistoryConfigSchema: GenMessage<HubHistoryConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_hub, 5);
+  messageDesc(file_ts_ms_config_v1_hub, 6);
 
 /**
  * What a process keeps of a room for members that are behind: at least as much as of the history.
@@ -439,5 +495,5 @@ export type HubRingConfig = Message<"ts_ms.config.v1.HubRingConfig"> & {
  * Use `create(HubRingConfigSchema)` to create a new message.
  */
 export const HubRingConfigSchema: GenMessage<HubRingConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_hub, 6);
+  messageDesc(file_ts_ms_config_v1_hub, 7);
 

@@ -331,6 +331,8 @@ export const keyTexts: KeyTexts = {
   "HubConfig.drain": "How connections that read topics end when their server stops.",
   "HubConfig.admin_token_file":
     "File of a token whose bearers may use the hub's admin service at the servers of the program; not beside `auth`, `session` and `access`, where `admin.port` has it. Default: it is not served there.",
+  "HubConfig.beat": "The silence behind which clients of `/ws` that have said hello get a sign of life.",
+  "HubConfig.expiry_notice": "How long before their identity ends such clients are told so.",
   "HubConfig.topics":
     "What is said of topics, by their names, over what contracts and code say. Default: nothing.",
   "HubConfig.heartbeat": "How often a node of the hub says that it lives.",
@@ -352,6 +354,7 @@ export const keyTexts: KeyTexts = {
   "HubTopicConfig.dedupe": "How long the id of a publication is known. Default: 2m.",
   "HubTopicConfig.batch":
     "How publications are gathered. Default: those of one turn of the event loop leave together.",
+  "HubTopicConfig.acknowledged": "How clients with a name acknowledge publications. Default: not at all.",
   "HubTopicConfig.presence": "Who is in a room is known, and told members. Default: not.",
   "HubTopicConfig.conflate_every":
     "Of the publications of a key only the last one in that time is sent, the first at once. Default: all of them.",
@@ -361,6 +364,12 @@ export const keyTexts: KeyTexts = {
   "HubPresenceConfig.max_members": "With more members of a room only counts are told. Default: 1000.",
   "HubPresenceConfig.updates_per_second":
     "How often the info of a member may change in a second. Default: 1.",
+  "HubAcknowledgedConfig.ack_timeout":
+    "Behind how long one that is not acknowledged is sent again. Default: 30s.",
+  "HubAcknowledgedConfig.max_unacked":
+    "With how many of them a subscriber gets no further ones. Default: 256.",
+  "HubAcknowledgedConfig.subscriber_ttl":
+    "How long it is kept what a subscriber has acknowledged last. Default: 24h.",
   "HubBatchConfig.delay": "How long the first publication waits for further ones. Default: 0.",
   "HubBatchConfig.max": "The most publications that wait. Default: 64.",
   "HubHistoryConfig.size": "Publications. Default: 100.",

@@ -95,7 +95,11 @@ export class AuditLog implements CallObserver {
       admit() {},
       messages: (method) => this.#resourceCheck(method),
     };
-    this.last = { name: "audit", admit: ({ context, method }) => this.#admit(method, context) };
+    this.last = {
+      name: "audit",
+      countsCalls: true,
+      admit: ({ context, method }) => this.#admit(method, context),
+    };
   }
 
   /** `gates` with those of this log around them. */

@@ -2,6 +2,7 @@ import { isMembers } from "../../../core/codec/json-members.ts";
 import { JsonCursor } from "../../../core/codec/json-cursor.ts";
 import { jsonReadDefaults } from "../../../core/codec/json-trace.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
+import { readHeaders } from "../../http/socket-headers.ts";
 
 /** The client's id of a call; a number and a string are always different ids. */
 export type CallId = string | number;
@@ -25,6 +26,8 @@ export interface CallEnvelope {
   readonly cancel: boolean;
   /** Whether the client wants no further replies for now; undefined where it says nothing of that. */
   readonly pause: boolean | undefined;
+  /** The position up to which the client has handled what it got; undefined where it says nothing of that. */
+  readonly ack: string | undefined;
 }
 
 /** The first frame of a client that understands the frames of rooms. */
@@ -43,9 +46,12 @@ const members: ReadonlySet<string> = new Set([
   "end",
   "cancel",
   "pause",
+  "ack",
 ]);
 
 const longestClient = 128;
+const helloForm = /^\s*\{\s*"hello"/;
+const authorizationForm = /^\s*\{\s*"authorization"/;
 
 /**
  * Splits a frame into its members without parsing the message in it: `JSON.parse` would round large numbers.
@@ -59,18 +65,18 @@ export function readEnvelope(text: string): CallEnvelope {
   const id = JSON.parse(idText) as unknown;
   const isId = typeof id === "string" ? id.length <= longestId : Number.isSafeInteger(id);
   if (!isId) throw invalidArgument(`an "id" is a string up to ${longestId} characters or an integer`);
-  const method = found.get("method");
-  if (method !== undefined && !method.startsWith('"')) throw invalidArgument('a "method" is a string');
+  const method = textOf(found, "method");
   return {
     id: id as CallId, // Just checked.
     idText,
-    method: method && (JSON.parse(method) as string), // A string literal.
+    method,
     message: found.get("message"),
     headers: found.get("headers"),
     timeoutMs: found.get("timeoutMs"),
     end: flag(found, "end"),
     cancel: flag(found, "cancel"),
     pause: found.has("pause") ? flag(found, "pause") : undefined,
+    ack: textOf(found, "ack"),
   };
 }
 
@@ -80,14 +86,9 @@ export function readEnvelope(text: string): CallEnvelope {
  * @throws ConnectError INVALID_ARGUMENT for a hello with anything else in it
  */
 export function readHello(text: string): Hello | undefined {
-  if (!/^\s*\{\s*"hello"/.test(text)) return undefined;
-  let frame: unknown;
-  try {
-    frame = JSON.parse(text);
-  } catch {
-    throw invalidArgument("a frame is a JSON object");
-  }
-  const { hello, ...others } = frame as Record<string, unknown>; // It begins as an object does.
+  const frame = controlFrame(text, helloForm);
+  if (frame === undefined) return undefined;
+  const { hello, ...others } = frame;
   if (!isMembers(hello) || Object.keys(others).length > 0)
     throw invalidArgument('"hello" is an object, alone');
   const { client = "", ...unknown } = hello;
@@ -97,6 +98,30 @@ export function readHello(text: string): Hello | undefined {
     throw invalidArgument(`"client" is a string up to ${longestClient} characters`);
   }
   return { client };
+}
+
+/**
+ * Reads `{"authorization":"Bearer …"}`, by which a client that has said hello renews its token; undefined for any other frame.
+ *
+ * @throws ConnectError INVALID_ARGUMENT for one with anything else in it
+ */
+export function readAuthorization(text: string): string | undefined {
+  const { authorization, ...others } = controlFrame(text, authorizationForm) ?? {};
+  if (authorization === undefined) return undefined;
+  if (typeof authorization !== "string" || Object.keys(others).length > 0) {
+    throw invalidArgument('"authorization" is a string, alone');
+  }
+  return readHeaders({ authorization })["authorization"];
+}
+
+/** A frame that begins with a member that no frame of a call has; undefined for any other. */
+function controlFrame(text: string, form: RegExp): Record<string, unknown> | undefined {
+  if (!form.test(text)) return undefined;
+  try {
+    return JSON.parse(text) as Record<string, unknown>; // It begins as an object does.
+  } catch {
+    throw invalidArgument("a frame is a JSON object");
+  }
 }
 
 function membersOf(text: string): Map<string, string> {
@@ -118,6 +143,13 @@ function membersOf(text: string): Map<string, string> {
   }
   cursor.finish();
   return found;
+}
+
+function textOf(found: ReadonlyMap<string, string>, name: string): string | undefined {
+  const value = found.get(name);
+  if (value === undefined) return undefined;
+  if (!value.startsWith('"')) throw invalidArgument(`"${name}" is a string`);
+  return JSON.parse(value) as string; // A string literal.
 }
 
 function flag(found: ReadonlyMap<string, string>, name: string): boolean {

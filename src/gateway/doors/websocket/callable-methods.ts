@@ -1,4 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { Admit } from "../../../core/admission/admission.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { rpcName } from "../../../core/call/service.ts";
 import { callKind, type DoorKit } from "../door-kit.ts";
@@ -15,6 +16,8 @@ export interface CallableMethod {
   readonly kit: DoorKit;
   readonly codec: FrameCodec;
   readonly run: SocketRun;
+  /** Asks the gates about another token for calls under way; undefined where none is to be asked. */
+  readonly admitAgain: Admit | undefined;
   /** Whether it has one request message. */
   readonly takesOne: boolean;
 }
@@ -63,6 +66,7 @@ function compile(route: Route, kit: DoorKit): CallableMethod {
     kit,
     codec,
     run,
+    admitAgain: kit.admission?.again(method, kit.limits.defaultTimeoutMs),
     takesOne: method.methodKind === "unary" || method.methodKind === "server_streaming",
   };
 }

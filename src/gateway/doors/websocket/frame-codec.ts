@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import { keptOnce, madeOnce, sharedOf } from "../../../core/codec/shared-message.ts";
+import { keptOnce, madeOnce, type SharedMessage, sharedOf } from "../../../core/codec/shared-message.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { binaryCheck } from "../../../core/codec/binary-check.ts";
 import { asBuffer } from "../../../core/codec/scratch.ts";
@@ -23,6 +23,8 @@ export interface Frame {
   readonly isBinary: boolean;
   /** The bytes of the frame where many sockets are sent it. Default: none */
   readonly shared?: () => SharedBytes;
+  /** What is known of the message beside it; undefined for the message of one call. */
+  readonly known?: SharedMessage | undefined;
 }
 
 /** Decodes frames into the request messages of one route, and encodes its replies. */
@@ -149,7 +151,7 @@ function framesOf(dataOf: (message: Message) => string | Buffer, isBinary: boole
   const sharedFrameOf = keptOnce((message): Frame => {
     const data = dataOf(message);
     let shared: SharedBytes | undefined;
-    return { data, isBinary, shared: () => (shared ??= sharedFrame(data)) };
+    return { data, isBinary, shared: () => (shared ??= sharedFrame(data)), known: sharedOf(message) };
   });
   return (message) => (sharedOf(message) === undefined ? frameOf(message) : sharedFrameOf(message));
 }

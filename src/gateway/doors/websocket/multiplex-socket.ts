@@ -1,45 +1,46 @@
-import type { IncomingHttpHeaders } from "node:http";
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { LiveTimes } from "../../../core/admission/connection-book.ts";
 import type { CallReports } from "../../../core/admission/call-reports.ts";
 import { type CallObserver, notifyRefusedHead } from "../../../core/call/observer.ts";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
 import { setRefusalKind } from "../../../core/errors/refusal-kind.ts";
-import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
-import { requestIdHeader, type RequestIds } from "../../../core/metadata/request-id.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
-import { requestedTimeoutMs } from "../deadline.ts";
-import { handshakeOf, newCall } from "../open-call.ts";
 import type { CallableMethod } from "./callable-methods.ts";
-import { type CallEnvelope, type CallId, readEnvelope, readHello } from "./call-envelope.ts";
+import {
+  type CallEnvelope,
+  type CallId,
+  type Hello,
+  readAuthorization,
+  readEnvelope,
+  readHello,
+} from "./call-envelope.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import { messageFrame } from "./message-frame.ts";
+import { openMultiplexCall, showToken, type SocketOrigin, withToken } from "./multiplex-call.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { RecentIds } from "./recent-ids.ts";
 import { RoomFrames } from "./room-frames.ts";
 import { type SendReply, SocketCall } from "./socket-call.ts";
-import { callSource, type SocketSide } from "./socket-side.ts";
-import { readHeaders, readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
+import { type SharedCall, SocketIdentity } from "./socket-identity.ts";
+import { callSource } from "./socket-side.ts";
+import { readHeaders, readHeadersFrame, type SocketHeaders, withHeaders } from "../../http/socket-headers.ts";
 import { statusMembers, type StatusOptions } from "./status-frame.ts";
 
 /** The parts of a `MultiplexSocket`. */
 export interface MultiplexOptions extends StatusOptions {
   /** Returns the rpc of a name, like `CallableMethods.find`. */
   readonly find: (name: string) => CallableMethod;
-  /** The identity of the client; undefined for an anonymous one. */
-  readonly peer: PeerIdentity | undefined;
   /** The rpc of a name, for reports. */
   readonly rpcOf: (name: string) => DescMethod | undefined;
   /** Notified of calls. */
   readonly observers: readonly CallObserver[];
   /** Tells observers when calls arrive and are answered; undefined where none is told. */
   readonly reports: CallReports | undefined;
-  /** Gives each call an id; undefined where the server gives none. */
-  readonly requestIds: RequestIds | undefined;
-  /** All headers of the handshake, for every call. */
-  readonly headers: IncomingHttpHeaders;
-  /** What else is known of the handshake. */
-  readonly side: SocketSide;
+  /** What is known of the handshake. */
+  readonly origin: SocketOrigin;
+  /** When clients that have said hello are told something without asking. */
+  readonly times: LiveTimes;
   /** Whether the first frame contains further headers. */
   readonly headersInFrame: boolean;
   /** The most calls in flight. */
@@ -52,15 +53,15 @@ export interface MultiplexOptions extends StatusOptions {
 
 const waitingFactor = 4;
 
-/** The silence behind which a client that has said hello gets a sign of life, in milliseconds. */
-const beatMs = 25_000;
-
 interface LiveCall {
   readonly idText: string;
   readonly callable: CallableMethod;
   readonly call: SocketCall;
   /** What gates have to wait for before the call; undefined for nothing. */
   readonly admitted: Promise<void> | undefined;
+  /** Headers of its frame. */
+  readonly own: SocketHeaders | undefined;
+  isAdmitted: boolean;
   /** While the client wants no further replies. */
   paused: PromiseWithResolvers<void> | undefined;
 }
@@ -71,12 +72,16 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   readonly #options: MultiplexOptions;
   readonly #calls = new Map<CallId, LiveCall>();
   readonly #ended = new RecentIds();
-  #headers: IncomingHttpHeaders;
+  #origin: SocketOrigin;
   #awaitsHeaders: boolean;
   /** Whether the next frame may be a hello. */
   #isFirst = true;
   /** What the client is told of rooms; undefined for one that has not said hello. */
   #rooms: RoomFrames | undefined;
+  /** Whose its calls are; undefined for a client that has not said hello. */
+  #identity: SocketIdentity | undefined;
+  /** The rpc of the last call with the token of the socket. */
+  #lastShared: CallableMethod | undefined;
   #draining = false;
   /** With what the socket closes when it drains. */
   #close: { readonly code: number; readonly why: string } = {
@@ -87,7 +92,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   constructor(socket: ClientSocket, options: MultiplexOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#headers = options.headers;
+    this.#origin = options.origin;
     this.#awaitsHeaders = options.headersInFrame;
   }
 
@@ -109,16 +114,23 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     try {
       const text = data.toString();
       if (this.#awaitsHeaders) {
-        this.#headers = withHeaders(this.#headers, readHeadersFrame(text));
+        const { headers, ...origin } = this.#origin;
+        this.#origin = { ...origin, headers: withHeaders(headers, readHeadersFrame(text)) };
         this.#awaitsHeaders = false;
         return;
       }
       if (this.#isFirst) {
         this.#isFirst = false;
-        if (readHello(text) !== undefined) {
-          this.#rooms = new RoomFrames((frame) => this.#socket.writeUnpaced(frame), beatMs);
+        const hello = readHello(text);
+        if (hello !== undefined) {
+          this.#greet(hello);
           return;
         }
+      }
+      const authorization = this.#identity && readAuthorization(text);
+      if (authorization !== undefined) {
+        this.#identity?.renew(authorization);
+        return;
       }
       envelope = readEnvelope(text);
     } catch (reason) {
@@ -129,7 +141,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   peerClosed(): void {
-    this.#rooms?.close();
+    this.#stopTelling();
     this.#socket.closeNormally();
     this.#leaveAll(
       new ConnectError("the client closed the socket before the end of the call", Code.Canceled),
@@ -137,7 +149,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   disconnected(reason: ConnectError): void {
-    this.#rooms?.close();
+    this.#stopTelling();
     this.#leaveAll(reason);
   }
 
@@ -165,6 +177,45 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     this.#draining = true;
     this.#failAll(error);
     this.#closeIfIdle();
+  }
+
+  #greet({ client }: Hello): void {
+    const { times, origin, errors } = this.#options;
+    const { connection } = origin.side;
+    if (client !== "") connection?.named(client);
+    const write = (frame: string): void => this.#socket.writeUnpaced(frame);
+    this.#rooms = new RoomFrames(write, times.beatMs);
+    this.#identity = new SocketIdentity({
+      expiryNoticeMs: times.expiryNoticeMs,
+      connection,
+      calls: () => this.#sharedCalls(),
+      showLast: async (authorization) =>
+        this.#lastShared && showToken(this.#lastShared, this.#origin, undefined, authorization),
+      use: (authorization) => {
+        this.#origin = withToken(this.#origin, authorization);
+      },
+      write,
+      statusText: (error) => errors.statusText(error),
+    });
+  }
+
+  /** Streams under way with the token of the socket. */
+  #sharedCalls(): readonly SharedCall[] {
+    const live = [...this.#calls.values()].filter(
+      ({ own, callable: { method } }) =>
+        own?.["authorization"] === undefined && method.methodKind !== "unary",
+    );
+    return live.map(({ call: { context }, isAdmitted, callable, own }) => ({
+      context,
+      isAdmitted,
+      show: (authorization) => showToken(callable, this.#origin, own, authorization),
+    }));
+  }
+
+  /** Nothing is told any more without being asked. */
+  #stopTelling(): void {
+    this.#rooms?.close();
+    this.#identity?.close();
   }
 
   #handle(envelope: CallEnvelope): void {
@@ -195,6 +246,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     this.#calls.set(id, live);
     this.#rooms?.begin(idText, live.call.context);
     void this.#run(id, live);
+    if (this.#identity !== undefined) void this.#admitted(live);
     this.#continue(live, envelope);
   }
 
@@ -207,26 +259,11 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       throw error;
     }
     const callable = this.#options.find(name);
-    const { kind, kit, run } = callable;
-    const own = envelope.headers === undefined ? {} : readHeaders(JSON.parse(envelope.headers));
-    const headers = envelope.headers === undefined ? this.#headers : withHeaders(this.#headers, own);
-    kit.requestMetadata.check(headers);
-    const { idText } = envelope;
-    const context = newCall(
-      kind,
-      {
-        peer: this.#options.peer,
-        method: "GET",
-        url: undefined,
-        arrivedAt: undefined,
-        requestId: this.#options.requestIds?.of(own[requestIdHeader], isTrusted),
-      },
-      smaller(requestedTimeoutMs(headers), frameTimeoutMs(envelope)),
-      () => kit.requestMetadata.of(headers),
-    );
-    context.edge = handshakeOf(headers);
-    context.connection = this.#options.side.connection;
-    const source = callSource(this.#options.side, `/${name}`, headers);
+    const { kind, run } = callable;
+    const { idText, headers } = envelope;
+    const own = headers === undefined ? undefined : readHeaders(JSON.parse(headers));
+    const { context, source } = openMultiplexCall(callable, this.#origin, own, frameTimeoutMs(envelope));
+    if (own?.["authorization"] === undefined) this.#lastShared = callable;
     kind.reports?.arrived(context, source);
     let admitted: Promise<void> | undefined;
     try {
@@ -240,24 +277,37 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       pause: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":true}`),
       resume: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":false}`),
     });
-    return { idText, callable, call, admitted, paused: undefined };
+    return { idText, callable, call, admitted, own, isAdmitted: admitted === undefined, paused: undefined };
   }
 
   /** Notifies observers of a call that was refused before it was made. */
   #notifyRefused(name: string, error: ConnectError): void {
-    const { observers, reports, rpcOf, side } = this.#options;
+    const { observers, reports, rpcOf } = this.#options;
+    const { side, headers } = this.#origin;
     if (observers.length === 0) return;
     const method = rpcOf(name);
     if (method === undefined && error.code === Code.Unimplemented) setRefusalKind(error, "no_route");
-    const arrival = reports?.arrivalOf(callSource(side, `/${name}`, this.#headers));
+    const arrival = reports?.arrivalOf(callSource(side, `/${name}`, headers));
     notifyRefusedHead(observers, { method, protocolName: "websocket", error, arrival });
+  }
+
+  /** Never rejects. */
+  async #admitted(live: LiveCall): Promise<void> {
+    try {
+      await live.admitted;
+    } catch {
+      return; // `run` tells.
+    }
+    live.isAdmitted = true;
+    this.#identity?.look();
   }
 
   async #run(id: CallId, live: LiveCall): Promise<void> {
     const { idText, callable, call, admitted } = live;
     const { codec } = callable;
     const send: SendReply = (frame) => {
-      const written = this.#socket.write(messageFrame(frame, idText, this.#rooms?.membersOf(idText) ?? ""));
+      const members = this.#rooms?.membersOf(idText, frame.known) ?? "";
+      const written = this.#socket.write(messageFrame(frame, idText, members));
       return live.paused === undefined ? written : Promise.all([written, live.paused.promise]).then(() => {});
     };
     const error = await call.run(codec, send, admitted);
@@ -267,11 +317,12 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     if (this.#draining) this.#closeIfIdle();
   }
 
-  #continue(live: LiveCall, { message, end, cancel, pause }: CallEnvelope): void {
+  #continue(live: LiveCall, { message, end, cancel, pause, ack }: CallEnvelope): void {
     const { callable, call } = live;
     const { requests } = call;
     try {
       if (pause !== undefined) this.#pause(live, pause);
+      if (ack !== undefined) this.#ack(live, ack);
       if (cancel) throw new ConnectError("the client cancelled the call", Code.Canceled);
       if (message !== undefined) {
         if (requests.ended) throw invalidArgument("a message came after the last one");
@@ -294,6 +345,21 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       live.paused?.resolve();
       live.paused = undefined;
     }
+  }
+
+  /** @throws ConnectError INVALID_ARGUMENT where no hub serves the call, FAILED_PRECONDITION where it acknowledges nothing */
+  #ack({ call: { context } }: LiveCall, position: string): void {
+    const { streamPlace } = context;
+    if (this.#rooms === undefined || streamPlace === undefined) {
+      throw invalidArgument("only calls in rooms acknowledge, behind a hello");
+    }
+    if (streamPlace.ack === undefined) {
+      throw new ConnectError(
+        "the call acknowledges nothing: its topic does not, or it has no ts-ms-subscriber",
+        Code.FailedPrecondition,
+      );
+    }
+    streamPlace.ack(position);
   }
 
   /**
@@ -324,7 +390,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   #reject(code: number, why: string): void {
-    this.#rooms?.close();
+    this.#stopTelling();
     this.#socket.close(code, why);
     this.#failAll(new ConnectError(why, Code.Canceled));
   }
@@ -339,14 +405,9 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
 
   #closeIfIdle(): void {
     if (this.#calls.size > 0) return;
-    this.#rooms?.close();
+    this.#stopTelling();
     this.#socket.close(this.#close.code, this.#close.why);
   }
-}
-
-/** No proxy writes the frames of a client. */
-function isTrusted(): boolean {
-  return false;
 }
 
 /** The timeout in a frame, in milliseconds; undefined for none. Throws INVALID_ARGUMENT. */
@@ -355,8 +416,4 @@ function frameTimeoutMs({ timeoutMs }: CallEnvelope): number | undefined {
   const asked = Number(timeoutMs);
   if (!/^[\d.]+$/.test(timeoutMs) || asked <= 0) throw invalidArgument('"timeoutMs" is a positive number');
   return asked;
-}
-
-function smaller(a: number | undefined, b: number | undefined): number | undefined {
-  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }

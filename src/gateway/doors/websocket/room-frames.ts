@@ -1,5 +1,6 @@
 import { ErrorInfoSchema } from "../../../../gen/google/rpc/error_details_pb.ts";
 import type { CallContext } from "../../../core/call/context.ts";
+import type { SharedMessage } from "../../../core/codec/shared-message.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import {
   positionHeader,
@@ -43,8 +44,12 @@ export class RoomFrames {
   }
 
   /** Members of the frame of the message that is sent now; empty, or with a comma at the end. */
-  membersOf(idText: string): string {
+  membersOf(idText: string, known: SharedMessage | undefined): string {
     this.#lastMs = performance.now();
+    return this.#positionOf(idText) + (known === undefined ? "" : madeBeside(known));
+  }
+
+  #positionOf(idText: string): string {
     const call = this.#calls.get(idText);
     const position = call?.context.streamPlace?.positionText();
     // A message of the state that a room has at the begin has no position of its own.
@@ -103,6 +108,21 @@ export class RoomFrames {
     this.#lastMs = performance.now();
     this.#beatAfter(this.#beatMs);
   }
+}
+
+/** What a publisher has said beside its message, as members. */
+function besideText({ headers, event }: SharedMessage): string {
+  const said = Object.keys(headers).length === 0 ? "" : `"headers":${JSON.stringify(headers)},`;
+  return event === undefined ? said : `${said}"event":${JSON.stringify(event)},`;
+}
+
+/** As `besideText`, made once for all calls that send the message. */
+function madeBeside(known: SharedMessage): string {
+  const before = known.forms.get(besideText);
+  if (typeof before === "string") return before;
+  const text = besideText(known);
+  known.forms.set(besideText, text);
+  return text;
 }
 
 /** Why a client that resumes has missed something, by the header that says so; undefined where it has missed nothing. */

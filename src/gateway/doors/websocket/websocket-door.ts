@@ -9,6 +9,7 @@ import type { HttpExchange, RequestHead, UpgradeRequest } from "../../http/excha
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { Door, DoorHandler, MakeDoor } from "../door.ts";
+import { liveTimes } from "../../../core/admission/connection-book.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
@@ -220,11 +221,9 @@ class WebSockets implements Door {
         rpcOf: (name) => this.#current()?.at(`/${name}`),
         observers,
         reports,
-        headers,
+        origin: { peer, requestIds, headers, side },
+        times: this.#kit.book ?? liveTimes,
         headersInFrame,
-        peer,
-        side,
-        requestIds,
       });
       opened.open();
       return opened;
