@@ -1,22 +1,20 @@
 import type { HubAdminService } from "../../gen/ts_ms/hub/v1/admin_pb.ts";
 import type { Service } from "../core/call/service.ts";
-import {
-  countFlag,
-  fileFlag,
-  optionalChoiceFlag,
-  optionalFlag,
-  type Flag,
-} from "../core/config/flag-kinds.ts";
+import { countFlag, fileFlag, optionalFlag, type Flag } from "../core/config/flag-kinds.ts";
 import type { FlagValues } from "../core/config/flags.ts";
 import { FlagError, SetupError } from "../core/errors/setup-error.ts";
 import type { Hub } from "../hub/hub.ts";
+import { busForms, busOf, readBus } from "./hub-buses.ts";
 
 /** Flags of programs that have a hub. */
 export const hubFlags = {
-  hubBus: optionalChoiceFlag(
-    ["memory"],
-    "Know live connections and rooms; what joins processes and keeps what was published: memory is this process alone",
-  ),
+  hubBus: {
+    ...optionalFlag(
+      busForms.join("|"),
+      "Know live connections and rooms; what joins processes and keeps what was published: memory is this process alone",
+    ),
+    read: readBus,
+  },
   hubName: optionalFlag("NAME", "Prefix of everything on the bus; a hub of this name even without --hub-bus"),
   hubMaxConnections: limitFlag("Most live connections of a hub; it is there even without --hub-bus"),
   hubMaxPerUser: limitFlag("Most live connections of a user; 0 for any number"),
@@ -49,7 +47,8 @@ export async function flagHub(flags: FlagValues<typeof hubFlags>): Promise<FlagH
   const isWanted = Object.keys(hubFlags).some((flag) => flags.given.has(flag));
   if (!isWanted) return undefined;
   const { Hub } = await import("../hub/hub.ts");
-  const options = { name, maxConnections, maxPerUser };
+  const bus = await namedLater("--hub-bus", () => busOf(flags.hubBus));
+  const options = { name, maxConnections, maxPerUser, bus };
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
   const hub = named("--hub-name", () => new Hub(Object.fromEntries(said)));
   if (hubAdminToken === undefined) return { hub, services: [] };
@@ -65,6 +64,17 @@ function named<T>(flag: string, make: () => T): T {
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     throw new FlagError(`${flag}: ${error.message}`, { cause: error });
+  }
+}
+
+/** As `named`, for what takes a moment. */
+async function namedLater<T>(flag: string, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    return named(flag, () => {
+      throw error;
+    });
   }
 }
 

@@ -1,5 +1,4 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
-import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { MessageForm } from "../core/codec/shared-message.ts";
 import { Code, ConnectError, invalidArgument, toCallError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
@@ -17,6 +16,7 @@ import { checkRoom } from "./room/room-key.ts";
 import type { PublishOptions, Receipt, RoomPublication, SendOptions } from "./topic-options.ts";
 import type { TopicSettings } from "./topic-settings.ts";
 import type { TopicShape } from "./topic-shape.ts";
+import { unknownOutcome } from "./bus/unknown-outcome.ts";
 
 /** The limits of publications. */
 export interface PublishLimits {
@@ -185,7 +185,9 @@ export class Publisher {
       throw new ConnectError("the publisher does not want it any more", Code.Canceled);
     const ending = new AbortController();
     const late = Promise.withResolvers<never>();
-    const cancel = clock.after(limits.publishTimeoutMs, () => late.reject(unknownOutcome(publication)));
+    const cancel = clock.after(limits.publishTimeoutMs, () =>
+      late.reject(unknownOutcome(publication.publication.id)),
+    );
     const aborted = (): void => late.reject(new ConnectError("the publisher waits no longer", Code.Canceled));
     signal?.addEventListener("abort", aborted);
     try {
@@ -210,17 +212,4 @@ function receipt(
   const deliveries = elsewhere === undefined ? own : addDeliveries([own, elsewhere.deliveries]);
   const unreachable = elsewhere?.unreachable ?? [];
   return { id, position: position && formatPosition(position), duplicate, ...deliveries, unreachable };
-}
-
-/** The bus has not answered in time. */
-function unknownOutcome({ publication: { id } }: BusPublication): ConnectError {
-  const error = new ConnectError(
-    "the bus has not answered in time: the message may be published, and may be published again with its id",
-    Code.Unavailable,
-  );
-  const metadata = { id };
-  error.details = [
-    { desc: ErrorInfoSchema, value: { reason: "PUBLISH_UNKNOWN", domain: "ts-ms", metadata } },
-  ];
-  return error;
 }

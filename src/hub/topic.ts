@@ -98,6 +98,8 @@ export class HubTopic implements MemberOwner {
     const settings = settingsOf(owner, [shape.stated, init, kit.settingsOf(shape.name)]);
     const hasHistory = settings.history !== undefined;
     if (hasHistory) checkPositions(shape);
+    if (settings.history !== undefined)
+      kit.bus.keep?.(shape.name, { ...settings, history: settings.history });
     const { maxMembers, initial } = settings;
     const kind = { topic: shape.name, hasHistory, ...settings, ...messagesOf(shape, init.snapshot) };
     this.#presence = settings.presence && new TopicPresence(this.#presenceInit(settings.presence));

@@ -1,4 +1,5 @@
 import type { HubConfig, HubTopicConfig } from "../../../gen/ts_ms/config/v1/hub_pb.ts";
+import type { Bus } from "../../hub/bus/bus.ts";
 import { Hub } from "../../hub/hub.ts";
 import type { HubOptions } from "../../hub/hub-options.ts";
 import type { TopicSettingsInit } from "../../hub/topic-settings.ts";
@@ -11,12 +12,16 @@ export function hubOf(kit: SectionKit): Hub {
   return kit.shared(makeHub);
 }
 
+/** Where the bus of the hub stands, which the section of the hub loads. */
+export function makeBusPlace(): { bus: Bus | undefined } {
+  return { bus: undefined };
+}
+
 function makeHub(kit: SectionKit): Hub {
   const { hub } = kit.config;
   if (hub === undefined) throw kit.mistake("hub", "is missing: something else needs it");
-  if (hub.bus !== "memory")
-    throw kit.mistake("hub.bus", `there is no bus ${hub.bus}: memory is what there is, this process alone`);
-  return explained(kit, "hub", () => new Hub(optionsOf(hub, kit)));
+  const { bus } = kit.shared(makeBusPlace);
+  return explained(kit, "hub", () => new Hub({ ...optionsOf(hub, kit), bus }));
 }
 
 function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {

@@ -12,6 +12,13 @@ export interface HistoryBounds {
   readonly bytes: number;
 }
 
+/** How a topic with history is kept. */
+export interface TopicKeeping {
+  readonly history: HistoryBounds;
+  /** How long ids of its publications are known, in milliseconds. */
+  readonly dedupeMs: number;
+}
+
 /** A publication for a bus. */
 export interface BusPublication {
   /** Path of the room: `topic/room`. */
@@ -100,6 +107,8 @@ export interface Bus {
   /** Called once, by its hub. */
   start(node: BusNode): Promise<void>;
   close(): Promise<void>;
+  /** The hub has a topic with history. A bus that does not keep it by topic has no use for this. */
+  keep?(topic: string, keeping: TopicKeeping): void;
   /**
    * Numbers a publication, keeps it, and tells the nodes that have subscribed to its room, as one atomic step; those of
    * one node in the order of its calls. Resolves when this is done.

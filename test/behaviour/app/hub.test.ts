@@ -124,7 +124,7 @@ suite("the hub of a configuration", () => {
 
 suite("mistakes in the section hub name their place", () => {
   const rows: readonly (readonly [name: string, hub: ConfigInit["hub"], message: RegExp])[] = [
-    ["a bus that is not there", { bus: "redis" }, /hub\.bus: there is no bus redis: memory is/],
+    ["a bus that is not there", { bus: "redis" }, /hub\.bus: must be one of memory/],
     ["a token that is not there", { adminTokenFile: "/no/such" }, /hub\.admin_token_file: .*no such file/],
     ["a name that no bus takes", { name: "a b" }, /hub: .*name must be/],
     ["initial", { topics: { live: { initial: "all" } } }, /hub\.topics\.live\.initial: must be a number/],

@@ -8,8 +8,12 @@ import { formOf, publication, testBus } from "./bus-contract.ts";
 
 testBus("memory", () => {
   const store = new MemoryStore();
+  const clock = new VirtualClock();
   return {
-    clock: new VirtualClock(),
+    hub: "hub",
+    clock,
+    pass: async (ms) => clock.advance(ms),
+    boundsBytes: true,
     first: memoryBus(store),
     second: memoryBus(store),
     other: memoryBus(store),

@@ -27,7 +27,8 @@ export type HubConfig = Message<"ts_ms.config.v1.HubConfig"> & {
   name: string;
 
   /**
-   * What joins processes, and keeps what was published: memory is this process alone.
+   * What joins processes, and keeps what was published: memory is this process alone, nats is that of `stores.nats`, and
+   * nats://HOST:PORT another one.
    *
    * @generated from field: string bus = 2;
    */
