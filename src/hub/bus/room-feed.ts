@@ -121,7 +121,7 @@ export class RoomFeed {
         // Another epoch has only what came since; of this one the oldest that is there comes next.
         const whole = await this.#owner.read(undefined, pageSize);
         const first = whole.entries[0]?.position?.offset ?? whole.top.offset + 1;
-        const offset = whole.top.epoch === last.epoch ? Math.max(last.offset, first - 1) : 0;
+        const offset = whole.top.epoch === last.epoch ? Math.max(last.offset, first - 1) : first - 1;
         this.#begin({ epoch: whole.top.epoch, offset }, whole.entries);
       } else {
         this.#passAll(entries);
