@@ -3,15 +3,18 @@ import type { Service } from "../core/call/service.ts";
 import { countFlag, fileFlag, optionalFlag, type Flag } from "../core/config/flag-kinds.ts";
 import type { FlagValues } from "../core/config/flags.ts";
 import { FlagError, SetupError } from "../core/errors/setup-error.ts";
-import type { Bus } from "../hub/bus/bus.ts";
 import type { Hub } from "../hub/hub.ts";
+import { busForms, busOf, readBus } from "./hub-buses.ts";
 
 /** Flags of programs that have a hub. */
 export const hubFlags = {
-  hubBus: optionalFlag(
-    "memory|redis://…",
-    "Know live connections and rooms; what joins processes and keeps what was published: memory is this process alone",
-  ),
+  hubBus: {
+    ...optionalFlag(
+      busForms.join("|"),
+      "Know live connections and rooms; what joins processes and keeps what was published: memory is this process alone",
+    ),
+    read: readBus,
+  },
   hubName: optionalFlag("NAME", "Prefix of everything on the bus; a hub of this name even without --hub-bus"),
   hubMaxConnections: limitFlag("Most live connections of a hub; it is there even without --hub-bus"),
   hubMaxPerUser: limitFlag("Most live connections of a user; 0 for any number"),
@@ -36,7 +39,6 @@ export interface FlagHub {
  */
 export async function flagHub(flags: FlagValues<typeof hubFlags>): Promise<FlagHub | undefined> {
   const {
-    hubBus,
     hubName: name,
     hubMaxConnections: maxConnections,
     hubMaxPerUser: maxPerUser,
@@ -45,7 +47,7 @@ export async function flagHub(flags: FlagValues<typeof hubFlags>): Promise<FlagH
   const isWanted = Object.keys(hubFlags).some((flag) => flags.given.has(flag));
   if (!isWanted) return undefined;
   const { Hub } = await import("../hub/hub.ts");
-  const bus = hubBus === undefined ? undefined : await busOf(hubBus);
+  const bus = await namedLater("--hub-bus", () => busOf(flags.hubBus));
   const options = { name, maxConnections, maxPerUser, bus };
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
   const hub = named("--hub-name", () => new Hub(Object.fromEntries(said)));
@@ -55,14 +57,6 @@ export async function flagHub(flags: FlagValues<typeof hubFlags>): Promise<FlagH
   return { hub, services: [hub.admin({ allow })] };
 }
 
-/** What joins the nodes; undefined for this process alone. @throws FlagError */
-async function busOf(text: string): Promise<Bus | undefined> {
-  if (text === "memory") return undefined;
-  if (!/^rediss?:/.test(text)) throw new FlagError("--hub-bus: must be memory or redis://HOST:PORT");
-  const { redisBus } = await import("../hub/bus/redis/redis-bus.ts");
-  return named("--hub-bus", () => redisBus({ url: text }));
-}
-
 /** @throws FlagError that names the flag, for a SetupError */
 function named<T>(flag: string, make: () => T): T {
   try {
@@ -70,6 +64,17 @@ function named<T>(flag: string, make: () => T): T {
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     throw new FlagError(`${flag}: ${error.message}`, { cause: error });
+  }
+}
+
+/** As `named`, for what takes a moment. */
+async function namedLater<T>(flag: string, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    return named(flag, () => {
+      throw error;
+    });
   }
 }
 

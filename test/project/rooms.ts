@@ -128,6 +128,7 @@ export const arrows: Arrows = {
   ],
   "core/validation": ["core/errors", "core/config", "core/call", "core/admission"],
   "core/redis": ["core/errors", "core/config", "core/time"],
+  "core/nats": ["core/errors", "core/config", "core/time"],
   "core/limits": [
     "core/errors",
     "core/config",
@@ -362,6 +363,8 @@ export const arrows: Arrows = {
   "hub/room": ["core/…", "hub/connections"],
   "hub/bus": ["core/…", "hub/room"],
   "hub/bus/redis": ["core/…", "hub/room", "hub/bus"],
+  // Loaded by programs whose hub is on NATS.
+  "hub/bus/nats": ["core/…", "hub/room", "hub/bus"],
   "hub/nodes": ["core/…", "hub/bus"],
   "hub/presence": ["core/…", "hub/connections", "hub/room", "hub/nodes"],
   "hub/services": ["core/…", "hub/connections", "hub/room"],

@@ -1,6 +1,5 @@
 import type { HubConfig, HubTopicConfig } from "../../../gen/ts_ms/config/v1/hub_pb.ts";
 import type { Bus } from "../../hub/bus/bus.ts";
-import { redisBus } from "../../hub/bus/redis/redis-bus.ts";
 import { Hub } from "../../hub/hub.ts";
 import type { HubOptions } from "../../hub/hub-options.ts";
 import type { TopicSettingsInit } from "../../hub/topic-settings.ts";
@@ -13,19 +12,16 @@ export function hubOf(kit: SectionKit): Hub {
   return kit.shared(makeHub);
 }
 
+/** Where the bus of the hub stands, which the section of the hub loads. */
+export function makeBusPlace(): { bus: Bus | undefined } {
+  return { bus: undefined };
+}
+
 function makeHub(kit: SectionKit): Hub {
   const { hub } = kit.config;
   if (hub === undefined) throw kit.mistake("hub", "is missing: something else needs it");
-  return explained(kit, "hub", () => new Hub({ ...optionsOf(hub, kit), bus: busOf(hub.bus, kit) }));
-}
-
-/** What joins the nodes; undefined for this process alone. @throws what `SectionKit.mistake` returns */
-function busOf(name: string, { config, mistake }: SectionKit): Bus | undefined {
-  if (name === "memory") return undefined;
-  if (name !== "redis") throw mistake("hub.bus", `there is no bus ${name}: memory, redis`);
-  const { url, username, password, ca } = config.stores?.redis ?? {};
-  if (url === undefined) throw mistake("stores.redis.url", "is missing: hub.bus needs it");
-  return redisBus({ url, username, password, ca });
+  const { bus } = kit.shared(makeBusPlace);
+  return explained(kit, "hub", () => new Hub({ ...optionsOf(hub, kit), bus }));
 }
 
 function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
@@ -54,7 +50,18 @@ function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
 }
 
 function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit): TopicSettingsInit {
-  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch, presence, conflateEvery, acknowledged } = said;
+  const {
+    maxMembers,
+    history,
+    replayMax,
+    ring,
+    overflow,
+    dedupe,
+    batch,
+    presence,
+    conflateEvery,
+    acknowledged,
+  } = said;
   const initial = said.initial === undefined ? undefined : initialOf(said.initial);
   if (Number.isNaN(initial)) {
     throw mistake(`hub.topics.${topic}.initial`, "must be a number up to 100 or LATEST_BY_KEY");

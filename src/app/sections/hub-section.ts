@@ -1,11 +1,13 @@
 import type { AnyService } from "../../core/call/service.ts";
 import { bearersOf } from "../hub-token.ts";
 import { explained } from "./explained.ts";
-import { hubOf } from "./hub-of.ts";
+import { hubBusOf } from "./bus-of.ts";
+import { hubOf, makeBusPlace } from "./hub-of.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
 /** The hub of all servers. */
-export function open(kit: SectionKit): SectionParts {
+export async function open(kit: SectionKit): Promise<SectionParts> {
+  kit.shared(makeBusPlace).bus = await hubBusOf(kit);
   const hub = hubOf(kit);
   const { logger, metrics, config } = kit;
   let unwatch = (): void => {};

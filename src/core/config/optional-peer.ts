@@ -16,6 +16,19 @@ export async function loadPeer<T>(name: string, feature: string, load: () => Pro
   }
 }
 
+/**
+ * Checks that an optional peer dependency is installed, without loading it: for what is made long before it is used.
+ *
+ * @throws SetupError as `loadPeer`
+ */
+export function checkPeer(name: string, feature: string): void {
+  try {
+    import.meta.resolve(name);
+  } catch (cause) {
+    throw new SetupError(`${feature} needs the package ${name}: \`npm install ${name}\``, { cause });
+  }
+}
+
 /** Whether an import has failed because a package is not installed. */
 export function isMissingPeer(error: unknown, name: string): boolean {
   if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_MODULE_NOT_FOUND") return false;

@@ -52,12 +52,17 @@ export class RoomHistory {
       const page = await this.#page(epoch, reached);
       if (typeof this.#inRing(epoch, reached) === "number") continue; // Another member has had the page before.
       const before = reached;
+      const { floor } = this.#ring;
       for (const entry of page.entries) {
         const next = entry.position?.offset ?? 0;
-        if (next <= reached || next > this.#ring.floor) continue;
+        if (next <= reached || next > floor) continue;
         entries.push(entry);
         reached = next;
       }
+      // Numbers may have holes: behind the last one up to the floor there may be nothing.
+      const last = page.entries.at(-1)?.position?.offset ?? 0;
+      if (page.complete && (last > floor || page.entries.length < pageSize))
+        reached = Math.max(reached, floor);
       if (!page.complete || reached === before) return "lost";
       if (entries.length > most) return "many";
     }
@@ -69,28 +74,37 @@ export class RoomHistory {
     if (count === 0) return { entries: [], number };
     const from = { epoch: top.epoch, offset: Math.max(0, top.offset - count) };
     const following = await this.after(from, Number.POSITIVE_INFINITY);
-    const entries =
+    const found =
       typeof following === "string"
         ? (await this.#read(from, count)).entries
         : [...following.entries, ...this.#between(following.number, number)];
-    return { entries: entries.filter(({ position }) => isUpTo(position, top)), number };
+    const entries = found.filter(({ position }) => isUpTo(position, top));
+    // Numbers may have holes: then there are more before.
+    const isShort = entries.length < count && from.offset > 0;
+    return { entries: isShort ? (await this.#allUpTo(top)).slice(-count) : entries, number };
+  }
+
+  /** Everything that was kept, up to a position. */
+  async #allUpTo(top: Position): Promise<readonly RoomEntry[]> {
+    const all: RoomEntry[] = [];
+    let after: Position | undefined;
+    for (;;) {
+      const { entries } = await this.#read(after, pageSize);
+      all.push(...entries.filter(({ position }) => isUpTo(position, top)));
+      after = entries.at(-1)?.position;
+      if (entries.length < pageSize || after === undefined || !isUpTo(after, top)) return all;
+    }
   }
 
   /** The last publication of each key that was kept, and what follows them. */
   async latestByKey(): Promise<Following> {
     const { top, next: number } = this.#ring;
     const latest = new Map<string, RoomEntry>();
-    let after: Position | undefined;
-    for (;;) {
-      const { entries } = await this.#read(after, pageSize);
-      for (const entry of entries) {
-        const { key } = entry.publication;
-        if (key === undefined || !isUpTo(entry.position, top)) continue;
-        latest.delete(key); // It goes to the end.
-        latest.set(key, entry);
-      }
-      after = entries.at(-1)?.position;
-      if (entries.length < pageSize || after === undefined || !isUpTo(after, top)) break;
+    for (const entry of await this.#allUpTo(top)) {
+      const { key } = entry.publication;
+      if (key === undefined) continue;
+      latest.delete(key); // It goes to the end.
+      latest.set(key, entry);
     }
     return { entries: [...latest.values()], number };
   }

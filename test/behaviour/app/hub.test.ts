@@ -124,8 +124,8 @@ suite("the hub of a configuration", () => {
 
 suite("mistakes in the section hub name their place", () => {
   const rows: readonly (readonly [name: string, hub: ConfigInit["hub"], message: RegExp])[] = [
-    ["a bus that is not there", { bus: "amqp" }, /hub\.bus: there is no bus amqp: memory, redis/],
-    ["a bus without an address", { bus: "redis" }, /stores\.redis\.url: is missing/],
+    ["a bus that is not there", { bus: "amqp" }, /hub\.bus: must be one of memory, redis, nats/],
+    ["a bus without an address", { bus: "redis" }, /hub\.bus: stores\.redis is missing/],
     ["a token that is not there", { adminTokenFile: "/no/such" }, /hub\.admin_token_file: .*no such file/],
     ["a name that no bus takes", { name: "a b" }, /hub: .*name must be/],
     ["initial", { topics: { live: { initial: "all" } } }, /hub\.topics\.live\.initial: must be a number/],

@@ -16,7 +16,7 @@ export interface Meeting {
   readonly hub: string;
   readonly clock: Clock;
   /** Lets a time pass, in milliseconds. */
-  pass(ms: number): Promise<void>;
+  readonly pass: (ms: number) => Promise<void>;
   /** Whether what is kept of a room is bounded by its bytes too. */
   readonly boundsBytes: boolean;
   readonly first: Bus;

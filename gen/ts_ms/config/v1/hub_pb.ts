@@ -27,7 +27,8 @@ export type HubConfig = Message<"ts_ms.config.v1.HubConfig"> & {
   name: string;
 
   /**
-   * What joins processes, and keeps what was published: memory, which is this process alone, or redis, by `stores.redis`.
+   * What joins processes, and keeps what was published: memory is this process alone, redis and nats are those of
+   * `stores.redis` and `stores.nats`, and redis://HOST:PORT or nats://HOST:PORT another one.
    *
    * @generated from field: string bus = 2;
    */

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/stores.proto.
  */
 export const file_ts_ms_config_v1_stores: GenFile = /*@__PURE__*/
-  fileDesc("Chx0c19tcy9jb25maWcvdjEvc3RvcmVzLnByb3RvEg90c19tcy5jb25maWcudjEiOwoMU3RvcmVzQ29uZmlnEisKBXJlZGlzGAEgASgLMhwudHNfbXMuY29uZmlnLnYxLlJlZGlzQ29uZmlnIpgCCgtSZWRpc0NvbmZpZxIYCgN1cmwYASABKAlCBrLrHQIgCUgAiAEBEhUKCHVzZXJuYW1lGAIgASgJSAGIAQESHQoIcGFzc3dvcmQYAyABKAlCBrLrHQJAAUgCiAEBEhcKAmNhGAQgASgJQgay6x0CIAdIA4gBARIRCglzZW50aW5lbHMYBSADKAkSEwoGbWFzdGVyGAYgASgJSASIAQESJgoHdGltZW91dBgHIAEoDUIVsusdESABKQAAAAAAAPA/OgQ1MG1zEhwKBnByZWZpeBgIIAEoCUIMsusdCDoGdHMtbXM6QgYKBF91cmxCCwoJX3VzZXJuYW1lQgsKCV9wYXNzd29yZEIFCgNfY2FCCQoHX21hc3RlcmIGcHJvdG8z", [file_ts_ms_config_v1_key]);
+  fileDesc("Chx0c19tcy9jb25maWcvdjEvc3RvcmVzLnByb3RvEg90c19tcy5jb25maWcudjEiZgoMU3RvcmVzQ29uZmlnEisKBXJlZGlzGAEgASgLMhwudHNfbXMuY29uZmlnLnYxLlJlZGlzQ29uZmlnEikKBG5hdHMYAiABKAsyGy50c19tcy5jb25maWcudjEuTmF0c0NvbmZpZyLJAQoKTmF0c0NvbmZpZxIPCgdzZXJ2ZXJzGAEgAygJEiAKC2NyZWRlbnRpYWxzGAIgASgJQgay6x0CIAdIAIgBARIXCgJjYRgDIAEoCUIGsusdAiAHSAGIAQESKwoHc3RvcmFnZRgEIAEoCUIasusdFjoGbWVtb3J5UgZtZW1vcnlSBGZpbGUSKwoIcmVwbGljYXMYBSABKA1CGbLrHRUpAAAAAAAA8D8xAAAAAAAAFEA6ATFCDgoMX2NyZWRlbnRpYWxzQgUKA19jYSKYAgoLUmVkaXNDb25maWcSGAoDdXJsGAEgASgJQgay6x0CIAlIAIgBARIVCgh1c2VybmFtZRgCIAEoCUgBiAEBEh0KCHBhc3N3b3JkGAMgASgJQgay6x0CQAFIAogBARIXCgJjYRgEIAEoCUIGsusdAiAHSAOIAQESEQoJc2VudGluZWxzGAUgAygJEhMKBm1hc3RlchgGIAEoCUgEiAEBEiYKB3RpbWVvdXQYByABKA1CFbLrHREgASkAAAAAAADwPzoENTBtcxIcCgZwcmVmaXgYCCABKAlCDLLrHQg6BnRzLW1zOkIGCgRfdXJsQgsKCV91c2VybmFtZUILCglfcGFzc3dvcmRCBQoDX2NhQgkKB19tYXN0ZXJiBnByb3RvMw", [file_ts_ms_config_v1_key]);
 
 /**
  * Stores that processes share.
@@ -25,6 +25,13 @@ export type StoresConfig = Message<"ts_ms.config.v1.StoresConfig"> & {
    * @generated from field: ts_ms.config.v1.RedisConfig redis = 1;
    */
   redis?: RedisConfig | undefined;
+
+  /**
+   * NATS with JetStream. Default: none.
+   *
+   * @generated from field: ts_ms.config.v1.NatsConfig nats = 2;
+   */
+  nats?: NatsConfig | undefined;
 };
 
 /**
@@ -33,6 +40,55 @@ export type StoresConfig = Message<"ts_ms.config.v1.StoresConfig"> & {
  */
 export const StoresConfigSchema: GenMessage<StoresConfig> = /*@__PURE__*/
   messageDesc(file_ts_ms_config_v1_stores, 0);
+
+/**
+ * NATS, 2.9 or later, with JetStream.
+ *
+ * @generated from message ts_ms.config.v1.NatsConfig
+ */
+export type NatsConfig = Message<"ts_ms.config.v1.NatsConfig"> & {
+  /**
+   * URLs of its servers: nats://USER:PASSWORD@HOST:PORT, or tls:// over TLS. Default: nats://127.0.0.1:4222.
+   *
+   * @generated from field: repeated string servers = 1;
+   */
+  servers: string[];
+
+  /**
+   * Credentials of a user, as nsc writes them.
+   *
+   * @generated from field: optional string credentials = 2;
+   */
+  credentials?: string | undefined;
+
+  /**
+   * CA certificates to verify the server's certificate against, instead of Node's own, PEM.
+   *
+   * @generated from field: optional string ca = 3;
+   */
+  ca?: string | undefined;
+
+  /**
+   * Where it keeps what the hub publishes; what is in memory is lost with the server.
+   *
+   * @generated from field: string storage = 4;
+   */
+  storage: string;
+
+  /**
+   * How many servers of a cluster keep it.
+   *
+   * @generated from field: uint32 replicas = 5;
+   */
+  replicas: number;
+};
+
+/**
+ * Describes the message ts_ms.config.v1.NatsConfig.
+ * Use `create(NatsConfigSchema)` to create a new message.
+ */
+export const NatsConfigSchema: GenMessage<NatsConfig> = /*@__PURE__*/
+  messageDesc(file_ts_ms_config_v1_stores, 1);
 
 /**
  * A Redis, or one behind Sentinel.
@@ -102,5 +158,5 @@ export type RedisConfig = Message<"ts_ms.config.v1.RedisConfig"> & {
  * Use `create(RedisConfigSchema)` to create a new message.
  */
 export const RedisConfigSchema: GenMessage<RedisConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_stores, 1);
+  messageDesc(file_ts_ms_config_v1_stores, 2);
 

@@ -309,7 +309,7 @@ export const keyTexts: KeyTexts = {
   "CorsConfig.max_age": "How long browsers may remember the answer to a preflight.",
   "HubConfig.name": "Prefix of everything on the bus; hubs of other names never meet.",
   "HubConfig.bus":
-    "What joins processes, and keeps what was published: memory, which is this process alone, or redis, by `stores.redis`.",
+    "What joins processes, and keeps what was published: memory is this process alone, redis and nats are those of `stores.redis` and `stores.nats`, and redis://HOST:PORT or nats://HOST:PORT another one.",
   "HubConfig.max_connections": "Most connections of this process.",
   "HubConfig.max_per_user": "Most connections of a user; 0 for any number.",
   "HubConfig.max_per_address":
@@ -511,6 +511,13 @@ export const keyTexts: KeyTexts = {
   "EnvelopeConfig.encrypt_to":
     "File of the public key for which replies are encrypted, a JWK. Default: the key that `Accept` of the request names.",
   "StoresConfig.redis": "Redis. Default: none.",
+  "StoresConfig.nats": "NATS with JetStream. Default: none.",
+  "NatsConfig.servers":
+    "URLs of its servers: nats://USER:PASSWORD@HOST:PORT, or tls:// over TLS. Default: nats://127.0.0.1:4222.",
+  "NatsConfig.credentials": "Credentials of a user, as nsc writes them.",
+  "NatsConfig.ca": "CA certificates to verify the server's certificate against, instead of Node's own, PEM.",
+  "NatsConfig.storage": "Where it keeps what the hub publishes; what is in memory is lost with the server.",
+  "NatsConfig.replicas": "How many servers of a cluster keep it.",
   "RedisConfig.url": "URL: redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// over TLS.",
   "RedisConfig.username": "Name of the user, in place of that of the URL.",
   "RedisConfig.password": "Password, in place of that of the URL.",

@@ -1,0 +1,164 @@
+import type { JetStreamManager } from "@nats-io/jetstream";
+import type { Msg, MsgHdrs, NatsConnection, Subscription } from "@nats-io/transport-node";
+import type { Clock } from "../time/clock.ts";
+import { NumberedWindow } from "./numbered-window.ts";
+
+/** NATS cannot be reached, or does not answer. What was asked for may have been done all the same. */
+export class NatsAway extends Error {
+  /** Whether it may have been done. */
+  readonly isUnknown: boolean;
+
+  constructor(message: string, isUnknown: boolean, cause?: unknown) {
+    super(message, { cause });
+    this.name = "NatsAway";
+    this.isUnknown = isUnknown;
+  }
+}
+
+/** A message of NATS: its subject, its data, its headers. */
+export type NatsMessage = Msg;
+/** A subscription; `unsubscribe` ends it. */
+export type NatsSubscription = Pick<Subscription, "unsubscribe">;
+
+interface Asked {
+  readonly untilMs: number;
+  readonly resolve: (answer: Msg) => void;
+  readonly reject: (reason: Error) => void;
+}
+
+/** How long an answer is waited for, in milliseconds. */
+const answerMs = 10_000;
+
+/** One connection to NATS, from its handshake to its end. */
+export class NatsLine {
+  /** Manages streams and consumers of JetStream. */
+  readonly manager: JetStreamManager;
+  readonly #connection: NatsConnection;
+  readonly #makeHeaders: () => MsgHdrs;
+  readonly #clock: Clock;
+  readonly #inbox: string;
+  readonly #asked = new NumberedWindow<Asked>();
+  #isOver = false;
+  #flush: Promise<void> | undefined;
+
+  constructor(
+    connection: NatsConnection,
+    manager: JetStreamManager,
+    makeHeaders: () => MsgHdrs,
+    inbox: string,
+    clock: Clock,
+  ) {
+    this.#connection = connection;
+    this.manager = manager;
+    this.#makeHeaders = makeHeaders;
+    this.#clock = clock;
+    this.#inbox = inbox;
+    const cut = inbox.length + 1;
+    connection.subscribe(`${inbox}.*`, {
+      callback: (error, answer) => {
+        if (error === null) this.#asked.take(Number(answer.subject.slice(cut)))?.resolve(answer);
+      },
+    });
+  }
+
+  /** Whether it has ended. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The largest message that the server takes, in bytes. */
+  get maxBytes(): number {
+    return this.#connection.info?.max_payload ?? 1_048_576;
+  }
+
+  /** Sends a message. @throws NatsAway where the connection has ended: it was not sent then */
+  publish(subject: string, data?: Uint8Array): void {
+    this.#open().publish(subject, data);
+  }
+
+  /**
+   * Sends a message, and resolves with its answer.
+   *
+   * @param data empty by default
+   * @throws NatsAway without an answer
+   */
+  request(
+    subject: string,
+    data?: Uint8Array | string,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<Msg> {
+    return new Promise((resolve, reject) => {
+      const connection = this.#open();
+      this.#expire();
+      const number = this.#asked.add({ untilMs: this.#clock.nowMs() + answerMs, resolve, reject });
+      const reply = `${this.#inbox}.${number}`;
+      connection.publish(
+        subject,
+        data,
+        headers === undefined ? { reply } : { reply, headers: this.#headers(headers) },
+      );
+    });
+  }
+
+  /** Calls `heard` with each message of a subject, from the next `flush` on at the latest. @throws NatsAway */
+  subscribe(subject: string, heard: (message: Msg) => void): NatsSubscription {
+    return this.#open().subscribe(subject, {
+      callback: (error, message) => {
+        if (error === null) heard(message);
+      },
+    });
+  }
+
+  /** Resolves when the server has had everything that was sent until now. @throws NatsAway */
+  flush(): Promise<void> {
+    // What is sent in one turn is asked for once.
+    this.#flush ??= Promise.resolve().then(() => {
+      this.#flush = undefined;
+      return this.#ping();
+    });
+    return this.#flush;
+  }
+
+  /** Ends it: what waits for an answer fails. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const { reject } of this.#asked.takeAll()) reject(lost());
+    this.#connection.close().catch(() => {}); // It has ended already.
+  }
+
+  async #ping(): Promise<void> {
+    const connection = this.#open();
+    const ended = connection.closed().then(() => {
+      throw lost();
+    });
+    ended.catch(() => {}); // It may end later, too.
+    await Promise.race([connection.flush(), ended]);
+    if (this.#isOver) throw lost();
+  }
+
+  #headers(values: Readonly<Record<string, string>>): MsgHdrs {
+    const headers = this.#makeHeaders();
+    for (const [name, value] of Object.entries(values)) headers.set(name, value);
+    return headers;
+  }
+
+  #open(): NatsConnection {
+    if (this.#isOver || this.#connection.isClosed())
+      throw new NatsAway("the connection to NATS has ended", false);
+    return this.#connection;
+  }
+
+  /** Fails what waits for too long. */
+  #expire(): void {
+    const nowMs = this.#clock.nowMs();
+    for (let one = this.#asked.oldest; one !== undefined && one.untilMs <= nowMs; one = this.#asked.oldest) {
+      this.#asked.take(this.#asked.first);
+      one.reject(new NatsAway(`NATS has not answered in ${answerMs} ms`, true));
+    }
+  }
+}
+
+function lost(): NatsAway {
+  return new NatsAway("the connection to NATS was lost", true);
+}

@@ -1,0 +1,180 @@
+import { readFileSync } from "node:fs";
+import type * as jetStreamPeer from "@nats-io/jetstream";
+import type * as natsPeer from "@nats-io/transport-node";
+import { loadPeer } from "../config/optional-peer.ts";
+import { SetupError } from "../errors/setup-error.ts";
+import type { Clock } from "../time/clock.ts";
+import { NatsLine } from "./nats-line.ts";
+import { type NatsOptions, toNatsOptions } from "./nats-options.ts";
+
+/** Is told of connections. */
+export interface NatsLinkOwner {
+  /** There is a connection; it is used when this resolves, and replaced where it rejects. */
+  up(line: NatsLine): Promise<void>;
+  /** The connection that was used has ended. */
+  down(): void;
+}
+
+/** Pause before the next attempt to connect: it doubles from the first to the last value, in milliseconds. */
+const firstPauseMs = 100;
+const lastPauseMs = 5_000;
+
+interface Peers {
+  readonly nats: typeof natsPeer;
+  readonly jetStream: typeof jetStreamPeer;
+}
+
+/**
+ * Connects to NATS, again and again: it may be away, now and at any time later. Each connection is a `NatsLine`; while
+ * there is none, nothing is kept to be sent later.
+ *
+ * ```
+ *             connected, `up` resolves
+ *   trying ──────────────────────────────▶ used
+ *     ▲  ▲                                  │
+ *     │  └────────── it ends: `down` ───────┘
+ *     └ pauses of 100 ms to 5 s
+ * ```
+ */
+export class NatsLink {
+  readonly #options: NatsOptions;
+  readonly #owner: NatsLinkOwner;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  #peers: Promise<Peers> | undefined;
+  #line: NatsLine | undefined;
+  #cancelPause: (() => void) | undefined;
+  #attempt = 0;
+  /** Which run between `start` and `close` it is; 0 before the first one. */
+  #run = 0;
+  #isOpen = false;
+
+  /** @throws SetupError for options that cannot be used */
+  constructor(
+    options: Partial<NatsOptions>,
+    owner: NatsLinkOwner,
+    clock: Clock,
+    random: () => number = Math.random,
+  ) {
+    this.#options = toNatsOptions(options);
+    this.#owner = owner;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** The connection that is used. */
+  get line(): NatsLine | undefined {
+    return this.#line?.isOver === false ? this.#line : undefined;
+  }
+
+  /**
+   * Connects in the background. Resolves behind the first attempt, whatever has become of it.
+   *
+   * @throws SetupError without the packages, or where a file cannot be read
+   */
+  async start(): Promise<void> {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    const run = ++this.#run;
+    this.#peers ??= loadPeers();
+    const peers = await this.#peers;
+    const dialing = dialOptions(peers.nats, this.#options);
+    if (this.#run === run && this.#isOpen) await this.#try(peers, dialing, run);
+  }
+
+  /** Ends the connection; `start` may follow. */
+  close(): void {
+    this.#isOpen = false;
+    this.#cancelPause?.();
+    this.#line?.end();
+    this.#line = undefined;
+  }
+
+  async #try(peers: Peers, dialing: natsPeer.NodeConnectionOptions, run: number): Promise<void> {
+    const line = await this.#connect(peers, dialing);
+    if (!this.#isOpen || this.#run !== run) {
+      line?.end();
+      return;
+    }
+    if (line !== undefined && !line.isOver) {
+      this.#attempt = 0;
+      this.#line = line;
+      return;
+    }
+    const pauseMs = Math.min(lastPauseMs, firstPauseMs * 2 ** Math.min(this.#attempt++, 10));
+    this.#cancelPause = this.#clock.after(
+      pauseMs * (0.9 + 0.1 * this.#random()),
+      () => void this.#try(peers, dialing, run),
+      false,
+    );
+  }
+
+  /** Undefined where it has failed. */
+  async #connect(
+    { nats, jetStream }: Peers,
+    dialing: natsPeer.NodeConnectionOptions,
+  ): Promise<NatsLine | undefined> {
+    let line: NatsLine | undefined;
+    try {
+      const connection = await nats.connect(dialing);
+      const manager = await jetStream.jetstreamManager(connection, { checkAPI: false });
+      line = new NatsLine(connection, manager, nats.headers, nats.createInbox(), this.#clock);
+      const opened = line;
+      void connection.closed().then(() => this.#ended(opened));
+      await this.#owner.up(line);
+      if (line.isOver) this.#owner.down();
+      return line;
+    } catch {
+      line?.end();
+      return undefined;
+    }
+  }
+
+  #ended(line: NatsLine): void {
+    line.end();
+    if (this.#line !== line) return; // It was not used, or is closed.
+    this.#line = undefined;
+    this.#owner.down();
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    void this.start().catch(() => {}); // The peers are there.
+  }
+}
+
+async function loadPeers(): Promise<Peers> {
+  const nats = await loadPeer("@nats-io/transport-node", "NATS", () => import("@nats-io/transport-node"));
+  const jetStream = await loadPeer("@nats-io/jetstream", "NATS", () => import("@nats-io/jetstream"));
+  return { nats, jetStream };
+}
+
+function dialOptions(
+  { credsAuthenticator }: typeof natsPeer,
+  { servers, credentials, ca, connectTimeoutMs, probeMs }: NatsOptions,
+): natsPeer.NodeConnectionOptions {
+  const urls = servers.map((server) => new URL(server));
+  const [first] = urls;
+  const user = decodeURIComponent(first?.username ?? "");
+  const pass = decodeURIComponent(first?.password ?? "");
+  const isTls = ca !== undefined || urls.some(({ protocol }) => protocol === "tls:");
+  return {
+    servers: urls.map(({ hostname, port }) => `${hostname}:${port === "" ? 4222 : port}`),
+    name: "ts-ms",
+    reconnect: false,
+    timeout: connectTimeoutMs,
+    pingInterval: probeMs,
+    maxPingOut: 1,
+    ...(isTls && { tls: ca === undefined ? {} : { ca: readText(ca, "CA") } }),
+    ...(credentials !== undefined && {
+      authenticator: credsAuthenticator(new TextEncoder().encode(readText(credentials, "credentials"))),
+    }),
+    ...(pass !== "" ? { user, pass } : user !== "" && { token: user }),
+  };
+}
+
+function readText(path: string, what: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (reason) {
+    throw new SetupError(`NATS: the file of the ${what} cannot be read: ${path}`, { cause: reason });
+  }
+}
