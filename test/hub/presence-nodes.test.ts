@@ -148,7 +148,7 @@ test("setInfo reaches the connections of other nodes, with their limits", async 
   const eve = await b.join("eve");
   await clock.pass(1_000);
   eve.take();
-  const [{ id } = { id: "" }] = (await b.hub.connections({}, { local: true } as object)).connections;
+  const [{ id } = { id: "" }] = (await b.hub.connections({}, { local: true })).connections;
   const info = create(PersonInfoSchema, { mood: "glad" });
   await a.topic.setInfo(id, "a", info);
   const error = await a.topic.setInfo(id, "a", info).catch((reason: unknown) => ConnectError.from(reason));

@@ -82,7 +82,12 @@ export class KeptLine {
     try {
       const line = await Promise.race([opening, over.then(() => undefined)]);
       if (line === undefined) return;
-      await Promise.race([prepare(line), over.then(() => Promise.reject(new Error("it is lost")))]);
+      await Promise.race([
+        prepare(line),
+        over.then(() => {
+          throw new Error("it is lost");
+        }),
+      ]);
       if (this.#isClosed) return;
       this.#line = line;
       changed();
