@@ -38,7 +38,7 @@ import type { CompleteHead } from "./http/response-head.ts";
 import type { RequestIds } from "../core/metadata/request-id.ts";
 import { observeExchanges } from "./connections/observe-exchanges.ts";
 import { refusedExchanges, type RequestPurpose } from "./connections/refused-exchange.ts";
-import { JoinedRegistry } from "./upstreams/joined-registry.ts";
+import { JoinedRegistry } from "../core/schema/joined-registry.ts";
 import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";

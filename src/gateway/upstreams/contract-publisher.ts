@@ -3,7 +3,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { proxy } from "../../core/call/proxy.ts";
 import type { GrpcServer } from "../../core/grpc-server.ts";
-import { JoinedRegistry } from "./joined-registry.ts";
+import { JoinedRegistry } from "../../core/schema/joined-registry.ts";
 import type { Owner, RefusedService } from "./service-owners.ts";
 import type { ContractServer } from "./upstreams-options.ts";
 
