@@ -34,6 +34,9 @@ const cursorMs = 30 * 24 * 3_600_000;
 const echoMs = 500;
 const roomsAtOnce = 256;
 
+/** In the form that `tools/bundle.js` follows: a program of one file has the package inside. */
+const requireClient = createRequire(import.meta.url);
+
 /**
  * A bus by Redis 6.2 and later: it keeps the history of rooms in streams, and tells nodes by channels.
  *
@@ -44,7 +47,7 @@ export function redisBus(options: Partial<RedisOptions>): Bus {
   const checked = toRedisOptions({ prefix: "ts-ms:hub:", ...options });
   if (checked.master !== undefined) throw new SetupError("redisBus: needs url; sentinels are not supported");
   try {
-    createRequire(import.meta.url).resolve("@redis/client");
+    requireClient("@redis/client");
   } catch (cause) {
     throw new SetupError("redisBus needs the package @redis/client: `npm install @redis/client`", { cause });
   }
