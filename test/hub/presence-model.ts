@@ -116,7 +116,11 @@ class Run {
     this.#nodes.push(node);
   }
 
-  async #join(node = this.#pick(this.#live()), room = this.#pick(["a", "b"]) ?? "a", who = this.#who()): Promise<void> {
+  async #join(
+    node = this.#pick(this.#live()),
+    room = this.#pick(["a", "b"]) ?? "a",
+    who = this.#who(),
+  ): Promise<void> {
     if (node === undefined || this.#clients.filter(({ isOver }) => !isOver).length >= 12) return;
     const principal = who === "" ? {} : { principal: { id: who } };
     const call = madeCall({ method: LiveService.method.watchPeople, door: "sse", ...principal });
@@ -277,7 +281,10 @@ class Run {
       const views = await Promise.all(this.#live().map(({ topic }) => topic.presence(room)));
       for (const view of views) {
         assert.deepEqual([view.users, view.connections], [counts.size, there.length], "counts");
-        const found = view.members.map(({ user, connection, connections }) => [user ?? connection, connections]);
+        const found = view.members.map(({ user, connection, connections }) => [
+          user ?? connection,
+          connections,
+        ]);
         assert.deepEqual(sorted(found), isCrowded ? [] : sorted([...counts]));
         assert.deepEqual(seenOf(view.members), seenOf(views[0]?.members ?? []), "the same at each node");
       }
@@ -292,7 +299,8 @@ class Run {
   #checkMoods(room: string, members: Parameters<typeof seenOf>[0]): void {
     for (const { user, info } of members) {
       const said = this.#moods.get(`${room} ${user}`);
-      if (said !== undefined && moodOf(info) !== "") assert.equal(moodOf(info), `=${said}`, "the newest mood");
+      if (said !== undefined && moodOf(info) !== "")
+        assert.equal(moodOf(info), `=${said}`, "the newest mood");
     }
   }
 
@@ -354,11 +362,12 @@ function moodOf(info: Any | undefined): string {
   return info === undefined ? "" : `=${anyUnpack(info, PersonInfoSchema)?.mood}`;
 }
 
-function seenOf(
-  members: PresenceSnapshot["members"],
-) {
+function seenOf(members: PresenceSnapshot["members"]) {
   return sorted(
-    members.map(({ user, connection, connections, info, joinedAt }) => [user ?? connection, `${connections}${moodOf(info)} since ${joinedAt.getTime()}`]),
+    members.map(({ user, connection, connections, info, joinedAt }) => [
+      user ?? connection,
+      `${connections}${moodOf(info)} since ${joinedAt.getTime()}`,
+    ]),
   );
 }
 

@@ -46,7 +46,9 @@ function mutable(bus: Bus, net: { isMute: boolean }): Bus {
   return Object.assign(bus, {
     start: (node: BusNode) => {
       const frame = node.frame.bind(node);
-      return start(Object.assign(node, { frame: (bytes: Uint8Array) => (net.isMute ? undefined : frame(bytes)) }));
+      return start(
+        Object.assign(node, { frame: (bytes: Uint8Array) => (net.isMute ? undefined : frame(bytes)) }),
+      );
     },
     async cast(to: string, bytes: Uint8Array) {
       if (!net.isMute) await cast(to, bytes);
@@ -88,7 +90,13 @@ test("R12: a user with tabs on two nodes does not leave when one of them dies", 
   await clock.pass(2_000);
   assert.deepEqual(eve.take(), ["LEAVE bob×1 2/2", "UPDATE ada×1 2/2"]);
   assert.ok(clock.nowMs() - diedMs <= 8_000 + 5_000 + 1_000, "nodeTtlMs, leave_delay and a second");
-  assert.deepEqual([await b.users(), await c.users()], [["ada", "eve"], ["ada", "eve"]]);
+  assert.deepEqual(
+    [await b.users(), await c.users()],
+    [
+      ["ada", "eve"],
+      ["ada", "eve"],
+    ],
+  );
 });
 
 test("rule 38: a node that stops well tells at once, and its second life is another node", async () => {
