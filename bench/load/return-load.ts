@@ -50,7 +50,9 @@ export class ReturnLoad {
 
   /** One round; resolves with the number of clients. */
   async run(): Promise<number> {
-    const clients = Array.from({ length: clientCount }, () => comes(this.#port, this.#position, messageCount));
+    const clients = Array.from({ length: clientCount }, () =>
+      comes(this.#port, this.#position, messageCount),
+    );
     if (this.#position === undefined) {
       await Promise.all(clients.map(({ joined }) => joined));
       for (let count = 0; count < messageCount; count++) await this.#publisher.publish(1);

@@ -96,7 +96,11 @@ test("rule 33: whatever is published, a key is sent once in the time, its last o
           assert.ok(place === 0 || atMs - (own[place - 1]?.atMs ?? 0) >= everyMs);
       }
       const offsets = got.map(({ id }) => Number(id.split(".")[1]));
-      if (kept) assert.deepEqual(offsets, [...offsets].sort((a, b) => a - b));
+      if (kept)
+        assert.deepEqual(
+          offsets,
+          [...offsets].sort((a, b) => a - b),
+        );
     }),
     { numRuns: 60 },
   );

@@ -54,7 +54,18 @@ function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
 }
 
 function topicInit(topic: string, said: HubTopicConfig, { mistake }: SectionKit): TopicSettingsInit {
-  const { maxMembers, history, replayMax, ring, overflow, dedupe, batch, presence, conflateEvery, acknowledged } = said;
+  const {
+    maxMembers,
+    history,
+    replayMax,
+    ring,
+    overflow,
+    dedupe,
+    batch,
+    presence,
+    conflateEvery,
+    acknowledged,
+  } = said;
   const initial = said.initial === undefined ? undefined : initialOf(said.initial);
   if (Number.isNaN(initial)) {
     throw mistake(`hub.topics.${topic}.initial`, "must be a number up to 100 or LATEST_BY_KEY");
