@@ -153,13 +153,16 @@ class Run {
   async #close(): Promise<void> {
     const client = this.#pick(this.#open());
     if (client === undefined || this.#random() < 0.5) return;
-    await client.node.hub.close({ users: [client.who] });
+    const closing = client.node.hub.close({ users: [client.who] });
+    await this.#pass(1);
     for (const other of this.#open()) {
       if (other.call.context.reason === undefined) continue;
       other.isClosed = true;
       this.#lastThereMs.delete(`${other.room} ${other.who}`);
       this.#end(other, false);
     }
+    await this.#pass(1_000); // As long as answers of other nodes are waited for.
+    await closing;
   }
 
   async #setMood(): Promise<void> {

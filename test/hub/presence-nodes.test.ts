@@ -32,11 +32,16 @@ async function startNodes(count: number) {
       await clock.pass(0);
       return { ...member, take: () => got.splice(0) };
     };
-    const users = async (room = "a") => (await topic.presence(room)).members.map(({ user }) => user).sort();
+    const users = async (room = "a") =>
+      (await topic.presence(room)).members.map(({ user = "" }) => user).toSorted(byText);
     return { hub, server, topic, join, users, net };
   });
   await clock.pass(100);
   return { clock, nodes };
+}
+
+function byText(one: string, other: string): number {
+  return one < other ? -1 : 1;
 }
 
 /** A bus whose node can be mute, and deaf: as one that has died. */
