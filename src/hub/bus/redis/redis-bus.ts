@@ -7,15 +7,7 @@ import { type RedisOptions, toRedisOptions } from "../../../core/redis/redis-opt
 import type { RedisScript } from "../../../core/redis/script.ts";
 import { parsePosition, formatPosition, type Position, randomName } from "../../room/position.ts";
 import type { RoomEntry } from "../../room/publication.ts";
-import {
-  type Bus,
-  type BusNode,
-  type BusOperation,
-  type BusPage,
-  type BusPublication,
-  type BusReceipt,
-  type RoomSeen,
-} from "../bus.ts";
+import type { Bus, BusNode, BusOperation, BusPage, BusPublication, BusReceipt, RoomSeen } from "../bus.ts";
 import { unknownOutcome } from "../unknown-outcome.ts";
 import { KeptLine } from "./kept-line.ts";
 import { OwnPublications } from "./own-publications.ts";

@@ -165,10 +165,11 @@ export class Subscriptions {
   #checkIn(ms: number, isAgain = false): void {
     const { node, check } = this.#init;
     const { checkMs = 10_000 } = node;
-    const next = (): void => {
+    const checkOnce = async (): Promise<void> => {
+      await check().catch(() => {}); // A bus that is away is checked when it is back.
       if (this.#isUp) this.#checkIn(isAgain ? checkMs : Math.min(againMs, checkMs), !isAgain);
     };
-    this.#cancelCheck = node.clock.after(ms, () => void check().then(next, next), false);
+    this.#cancelCheck = node.clock.after(ms, () => void checkOnce(), false);
   }
 
   #message(channel: string, message: Buffer): void {
