@@ -116,9 +116,9 @@ export class NatsTopic {
     const { numbers, kept } = plansOf(this.subjects, keeping, this.#kit);
     // What is numbered before the second stream is there would be missing in it.
     await ensureStream(line, kept);
+    const seen = Math.max(this.#told, this.#confirmed); // Before it is asked: more is told meanwhile.
     let info = await ensureStream(line, numbers);
-    const isLess = info.state.last_seq < Math.max(this.#told, this.#confirmed);
-    if (isLess && lifeOf(info) === this.#life) {
+    if (info.state.last_seq < seen && lifeOf(info) === this.#life) {
       // NATS has come back with less than there was: the numbers that come next were given before.
       await this.#kit.pause(200 * Math.random()); // Another node may see it, too.
       const { streams } = line.manager;
