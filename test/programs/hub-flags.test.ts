@@ -25,7 +25,7 @@ test("a bus that is not there, and a token beside other credentials, are refused
   await using files = await TemporaryFiles.create();
   const token = await files.write("token", "root-token\n");
   const rows = [
-    [["--hub-bus=amqp://127.0.0.1"], /--hub-bus: must be memory or redis/],
+    [["--hub-bus=amqp://127.0.0.1"], /--hub-bus: must be one of memory, redis/],
     [["--hub-admin-token", token, "--access-default=public"], /--hub-admin-token/],
   ] as const;
   for (const [args, message] of rows) {
