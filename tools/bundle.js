@@ -134,6 +134,13 @@ const contents = {
           export const vendoredText = (path) => texts.get(path);`,
       };
     });
+    // Packages that are inside need not be installed.
+    onLoad({ filter: /[\\/]optional-peer\.ts$/ }, ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const check = "import.meta.resolve(name);";
+      if (!text.includes(check)) throw new Error(`${path}: a check that cannot be bundled`);
+      return { contents: text.replace(check, ""), loader: "ts" };
+    });
     onLoad({ filter: /[\\/]contract-comments\.ts$/ }, () => {
       const bytes = readFileSync(join(root, "gen/contract.binpb")).toString("base64");
       return { contents: `export const contractComments = () => Buffer.from("${bytes}", "base64");` };

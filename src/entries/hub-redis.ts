@@ -1,4 +1,3 @@
 /** `ts-ms/hub/redis`: nodes of a hub that Redis joins. */
 
 export { redisBus } from "../hub/bus/redis/redis-bus.ts";
-export type { RedisOptions } from "../core/redis/redis-options.ts";

@@ -5,18 +5,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** A Redis of this test, without a file: a restart has lost all data. Needs the program `redis-server`. */
+/** A Redis of this test; without a file unless it is kept: a restart has lost all data then. Needs the program `redis-server`. */
 export class RedisServer {
   readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), "ts-ms-redis-"));
+  readonly #isKept: boolean;
   #process: ChildProcess | undefined;
 
-  private constructor(port: number) {
+  private constructor(port: number, isKept: boolean) {
     this.port = port;
+    this.#isKept = isKept;
   }
 
-  static async start(): Promise<RedisServer> {
-    const server = new RedisServer(await freePort());
+  /** @param isKept whether what was written outlives a kill */
+  static async start(isKept = false): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), isKept);
     await server.restart();
     return server;
   }
@@ -29,6 +32,7 @@ export class RedisServer {
   async restart(): Promise<void> {
     const port = String(this.port);
     const args = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", this.#folder];
+    if (this.#isKept) args.push("--appendonly", "yes", "--appendfsync", "always");
     this.#process = spawn("redis-server", args, { stdio: "ignore" });
     const failed = new Promise<never>((_, reject) => this.#process?.once("error", reject));
     await Promise.race([failed, this.#answers()]);

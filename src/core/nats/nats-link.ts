@@ -20,8 +20,8 @@ const firstPauseMs = 100;
 const lastPauseMs = 5_000;
 
 interface Peers {
-  readonly nats: typeof natsPeer;
-  readonly jetStream: typeof jetStreamPeer;
+  readonly nats: (typeof natsPeer)["default"];
+  readonly jetStream: (typeof jetStreamPeer)["default"];
 }
 
 /**
@@ -144,11 +144,12 @@ export class NatsLink {
 async function loadPeers(): Promise<Peers> {
   const nats = await loadPeer("@nats-io/transport-node", "NATS", () => import("@nats-io/transport-node"));
   const jetStream = await loadPeer("@nats-io/jetstream", "NATS", () => import("@nats-io/jetstream"));
-  return { nats, jetStream };
+  // They are CommonJS, whose exports are the default alone in a bundle.
+  return { nats: nats.default, jetStream: jetStream.default };
 }
 
 function dialOptions(
-  { credsAuthenticator }: typeof natsPeer,
+  { credsAuthenticator }: Peers["nats"],
   { servers, credentials, ca, connectTimeoutMs, probeMs }: NatsOptions,
 ): natsPeer.NodeConnectionOptions {
   const urls = servers.map((server) => new URL(server));

@@ -1,5 +1,5 @@
-import { loadPeer } from "../config/optional-peer.ts";
 import { type ClientSettings, clientSettings } from "./link.ts";
+import { loadRedis } from "./peer.ts";
 import type { RedisOptions } from "./redis-options.ts";
 
 /** What Redis answers on a line: texts are bytes. */
@@ -28,11 +28,7 @@ export interface LineOwner {
  * @throws SetupError if `@redis/client` is not installed; Error where Redis cannot be reached
  */
 export async function openLine(options: RedisOptions, owner: LineOwner): Promise<RedisLine> {
-  const { createClient, RESP_TYPES } = await loadPeer(
-    "@redis/client",
-    "Redis",
-    () => import("@redis/client"),
-  );
+  const { createClient, RESP_TYPES } = await loadRedis();
   const settings: ClientSettings = clientSettings(options);
   const socket = { ...settings.socket, reconnectStrategy: false as const };
   const client = createClient({ url: options.url ?? "", ...settings, socket });

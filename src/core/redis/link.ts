@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
-import type * as redisClient from "@redis/client";
-import { loadPeer } from "../config/optional-peer.ts";
 import { SetupError } from "../errors/setup-error.ts";
+import { loadRedis, type Peer } from "./peer.ts";
 import type { RedisOptions } from "./redis-options.ts";
 
 /** What Redis answers: texts, whole numbers, lists of them, or nothing. */
@@ -18,8 +17,6 @@ export interface RedisLink {
   /** Ends the connection, at once. */
   close(): void;
 }
-
-type Peer = typeof redisClient;
 
 /** What both clients of the peer have. */
 interface Client {
@@ -39,7 +36,7 @@ const lastPauseMs = 1_000;
  * @throws SetupError if `@redis/client` is not installed, or the file of the CA cannot be read
  */
 export async function linkTo(options: RedisOptions): Promise<RedisLink> {
-  const peer = await loadPeer("@redis/client", "Redis", () => import("@redis/client"));
+  const peer = await loadRedis();
   return options.master === undefined
     ? linkToServer(peer, options)
     : linkByName(peer, options, options.master);

@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { performance } from "node:perf_hooks";
+import { checkPeer } from "../../../core/config/optional-peer.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { type LineReply, openLine, type RedisLine } from "../../../core/redis/line.ts";
@@ -26,9 +26,6 @@ const cursorMs = 30 * 24 * 3_600_000;
 const echoMs = 500;
 const roomsAtOnce = 256;
 
-/** In the form that `tools/bundle.js` follows: a program of one file has the package inside. */
-const requireClient = createRequire(import.meta.url);
-
 /**
  * A bus by Redis 6.2 and later: it keeps the history of rooms in streams, and tells nodes by channels.
  *
@@ -38,11 +35,7 @@ const requireClient = createRequire(import.meta.url);
 export function redisBus(options: Partial<RedisOptions>): Bus {
   const checked = toRedisOptions({ prefix: "ts-ms:hub:", ...options });
   if (checked.master !== undefined) throw new SetupError("redisBus: needs url; sentinels are not supported");
-  try {
-    requireClient("@redis/client");
-  } catch (cause) {
-    throw new SetupError("redisBus needs the package @redis/client: `npm install @redis/client`", { cause });
-  }
+  checkPeer("@redis/client", "redisBus");
   return new RedisBus(checked);
 }
 
@@ -331,7 +324,7 @@ class RedisBus implements Bus {
     if (isUp) this.#up?.();
   }
 
-  /** Runs a script. Where Redis does not know it, as somebody has made it forget, it is loaded again. */
+  /** Runs a script. Where Redis does not know it, after SCRIPT FLUSH, it is loaded again. */
   async #run(
     { sha, text }: RedisScript,
     keys: readonly string[],
