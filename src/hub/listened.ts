@@ -48,7 +48,7 @@ export class ListenedRooms implements ListenedHub {
 
   async ack({ topic: name, room, subscriber, position }: Acknowledgement, context: HandlerContext) {
     const { topic, user } = await this.judged(pathOf(name, room), context);
-    await topic.ack({ room, user, name: subscriber }, position);
+    await topic.members.ack({ room, user, name: subscriber }, position);
   }
 
   /** @throws ConnectError by which the call is refused */
@@ -56,7 +56,7 @@ export class ListenedRooms implements ListenedHub {
     const found = this.#init.roomOf(path, "room");
     const call = ours(context);
     const entry = await this.#init.visitorOf(call);
-    await found.topic.judge({ entry, context: call, request: undefined }, found.room);
+    await found.topic.members.judge({ entry, context: call, request: undefined }, found.room);
     return { ...found, user: entry.identityOf(call).user };
   }
 

@@ -130,7 +130,7 @@ class Listener implements StreamPlace {
           ? asked
           : names.map((name) => asked.get(pathOf(topic.name, name)));
       const view = new TopicView(topic, () => this.#now(), this.#kept.length > 1);
-      const joined = await topic.joinAs(names, context, options, { view, asked: own });
+      const joined = await topic.members.joinAs(names, context, options, { view, asked: own });
       this.#members.push(joined.member);
       return joined;
     });

@@ -39,7 +39,7 @@ export class MemberChanges {
     const { topic, room } = this.roomOf(path);
     return forSelected(this.#live.table, matches, async (entry, calls) => {
       const reading = membersOf(entry, calls).filter((member) => member.reads(topic.name));
-      const joined = await Promise.allSettled(reading.map((member) => topic.addRoom(member, room)));
+      const joined = await Promise.allSettled(reading.map((member) => topic.members.add(member, room)));
       return joined.length > 0 && joined.every(({ status }) => status === "fulfilled");
     });
   }
@@ -102,7 +102,7 @@ export class MemberChanges {
         entry.identifiedAgain(context, identity);
         this.#live.ends(identity.expiresAtMs);
       }
-      await topic.recheck(member);
+      await topic.members.recheck(member);
       return !member.isOver;
     } catch (reason) {
       context.abort(refusedAgain(toCallError(reason)));

@@ -1,37 +1,20 @@
 import type { DescMessage, Message, MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
-import { CallContext } from "../core/call/context.ts";
-import { LiveSet } from "../core/call/live-set.ts";
-import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
-import { retryAfterMsOf, retryInfo } from "../core/errors/retry-info.ts";
-import { subscriberHeader } from "../core/metadata/stream-position.ts";
-import type { Clock } from "../core/time/clock.ts";
-import type { Bus, PublicationForm } from "./bus/bus.ts";
-import { retryMs } from "./connections/close.ts";
-import { Entry } from "./connections/entry.ts";
-import { type Asking, authorizeRooms } from "./authorize.ts";
-import { Patience } from "./patience.ts";
-import type { Matches } from "./connections/selectable.ts";
-import type { Selector, SelectorScope } from "./connections/selector.ts";
 import type { PresenceEvent } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import { Code, ConnectError } from "../core/errors/errors.ts";
+import type { Matches } from "./connections/selectable.ts";
+import type { Selector } from "./connections/selector.ts";
 import type { PresenceBounds } from "./presence/presence-bounds.ts";
-import type { NodePresence } from "./presence/node-presence.ts";
 import type { PresenceSnapshot } from "./presence/presence-events.ts";
 import { TopicPresence, type TopicPresenceInit } from "./presence/topic-presence.ts";
-import { join, joinAlso, type Joined, type JoinedBy, type JoinedTopic, type JoinLimits } from "./join.ts";
-import { AcknowledgedReader } from "./acknowledged-reader.ts";
-import { type AckResult, type Subscriber, Subscribers } from "./subscribers.ts";
-import { JoiningReader, tellBeginning, tellPlace } from "./joining-reader.ts";
-import { type Elsewhere, Publisher, type PublisherOwner, type PublishLimits } from "./publisher.ts";
-import type { Member, MemberOwner } from "./room/member.ts";
-import { type Beginning, Membership } from "./room/membership.ts";
-import type { RoomMember } from "./services/administered-hub.ts";
+import { Publisher } from "./publisher.ts";
 import type { Deliveries, Publication } from "./room/publication.ts";
-import type { RoomReset } from "./room/resets.ts";
-import { pathOf } from "./room/room.ts";
 import { checkRoom } from "./room/room-key.ts";
-import type { Rooms } from "./rooms.ts";
+import type { RoomMember } from "./services/administered-hub.ts";
+import { Subscribers } from "./subscribers.ts";
 import { TopicHistory } from "./topic-history.ts";
+import type { TopicKit } from "./topic-kit.ts";
+import { TopicMembers } from "./topic-members.ts";
 import { messagesOf, presenceMessageOf } from "./topic-messages.ts";
 import type {
   HistoryOptions,
@@ -43,58 +26,23 @@ import type {
   SendOptions,
   TopicInit,
 } from "./topic-options.ts";
-import { settingsOf, type TopicSettingsInit } from "./topic-settings.ts";
+import { settingsOf } from "./topic-settings.ts";
 import { checkPositions, type RoomsOf, type TopicShape } from "./topic-shape.ts";
 
-/** What the topics of a hub have in common. */
-export interface TopicKit {
-  readonly rooms: Rooms;
-  readonly bus: Bus;
-  readonly scope: SelectorScope;
-  readonly limits: JoinLimits & PublishLimits;
-  /** What the hub's options say of a topic, over contract and code. */
-  readonly settingsOf: (topic: string) => TopicSettingsInit;
-  readonly clock: Clock;
-  /** Milliseconds since 1970. */
-  readonly wallMs: () => number;
-  /** Returns numbers from 0 to 1. */
-  readonly random: () => number;
-  readonly owner: TopicOwner;
-  readonly presence: NodePresence;
-  /** The connection of an id in this process; undefined for none. */
-  readonly connection: (id: string) => Entry | undefined;
-  readonly form: PublicationForm;
-  readonly elsewhere: Elsewhere;
-}
-
-/** Is told what topics do. */
-export interface TopicOwner extends PublisherOwner {
-  joined(membership: Membership): void;
-  left(membership: Membership): void;
-  /** What a member may has been decided again. */
-  granted(membership: Membership): void;
-  /** @param error undefined for a join that has succeeded */
-  asked(topic: string, error: ConnectError | undefined): void;
-  /** A member of a topic with history has begun. */
-  resumed(topic: string, result: Beginning["result"]): void;
-  reset(member: Member, reset: RoomReset): void;
-  acknowledged(topic: string, result: AckResult): void;
-}
-
 /** A topic of a hub. Messages are of its schema, which the functions that make one give its type. */
-export class HubTopic implements MemberOwner {
+export class HubTopic {
   readonly name: string;
   /** What its contract says. */
   readonly shape: TopicShape;
+  /** Whether its publications have positions. */
+  readonly hasHistory: boolean;
   readonly #kit: TopicKit;
-  readonly #joined: JoinedTopic;
   readonly #history: TopicHistory;
   readonly #publisher: Publisher;
   /** Undefined where it is not told who is in a room. */
   readonly #presence: TopicPresence | undefined;
-  readonly #members = new LiveSet<Member>();
-  /** Undefined where nothing is acknowledged. */
-  readonly #subscribers: Subscribers | undefined;
+  /** The calls that read it. */
+  readonly members: TopicMembers;
 
   /** @throws SetupError naming owner and field. @param owner the rpc or the name of the topic */
   constructor(shape: TopicShape, init: TopicInit, kit: TopicKit, owner: string) {
@@ -107,7 +55,7 @@ export class HubTopic implements MemberOwner {
     if (settings.history !== undefined)
       kit.bus.keep?.(shape.name, { ...settings, history: settings.history });
     const { maxMembers, initial, acknowledged: bounds } = settings;
-    this.#subscribers =
+    const subscribers =
       bounds &&
       new Subscribers({
         ...{ topic: shape.name, bounds, bus: kit.bus, clock: kit.clock, node: kit.scope.node },
@@ -116,14 +64,11 @@ export class HubTopic implements MemberOwner {
     const kind = { topic: shape.name, hasHistory, ...settings, ...messagesOf(shape, init.snapshot) };
     this.#presence = settings.presence && new TopicPresence(this.#presenceInit(settings.presence));
     const packInfo = this.#presence?.packInfo;
-    this.#joined = { shape, kind, maxMembers, initial, authorize: init.authorize, packInfo };
+    const joined = { shape, kind, maxMembers, initial, authorize: init.authorize, packInfo };
+    this.members = new TopicMembers({ joined, presence: this.#presence, subscribers }, kit);
+    this.hasHistory = hasHistory;
     this.#history = new TopicHistory(shape, kind, kit);
-    this.#publisher = new Publisher(shape, settings, this.#members, kit);
-  }
-
-  /** Calls that are members. */
-  get members(): number {
-    return this.#members.size;
+    this.#publisher = new Publisher(shape, settings, this.members.all, kit);
   }
 
   publish(room: string, message: MessageInitShape<DescMessage>, options?: PublishOptions): Promise<Receipt> {
@@ -154,67 +99,7 @@ export class HubTopic implements MemberOwner {
     context: HandlerContext,
     options: JoinOptions = {},
   ): AsyncIterable<Message> {
-    return this.read(typeof room === "string" ? [room] : room, context, undefined, options);
-  }
-
-  /** As `join`. @param request the request of the call; undefined where the handler joins */
-  read(
-    names: readonly string[],
-    context: HandlerContext,
-    request: Message | undefined,
-    options: JoinOptions,
-  ): AsyncIterable<Message> {
-    const subscribers = this.#subscribers;
-    const name = context instanceof CallContext ? context.requestField(subscriberHeader) : undefined;
-    if (subscribers !== undefined && name !== undefined) {
-      return this.#subscribe(subscribers, name, names, context, request, options);
-    }
-    return {
-      [Symbol.asyncIterator]: () => new JoiningReader(() => this.#join(names, context, request, options)),
-    };
-  }
-
-  /** Whether its publications have positions. */
-  get hasHistory(): boolean {
-    return this.#joined.kind.hasHistory;
-  }
-
-  /**
-   * A call that reads further topics too joins rooms of this one; its caller reads the member.
-   *
-   * @throws ConnectError by which it is refused
-   */
-  joinAs(
-    names: readonly string[],
-    context: CallContext,
-    options: JoinOptions,
-    seen: JoinedBy,
-  ): Promise<Joined> {
-    return this.#asked(() => this.#enter(names, context, undefined, options, seen));
-  }
-
-  /**
-   * Everything of a room up to a position is acknowledged, by another way than the call that gets it.
-   *
-   * @throws ConnectError FAILED_PRECONDITION for a topic without acknowledgements, or what was not sent; INVALID_ARGUMENT
-   *   for what is no position of the room
-   */
-  async ack(subscriber: Subscriber, position: string): Promise<void> {
-    if (this.#subscribers === undefined) {
-      throw new ConnectError(`the topic ${this.name} acknowledges nothing`, Code.FailedPrecondition);
-    }
-    await this.#subscribers.ack(subscriber, position);
-  }
-
-  /** Asks whether a call may read a room, of which it becomes no member. @throws ConnectError by which it is refused */
-  async judge(asking: Asking, room: string): Promise<void> {
-    const { limits, clock, wallMs } = this.#kit;
-    const patience = new Patience(asking.context, clock, limits.joinTimeoutMs);
-    try {
-      await authorizeRooms(this.#joined, asking, [room], wallMs, patience);
-    } finally {
-      patience.end();
-    }
+    return this.members.read(typeof room === "string" ? [room] : room, context, undefined, options);
   }
 
   position(room: string): Promise<string> {
@@ -246,20 +131,9 @@ export class HubTopic implements MemberOwner {
     return this.#told.watch(room, signal);
   }
 
-  nowMs(): number {
-    return this.#kit.clock.nowMs();
-  }
-
-  left(member: Member): void {
-    this.#members.delete(member);
-    member.entry.leftBy(member);
-    for (const membership of member.memberships) this.leftRoom(membership);
-  }
-
-  leftRoom(membership: Membership): void {
-    this.#presence?.left(membership);
-    this.#kit.rooms.release(membership.room);
-    this.#kit.owner.left(membership);
+  /** The calls in a room of this process. */
+  membersOf(room: string): readonly RoomMember[] {
+    return this.members.of(room);
   }
 
   /** The type of its messages. */
@@ -267,45 +141,9 @@ export class HubTopic implements MemberOwner {
     return this.shape.schema;
   }
 
-  /** The calls in a room of this process. */
-  membersOf(room: string): readonly RoomMember[] {
-    const places = this.#kit.rooms.find(pathOf(this.name, room))?.places ?? [];
-    const memberships = [...places].filter((place) => place instanceof Membership);
-    return memberships.map(({ member: { id: connection, user } }) => ({ connection, user }));
-  }
-
   /** @param field where it comes from. @throws ConnectError INVALID_ARGUMENT for a text that is no name of a room of this topic */
   checkRoom(room: string, field = "room"): void {
     checkRoom(room, field, this.shape.isNamed);
-  }
-
-  /** A call that is a member joins a further room of the topic, by the same checks. @throws ConnectError */
-  async addRoom(member: Member, room: string): Promise<void> {
-    const membership = await this.#asked(() => joinAlso(this.#joined, member, room, this.#kit));
-    if (membership !== undefined) this.#entered(membership);
-  }
-
-  /** Asks `authorize` again for the rooms of a member. @throws ConnectError by which it is refused */
-  async recheck(member: Member): Promise<void> {
-    const { limits, clock, wallMs, owner } = this.#kit;
-    const names = member.memberships.map(({ room }) => room.name);
-    const patience = new Patience(member.context, clock, limits.joinTimeoutMs);
-    try {
-      const grants = await authorizeRooms(this.#joined, member, names, wallMs, patience);
-      for (const [place, name] of names.entries()) {
-        const membership = member.placeIn(name);
-        if (membership === undefined) continue; // It has left the room meanwhile.
-        membership.grant = grants[place] ?? {};
-        this.#presence?.granted(membership);
-        owner.granted(membership);
-      }
-    } finally {
-      patience.end();
-    }
-  }
-
-  reset(member: Member, reset: RoomReset): void {
-    this.#kit.owner.reset(member, reset);
   }
 
   #presenceInit(bounds: PresenceBounds): TopicPresenceInit {
@@ -321,107 +159,10 @@ export class HubTopic implements MemberOwner {
     if (this.#presence !== undefined) return this.#presence;
     throw new ConnectError(`the topic ${this.name} has no presence`, Code.FailedPrecondition);
   }
-
-  #entered(membership: Membership): void {
-    this.#presence?.joined(membership);
-    this.#kit.owner.joined(membership);
-  }
-
-  async #join(
-    names: readonly string[],
-    context: HandlerContext,
-    request: Message | undefined,
-    options: JoinOptions,
-  ): Promise<Member> {
-    return this.#asked(async () => {
-      const joined = await this.#enter(names, context, request, options, undefined);
-      tellBeginning(joined.member.context, joined);
-      return joined.member;
-    });
-  }
-
-  /** As `read`, for a client that acknowledges what it gets by a name. */
-  async *#subscribe(
-    subscribers: Subscribers,
-    name: string,
-    names: readonly string[],
-    handler: HandlerContext,
-    request: Message | undefined,
-    options: JoinOptions,
-  ): AsyncGenerator<Message, void> {
-    const { entry, context } = callOf(handler, this.name);
-    const rooms = [...new Set(names)];
-    const { schema, headersField, resetField } = this.shape;
-    const { reader, joined } = await this.#asked(() =>
-      AcknowledgedReader.join({
-        ...{ subscribers, context, name, rooms, schema, headersField },
-        user: entry.identityOf(context).user,
-        join: (seen) => this.#enter(rooms, context, request, options, seen),
-      }),
-    );
-    const { result = "fresh", resets } = joined;
-    tellPlace(context, reader, { result, resets, saysResets: resetField !== undefined });
-    try {
-      for (;;) {
-        const { done, value } = await reader.next();
-        if (done === true) return;
-        yield value;
-      }
-    } finally {
-      await reader.return();
-    }
-  }
-
-  async #enter(
-    names: readonly string[],
-    context: HandlerContext,
-    request: Message | undefined,
-    options: JoinOptions,
-    seen: JoinedBy | undefined,
-  ): Promise<Joined> {
-    const { owner } = this.#kit;
-    const joining = { ...callOf(context, this.name), rooms: names, request, options, seen };
-    const joined = await join(this.#joined, joining, this.#kit, this);
-    const { member, result, resets } = joined;
-    this.#members.add(member);
-    member.entry.joined(member);
-    for (const membership of member.memberships) this.#entered(membership);
-    if (result !== undefined) owner.resumed(this.name, result);
-    for (const reset of resets) owner.reset(member, reset);
-    member.live();
-    return joined;
-  }
-
-  /** Counts how a join has ended. */
-  async #asked<T>(work: () => Promise<T>): Promise<T> {
-    const { owner, random } = this.#kit;
-    try {
-      const done = await work();
-      owner.asked(this.name, undefined);
-      return done;
-    } catch (reason) {
-      const error = toCallError(reason);
-      if (error.code === Code.Unavailable && retryAfterMsOf(error) === undefined) {
-        error.details.push(retryInfo(retryMs(random)));
-      }
-      owner.asked(this.name, error);
-      throw error;
-    }
-  }
 }
 
 /** The function that serves an rpc that is a topic. */
 export function serveTopic(topic: HubTopic, roomsOf: RoomsOf) {
   return (request: Message, context: HandlerContext): AsyncIterable<Message> =>
-    topic.read(roomsOf(request), context, request, {});
-}
-
-/** @throws Error for the call of a server without a hub: a fault of the program */
-function callOf(
-  context: HandlerContext,
-  topic: string,
-): { readonly entry: Entry; readonly context: CallContext } {
-  const entry = context instanceof CallContext ? context.connection : undefined;
-  if (context instanceof CallContext && entry instanceof Entry) return { entry, context };
-  throw new Error(`the topic ${topic}: the server of this call has no hub, give it the option hub`);
+    topic.members.read(roomsOf(request), context, request, {});
 }
