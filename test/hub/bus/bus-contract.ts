@@ -19,6 +19,8 @@ export interface Meeting {
   readonly pass: (ms: number) => Promise<void>;
   /** Whether what is kept of a room is bounded by its bytes too. */
   readonly boundsBytes: boolean;
+  /** Whether a cursor is kept no longer than is said. */
+  readonly endsCursors: boolean;
   readonly first: Bus;
   readonly second: Bus;
   readonly other: Bus;
@@ -196,7 +198,7 @@ export function testBus(name: string, meet: () => Promise<Meeting> | Meeting): v
 
   test(`${name}: frames reach a node or all of them, cursors are kept, and a closed bus is UNAVAILABLE`, async () => {
     const meeting = await meet();
-    const { first, second, other } = meeting;
+    const { first, second, other, pass } = meeting;
     const told = await start(meeting);
     await first.cast("second", Buffer.from("one"));
     await first.cast("all", Buffer.from("all"));
@@ -207,6 +209,9 @@ export function testBus(name: string, meet: () => Promise<Meeting> | Meeting): v
     await first.cursor("k", { epoch: "abcdefgh", offset: 4 });
     assert.deepEqual(await second.cursor("k"), { epoch: "abcdefgh", offset: 4 });
     assert.equal(await other.cursor("k"), undefined);
+    await first.cursor("short", { epoch: "abcdefgh", offset: 4 }, 500);
+    await pass(501);
+    assert.equal((await second.cursor("short")) === undefined, meeting.endsCursors);
     await first.close();
     await assert.rejects(first.publish(say("1"), signal), { code: 14 });
     await assert.rejects(first.read("chat/a", undefined, 1), { code: 14 });

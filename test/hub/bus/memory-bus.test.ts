@@ -14,6 +14,7 @@ testBus("memory", () => {
     clock,
     pass: async (ms) => clock.advance(ms),
     boundsBytes: true,
+    endsCursors: true,
     first: memoryBus(store),
     second: memoryBus(store),
     other: memoryBus(store),

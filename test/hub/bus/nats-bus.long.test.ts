@@ -24,7 +24,16 @@ else {
     const pass = async (ms: number): Promise<void> => {
       await pause(ms);
     };
-    return { hub: `hub${++number}`, clock: systemClock, pass, boundsBytes: false, first, second, other };
+    return {
+      hub: `hub${++number}`,
+      clock: systemClock,
+      pass,
+      boundsBytes: false,
+      endsCursors: false,
+      first,
+      second,
+      other,
+    };
   });
 }
 

@@ -23,7 +23,16 @@ after(async () => {
 
 testBus("redis", () => {
   const [first, second, other] = [made(), made(), made()];
-  return { hub: `hub${++number}`, clock: systemClock, pass, boundsBytes: true, first, second, other };
+  return {
+    hub: `hub${++number}`,
+    clock: systemClock,
+    pass,
+    boundsBytes: true,
+    endsCursors: true,
+    first,
+    second,
+    other,
+  };
 });
 
 function made(): Bus {

@@ -20,7 +20,7 @@ import { Subscriptions } from "./subscriptions.ts";
 const maxMessageBytes = 16 * 1024 ** 2;
 /** How long the number of a room outlives its last publication, at least, in milliseconds. */
 const shortestMs = 3_600_000;
-/** How long a cursor is kept that is not moved. */
+/** How long a cursor is kept that is not moved, where nothing else is said. */
 const cursorMs = 30 * 24 * 3_600_000;
 /** How long a receipt waits for the members of this node behind the answer of Redis. */
 const echoMs = 500;
@@ -182,10 +182,10 @@ class RedisBus implements Bus {
     );
   }
 
-  async cursor(key: string, set?: Position): Promise<Position | undefined> {
+  async cursor(key: string, set?: Position, ttlMs = cursorMs): Promise<Position | undefined> {
     const name = `${this.#base}c:${key}`;
     const command =
-      set === undefined ? ["GET", name] : ["SET", name, formatPosition(set), "PX", String(cursorMs)];
+      set === undefined ? ["GET", name] : ["SET", name, formatPosition(set), "PX", String(ttlMs)];
     const reply = await this.#send(command);
     return set ?? (reply === null ? undefined : parsePosition(textOf(reply)));
   }
