@@ -11,16 +11,13 @@ import { fetchSocketIo } from "./peers.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { grpcSend, send } from "./works.ts";
 
-/** Members of a room. */
-const memberCount = 1_000;
-
 /** What clients do in a duel of rooms. */
 interface RoomWork {
   readonly form: (contestant: Contestant) => RoomForm;
   /** Messages of one turn of the event loop. */
   readonly burst: number;
-  /** Members that get them. Default: all */
-  readonly listeners?: (contestant: Contestant) => number;
+  /** The part of the members that gets them. Default: 1 */
+  readonly share?: (contestant: Contestant) => number;
   /** Whether publications are counted, and not deliveries. Default: false */
   readonly perPublication?: boolean;
 }
@@ -29,11 +26,13 @@ interface RoomWork {
 function roomDuel(
   subject: Program,
   reference: Program,
-  { form, burst, listeners = () => memberCount, perPublication = false }: RoomWork,
+  { form, burst, share = () => 1, perPublication = false }: RoomWork,
   rig: Rig,
 ): Promise<Measured> {
+  const { members } = rig;
+  const listeners = (contestant: Contestant): number => members * share(contestant);
   const open = (contestant: Contestant): Promise<RoomLoad> =>
-    RoomLoad.open(contestant.port, form(contestant), memberCount, contestant, listeners(contestant));
+    RoomLoad.open(contestant.port, form(contestant), members, contestant, listeners(contestant));
   const duel: Duel = {
     subject,
     reference,
@@ -99,7 +98,7 @@ async function timedRoomDuel(rig: Rig): Promise<Measured> {
       reference: bare("ws"),
       check: async () => {}, // As of row r1.
       drive: async (contestant) => {
-        const load = await RoomLoad.open(contestant.port, "ws", memberCount, contestant);
+        const load = await RoomLoad.open(contestant.port, "ws", rig.members, contestant);
         const begunMs = performance.now();
         for (let count = 0; count < 20; count++) await load.publish(1);
         everyMs = Math.max(everyMs, (performance.now() - begunMs) / 10);
@@ -212,7 +211,7 @@ export const hubRows: readonly Row[] = [
         {
           form: () => "ws",
           burst: 1,
-          listeners: ({ name }) => (name.endsWith("tenth") ? memberCount / 10 : memberCount),
+          share: ({ name }) => (name.endsWith("tenth") ? 0.1 : 1),
           perPublication: true,
         },
         rig,

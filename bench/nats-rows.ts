@@ -1,3 +1,4 @@
+import { Missing } from "../conformance/tools.ts";
 import { NatsServer, withoutNats } from "../test/support/nats-server.ts";
 import { runDuel, samplesAre } from "./duel.ts";
 import type { Row } from "./rig.ts";
@@ -13,7 +14,7 @@ export const natsRows: readonly Row[] = [
     must: 0.8,
     aim: 0.95,
     measure: async (rig) => {
-      if (withoutNats !== false) throw new Error(withoutNats);
+      if (withoutNats !== false) throw new Missing(withoutNats);
       const server = await NatsServer.start();
       try {
         const publisher = (side: string) => ({ file: "nats-publisher.ts", args: [side, server.url] });

@@ -11,6 +11,8 @@ export interface Rig {
   readonly warmupMs: number;
   /** Number of calls between two measurements of the memory. */
   readonly calls: number;
+  /** Members of a room. */
+  readonly members: number;
   /** Whether gateways of other projects may be built and measured. */
   readonly peers: boolean;
   /** Folder for CPU profiles of the contestants; undefined for none. */

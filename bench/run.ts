@@ -48,13 +48,14 @@ if (values.help) {
 
 if (values.engine !== undefined) process.env[engineVariable] = values.engine; // Contestants inherit it.
 
-const quick = { cores: anyCores, rounds: 1, lapMs: 50, warmupMs: 50, calls: 500 };
+const quick = { cores: anyCores, rounds: 1, lapMs: 50, warmupMs: 50, calls: 500, members: 50 };
 const measuring = (): Omit<Rig, "peers" | "profiles"> => ({
   cores: separateCores(),
   rounds: positive("rounds", values.rounds),
   lapMs: positive("seconds", values.seconds) * 1000,
   warmupMs: positive("warmup", values.warmup) * 1000,
   calls: positive("calls", values.calls),
+  members: 1_000,
 });
 const rig: Rig = {
   ...(values.quick ? quick : measuring()),

@@ -1,3 +1,3 @@
-import { testRows } from "../support/bench-halves.ts";
+import { testRows } from "../support/bench-parts.ts";
 
 testRows(0);

@@ -7,29 +7,33 @@ import { assertMeasured, bench } from "./bench-run.ts";
 
 const peers = new Set(peerRows.map(({ id }) => id));
 
+const partCount = 3;
+
 /** The number of a row, which its parts share. */
 function numberOf({ id }: Row): string {
   return id.replace(/[a-z]$/, "");
 }
 
-/** The rows in two parts with about as much to measure, each for a run of its own; parts of a number stay together. */
-function halves(): readonly [readonly Row[], readonly Row[]] {
+/** The rows in parts with about as much to measure, each for a run of its own; parts of a number stay together. */
+function parts(): readonly (readonly Row[])[] {
   const measured = rows.filter(({ id }) => !peers.has(id));
-  const middle = measured[Math.floor(measured.length / 2)];
-  const number = middle === undefined ? "" : numberOf(middle);
-  const at = rows.findIndex((row) => numberOf(row) === number);
-  return [rows.slice(0, at), rows.slice(at)];
+  const starts = Array.from({ length: partCount }, (_, part) => {
+    const first = measured[Math.floor((measured.length * part) / partCount)];
+    if (part === 0 || first === undefined) return 0;
+    return rows.findIndex((row) => numberOf(row) === numberOf(first));
+  });
+  return starts.map((start, part) => rows.slice(start, starts[part + 1]));
 }
 
-/** Defines the test of one half of the rows; a file has one of them, since all take longer than a file may. */
-export function testRows(half: 0 | 1): void {
+/** Defines the test of one part of the rows; a file has one of them, since all take longer than a file may. */
+export function testRows(part: 0 | 1 | 2): void {
   test(
     "bench: every row gets right answers and a ratio, but for peers that nobody asked for",
     {
       timeout: 280_000,
     },
     async (t) => {
-      const ids = halves()[half].map(({ id }) => id);
+      const ids = (parts()[part] ?? []).map(({ id }) => id);
       const { stdout, lines } = await bench(t, ["--rows", ids.join(",")]);
       assert.deepEqual(
         lines.map(({ id }) => id),

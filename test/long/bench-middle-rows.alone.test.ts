@@ -1,0 +1,3 @@
+import { testRows } from "../support/bench-parts.ts";
+
+testRows(1);
