@@ -13,7 +13,8 @@ import type { Bus, BusNode, BusPage, BusPublication, BusReceipt, RoomSeen, Topic
 import { Clearings } from "./clearings.ts";
 import { beginsHeader } from "./kept-messages.ts";
 import { ListenedRoom, type NatsRoom } from "./listened-room.ts";
-import { type NatsKeeping, NatsTopic } from "./nats-topic.ts";
+import type { NatsKeeping } from "./nats-keeping.ts";
+import { NatsTopic } from "./nats-topic.ts";
 import { digest, HubSubjects, splitPath, tokenOf } from "./subjects.ts";
 
 /** Options of `natsBus`. */

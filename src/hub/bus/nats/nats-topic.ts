@@ -4,15 +4,8 @@ import { ensureStream, type StreamFound, type StreamPlan } from "../../../core/n
 import type { TopicKeeping } from "../bus.ts";
 import { randomName } from "../../room/position.ts";
 import { KeptMessages } from "./kept-messages.ts";
+import type { NatsKeeping } from "./nats-keeping.ts";
 import type { TopicSubjects } from "./subjects.ts";
-
-/** How NATS keeps what is published. */
-export interface NatsKeeping {
-  /** Where; what is in memory is lost with the server. Default: `memory`. */
-  readonly storage: "memory" | "file";
-  /** How many servers of a cluster have it. Default: 1. */
-  readonly replicas: number;
-}
 
 /** The streams of a topic as they are now. */
 export interface OpenTopic {
