@@ -25,7 +25,7 @@ const testTimeoutMs = 120_000;
 const groupTimeoutMs = 300_000;
 
 /** The same for everything, which only a test that never lets go of its thread reaches. */
-const runTimeoutMs = 1_800_000;
+const runTimeoutMs = 2_400_000;
 
 /** How often a test may fail before it fails the run. */
 const maxRuns = 3;
