@@ -413,6 +413,9 @@ describe("replies of other servers", () => {
     };
     for (let call = 0; call < 300; call++) await client.find({ name: `${call}` });
     assert.equal(server.requests.length >= 300, true);
+    // Else the timer of the last call closes the connection of the next test.
+    server.answer = (response) => response.setHeader("connection", "close").end("{}");
+    await client.find({ name: "last" });
   });
 
   test("a GET has no body, a rule for any method is GET or POST", async () => {
