@@ -404,18 +404,24 @@ describe("replies of other servers", () => {
   });
 
   test("H31: a server that closes idle connections as they are used again costs no idempotent call", async () => {
-    const client = createClient(BenchService, restTransport({ baseUrl: server.url }));
+    // No other test uses its connections.
+    await using closing = await startScriptedHttp();
+    const client = createClient(BenchService, restTransport({ baseUrl: closing.url }));
     let closes = 0;
-    server.answer = (response) => {
+    let isClosing = false;
+    closing.answer = (response) => {
       const { socket } = response;
       response.end("{}");
-      setTimeout(() => socket?.destroy(), closes++ % 4);
+      if (isClosing) return; // `fetch` may have two connections, of which a call may meet only one that is closed.
+      isClosing = true;
+      const close = (): void => {
+        socket?.destroy();
+        isClosing = false;
+      };
+      setTimeout(close, closes++ % 4);
     };
     for (let call = 0; call < 300; call++) await client.find({ name: `${call}` });
-    assert.equal(server.requests.length >= 300, true);
-    // Else the timer of the last call closes the connection of the next test.
-    server.answer = (response) => response.setHeader("connection", "close").end("{}");
-    await client.find({ name: "last" });
+    assert.equal(closing.requests.length >= 300, true);
   });
 
   test("a GET has no body, a rule for any method is GET or POST", async () => {
