@@ -38,9 +38,10 @@ export async function hubBusOf({ config, mistake }: SectionKit): Promise<Bus | u
   }
 }
 
-async function redisOf({ url, username, password, ca }: NonNullable<Stores["redis"]>): Promise<Bus> {
+async function redisOf(redis: NonNullable<Stores["redis"]>): Promise<Bus> {
+  const { url, username, password, ca, sentinels, master } = redis;
   const { redisBus } = await import("../../hub/bus/redis/redis-bus.ts");
-  return redisBus({ url, username, password, ca });
+  return redisBus({ url, username, password, ca, sentinels, master });
 }
 
 async function natsOf({

@@ -136,6 +136,14 @@ suite("mistakes in the section hub name their place", () => {
       ConfigPlan.of(await loadConfig({ argv: [], env: {}, overrides: { hub } }), {});
     test(name, () => assert.rejects(load, message));
   }
+
+  test("Sentinels of the store that the bus would be in", async () => {
+    const stores = { redis: { sentinels: ["127.0.0.1:26379"], master: "main" } };
+    const overrides = { hub: { bus: "redis" }, stores };
+    const load = async (): Promise<unknown> =>
+      ConfigPlan.of(await loadConfig({ argv: [], env: {}, overrides }), {});
+    await assert.rejects(load, /hub\.bus: redisBus: needs url; sentinels are not supported/);
+  });
 });
 
 test("with an admin port the hub's own service is there, for the role admin", async () => {
