@@ -91,7 +91,7 @@ else {
     await using first = await node(server.url, "file");
     await using second = await node(server.url, "file");
     const watchers = [await watch(first, "kept"), await watch(second, "kept")];
-    const count = 120;
+    let isOver = false;
     const killing = (async () => {
       for (let kill = 0; kill < 3; kill++) {
         await pause(300);
@@ -99,9 +99,12 @@ else {
         await pause(100);
         await server.restart();
       }
+      isOver = true;
     })();
-    let tries = 0;
-    for (let i = 0; i < count; i++) tries += await publish(i % 2 === 0 ? first : second, "kept", `${i}`);
+    let [count, tries] = [0, 0];
+    for (; !isOver || count < 120; count++) {
+      tries += await publish(count % 2 === 0 ? first : second, "kept", `${count}`);
+    }
     await killing;
     await publish(first, "kept", "last");
     const expected = [...Array.from({ length: count }, (_, i) => `${i}`), "last"];

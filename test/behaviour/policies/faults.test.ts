@@ -43,7 +43,8 @@ suite("faults and policies", { concurrency: true }, () => {
       return "good";
     });
     const policies = [
-      { selector: allEcho, circuitBreaker: { minCalls: 5, openForMs: 1_000, maxOpenForMs: 1_000 } },
+      // With the jitter of 10 % it stays open for less than a second.
+      { selector: allEcho, circuitBreaker: { minCalls: 5, openForMs: 900, maxOpenForMs: 900 } },
     ];
     const { transport } = dialSeveral(t, [address], { name: "echo", policies });
     const http = new HttpServer({ port: 0, upstream: transport }).addService(EchoService);
