@@ -56,7 +56,7 @@ suite("the memory broker:", () => {
     assert.match(outcome.rawMessage, /^not sent: the broker memory has stopped/);
   });
 
-  test("moves to retry queues need no room; M13 a full dead-letter queue refuses", async () => {
+  test("moves to retry queues need no room, and a full dead-letter queue refuses", async () => {
     const clock = new VirtualClock();
     const broker = memoryBroker({ maxMessages: 1 }, { clock });
     const reading = await Reading.start(broker, specOf("orders", "mail"));
