@@ -24,7 +24,7 @@ export type {
   PublisherOptions,
   PublishInterceptor,
   PublishItem,
-  PublishOptions,
+  MessageOptions,
   SenderOptions,
 } from "../messaging/publish-options.ts";
 export { Transaction, type AddMessages } from "../messaging/transaction.ts";

@@ -5,7 +5,7 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import { encodeBody } from "./body-codec.ts";
 import { type EventContract, eventContract, keyOf } from "./contract.ts";
 import type { Draft } from "./new-message.ts";
-import type { PublishOptions, SenderOptions } from "./publish-options.ts";
+import type { MessageOptions, SenderOptions } from "./publish-options.ts";
 import { checkName } from "./queue-names.ts";
 
 /**
@@ -17,7 +17,7 @@ import { checkName } from "./queue-names.ts";
 export function draftOf(
   schema: DescMessage,
   init: object,
-  given: Partial<PublishOptions>,
+  given: Partial<MessageOptions>,
   { encoding, registry }: Pick<SenderOptions, "encoding" | "registry">,
 ): Draft {
   const contract = eventContract(schema) ?? unmarked(schema, given.topic);

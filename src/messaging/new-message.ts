@@ -6,7 +6,7 @@ import type { CloudEvent } from "./event-attributes.ts";
 import { expiryAttribute, expiryOf } from "./expiry.ts";
 import { messageOf } from "./message-context.ts";
 import { type MessageMetadata, whyNoHeader } from "./message-metadata.ts";
-import type { PublishOptions, SenderOptions } from "./publish-options.ts";
+import type { MessageOptions, SenderOptions } from "./publish-options.ts";
 import { structuredJson, writeStructured } from "./structured-event.ts";
 
 /** What messages of one publisher have in common. */
@@ -31,7 +31,7 @@ export interface Draft {
   readonly body: Uint8Array;
   readonly mandatory: boolean;
   /** What is said of this one message. */
-  readonly given: Partial<PublishOptions>;
+  readonly given: Partial<MessageOptions>;
   /** Headers of the call that it is sent by; undefined for none. */
   readonly callHeaders: Headers | undefined;
 }
@@ -107,7 +107,7 @@ function checkSize(type: string, bytes: number, maxMessageBytes: number): void {
 }
 
 /** A text that is given, and not empty. */
-function textOf(name: keyof PublishOptions, text: string | undefined): string | undefined {
+function textOf(name: keyof MessageOptions, text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   if (text !== "" && !control.test(text)) return text;
   const description = text === "" ? "must not be empty" : "must have no control characters";

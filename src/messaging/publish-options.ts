@@ -12,7 +12,7 @@ export type Publish = (message: OutgoingMessage, signal: AbortSignal) => Promise
 export type PublishInterceptor = (next: Publish) => Publish;
 
 /** What is said of one message. */
-export interface PublishOptions {
+export interface MessageOptions {
   /** Unique for its source. Default: a UUID of version 7. */
   readonly id: string;
   /** Orders the messages that have the same. Default: the field that the contract names. */
@@ -44,7 +44,7 @@ export interface PublishOptions {
 
 /** One of the messages of `publishAll`. */
 export interface PublishItem<D extends DescMessage = DescMessage> extends Partial<
-  Omit<PublishOptions, "timeoutMs" | "signal">
+  Omit<MessageOptions, "timeoutMs" | "signal">
 > {
   readonly schema: D;
   readonly message: MessageInitShape<D>;

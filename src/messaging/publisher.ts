@@ -14,7 +14,7 @@ import {
   type Publish,
   type PublisherOptions,
   type PublishItem,
-  type PublishOptions,
+  type MessageOptions,
 } from "./publish-options.ts";
 import { intercept, Sender } from "./sender.ts";
 import type { Transaction } from "./transaction.ts";
@@ -32,7 +32,7 @@ export interface Publisher {
   publish<D extends DescMessage>(
     schema: D,
     message: MessageInitShape<D>,
-    options?: Partial<PublishOptions>,
+    options?: Partial<MessageOptions>,
   ): Promise<Published>;
   /**
    * Publishes events in their order; resolves when all are stored. It is not atomic.
@@ -92,7 +92,7 @@ class EventPublisher implements Publisher {
   publish<D extends DescMessage>(
     schema: D,
     message: MessageInitShape<D>,
-    options: Partial<PublishOptions> = {},
+    options: Partial<MessageOptions> = {},
   ): Promise<Published> {
     try {
       return this.#send(this.#newMessage(schema, message, options), options);
@@ -118,13 +118,13 @@ class EventPublisher implements Publisher {
     return new EventPublisher(this.#parts, this.#options, this.#sender, tx);
   }
 
-  #newMessage(schema: DescMessage, init: object, options: Partial<PublishOptions>): OutgoingMessage {
+  #newMessage(schema: DescMessage, init: object, options: Partial<MessageOptions>): OutgoingMessage {
     const context = options.context ?? this.#tx?.context;
     const given = context === undefined ? options : { ...options, context };
     return newMessage(this.#parts, draftOf(schema, init, given, this.#options));
   }
 
-  #send(message: OutgoingMessage, options: Pick<Partial<PublishOptions>, "timeoutMs" | "signal">) {
+  #send(message: OutgoingMessage, options: Pick<Partial<MessageOptions>, "timeoutMs" | "signal">) {
     const tx = this.#tx;
     const { interceptors } = this.#options;
     if (tx === undefined) return this.#sender.send(message, options);
