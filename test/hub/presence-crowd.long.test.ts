@@ -7,7 +7,7 @@ import type { CrowdBytes, LeavingCrowd } from "./presence-crowd.ts";
 /** In a thread of its own: promises of a test are watched, which takes as much time as what is measured. */
 async function inThread<T>(work: "leave" | "weigh", count: number): Promise<T> {
   const worker = new Worker(new URL("presence-crowd.ts", import.meta.url), { workerData: { work, count } });
-  const [result]: T[] = await once(worker, "message"); // As the thread says it.
+  const [result] = (await once(worker, "message")) as T[]; // As the thread says it.
   assert.ok(result);
   return result;
 }
