@@ -27,7 +27,7 @@ const empty = Buffer.alloc(0);
  */
 export function toAmqp(
   message: OutgoingMessage,
-  { prefix, name }: { readonly prefix: string; readonly name: string },
+  { prefix, name }: { readonly prefix: string; readonly name: string | undefined },
   turn: number,
 ): AmqpMessage {
   const { to, event, body } = message;
@@ -50,7 +50,7 @@ export function toAmqp(
       deliveryMode: 2,
       // A queue of a group that is gone must not swallow what is moved there.
       mandatory: message.mandatory || to.kind === "queue",
-      appId: name,
+      ...(name !== undefined && { appId: name }),
       ...(message.contentType !== undefined && { contentType: message.contentType }),
       ...(message.contentEncoding !== undefined && { contentEncoding: message.contentEncoding }),
       ...(event !== undefined && { messageId: event.id, type: event.type }),
