@@ -18,6 +18,9 @@ export interface AmqpMessage {
 const attributePrefix = "cloudEvents_";
 /** Headers that RabbitMQ writes itself, and reads where a message has them. */
 const brokersOwn = /^(?:x-delivery-count|x-death|x-(?:first|last)-death-.*|cc|bcc)$/i;
+/** The header that has the key of a message, by this room and by other senders. */
+const keyName = /^(?:cloudevents[_:]|ce[_-])partitionkey$/i;
+const longestKeyName = `${attributePrefix}partitionkey`.length;
 const empty = Buffer.alloc(0);
 
 /**
@@ -102,7 +105,7 @@ export function originOf({ properties }: Message, queue: "topic" | "again"): "to
 
 function keyOf(headers: readonly (readonly [string, unknown])[]): string | undefined {
   for (const [name, value] of headers) {
-    const isKey = name.length === 24 && /^cloudevents[_:]partitionkey$/i.test(name);
+    const isKey = name.length <= longestKeyName && keyName.test(name);
     if (isKey && typeof value === "string") return value;
   }
   return undefined;
