@@ -20,7 +20,12 @@ const attributePrefix = "cloudEvents_";
 const brokersOwn = /^(?:x-delivery-count|x-death|x-(?:first|last)-death-.*|cc|bcc)$/i;
 /** The header that has the key of a message, by this room and by other senders. */
 const keyName = /^(?:cloudevents[_:]|ce[_-])partitionkey$/i;
-const longestKeyName = `${attributePrefix}partitionkey`.length;
+const keyHeader = `${attributePrefix}partitionkey`;
+const longestKeyName = keyHeader.length;
+/** Headers of attributes, so that their names are made once. */
+const attributeHeaders = new Map<string, string>();
+/** Senders choose the names of extensions: so many are kept. */
+const mostAttributeHeaders = 1_000;
 const empty = Buffer.alloc(0);
 
 /**
@@ -37,8 +42,8 @@ export function toAmqp(
   const headers: Record<string, string> = {};
   for (const [header, value] of message.headers) if (!brokersOwn.test(header)) headers[header] = value;
   if (event !== undefined) {
-    for (const [attribute, value] of attributesOf(event)) headers[attributePrefix + attribute] = value;
-    if (message.key !== undefined) headers[`${attributePrefix}partitionkey`] ??= message.key;
+    for (const [attribute, value] of attributesOf(event)) headers[headerOf(attribute)] = value;
+    if (message.key !== undefined) headers[keyHeader] ??= message.key;
   }
   const slot = message.key === undefined ? turn : slotOf(message.key);
   return {
@@ -60,6 +65,15 @@ export function toAmqp(
       ...(event?.timeMs !== undefined && { timestamp: Math.floor(event.timeMs / 1_000) }),
     },
   };
+}
+
+function headerOf(attribute: string): string {
+  let header = attributeHeaders.get(attribute);
+  if (header === undefined) {
+    header = attributePrefix + attribute;
+    if (attributeHeaders.size < mostAttributeHeaders) attributeHeaders.set(attribute, header);
+  }
+  return header;
 }
 
 /** A message of AMQP as RabbitMQ has delivered it. */

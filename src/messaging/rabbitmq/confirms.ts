@@ -56,6 +56,11 @@ export class Confirms {
     if (!goesOn) this.#isFull = true;
   }
 
+  /** What is not confirmed, in the order in which it was sent; the outcome of some may be known. */
+  get unconfirmed(): Iterable<Publication> {
+    return this.#unconfirmed.values();
+  }
+
   /** Closes the channel. */
   end(): void {
     this.#channel.close().catch(() => {}); // It is closed already.

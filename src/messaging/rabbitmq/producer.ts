@@ -2,11 +2,18 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import { unavailableFor } from "../../core/errors/retry-info.ts";
 import type { OutgoingMessage } from "../broker.ts";
 import { type AmqpLine, replyCodeOf, textOf } from "./amqp-line.ts";
-import { toAmqp } from "./amqp-message.ts";
+import { type AmqpMessage, toAmqp } from "./amqp-message.ts";
 import { Confirms } from "./confirms.ts";
 import { replyCodes } from "./declaring.ts";
-import { type Outcome, Publication, sourceOf, type WrittenMessage } from "./publication.ts";
-import { codeOf, formError, targetError } from "./publish-errors.ts";
+import {
+  type BatchOwner,
+  type MessageSource,
+  type Outcome,
+  type Publication,
+  PublicationBatch,
+  sourceOf,
+} from "./publication.ts";
+import { formError, targetError } from "./publish-errors.ts";
 import { type FullRabbitMqOptions, slotCount } from "./rabbitmq-options.ts";
 
 /** When a message that a full queue has refused may be tried again, in milliseconds. */
@@ -32,18 +39,18 @@ export interface ProducerOwner {
  *                 └── channel closes ───┘
  * ```
  */
-export class Producer {
+export class Producer implements BatchOwner {
   readonly #options: FullRabbitMqOptions;
   readonly #owner: ProducerOwner;
   /** Not sent yet, or to be sent again; in order. */
   #waiting = new Set<Publication>();
-  /** Sent over the channel; in order. */
-  readonly #unconfirmed = new Set<Publication>();
   /** Places that are there, as far as is known. */
   readonly #declared = new Set<string>();
   #declaring: string | undefined;
   #line: AmqpLine | undefined;
   #confirms: Confirms | undefined;
+  /** How many messages have no outcome yet. */
+  #pending = 0;
   #turn = 0;
   #idle: (() => void) | undefined;
 
@@ -52,44 +59,32 @@ export class Producer {
     this.#owner = owner;
   }
 
-  /** How many messages have no outcome yet. */
-  get pending(): number {
-    return this.#waiting.size + this.#unconfirmed.size;
-  }
-
   /** As `Broker.publish`. */
   publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<readonly Outcome[]> {
-    const written = messages.map((message) => ({
-      source: sourceOf(message),
-      message: toAmqp(message, this.#options, this.#nextTurn()),
-    }));
-    return this.send(written, signal);
+    if (messages.length === 0) return Promise.resolve([]);
+    return new Promise((resolve) => {
+      const batch = new PublicationBatch(this, signal, resolve);
+      for (const message of messages) {
+        batch.add(toAmqp(message, this.#options, this.#nextTurn()), sourceOf(message));
+      }
+      this.#begin(batch);
+    });
   }
 
-  /** Publishes what has its form already. */
-  send(messages: readonly WrittenMessage[], signal: AbortSignal): Promise<readonly Outcome[]> {
-    const outcomes: Outcome[] = [];
-    if (messages.length === 0) return Promise.resolve(outcomes);
+  /** Publishes one message that has its form already. */
+  send(message: AmqpMessage, source: MessageSource, signal: AbortSignal): Promise<readonly Outcome[]> {
     return new Promise((resolve) => {
-      let left = messages.length;
-      const publications = messages.map((written, at) => {
-        const publication: Publication = new Publication(written, (outcome) => {
-          this.#forget(publication);
-          outcomes[at] = outcome;
-          if (--left > 0) return;
-          signal.removeEventListener("abort", abandon);
-          resolve(outcomes);
-        });
-        return publication;
-      });
-      const abandon = (): void => {
-        for (const publication of publications) publication.abandon(this.hindrance(), codeOf(signal));
-      };
-      if (signal.aborted) return abandon();
-      for (const publication of publications) this.#waiting.add(publication);
-      signal.addEventListener("abort", abandon);
-      this.#send();
+      const batch = new PublicationBatch(this, signal, resolve);
+      batch.add(message, source);
+      this.#begin(batch);
     });
+  }
+
+  #begin(batch: PublicationBatch): void {
+    this.#pending += batch.publications.length;
+    if (!batch.begin()) return;
+    for (const publication of batch.publications) this.#waiting.add(publication);
+    this.#send();
   }
 
   /** There is a connection. */
@@ -107,12 +102,13 @@ export class Producer {
 
   /** Resolves when nothing is pending any more. */
   async idle(): Promise<void> {
-    if (this.pending > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    if (this.#pending > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
   }
 
   /** Ends the wait for everything that is pending. */
   abandonAll(why: string): string[] {
-    const all = [...this.#unconfirmed, ...this.#waiting];
+    const sent = [...(this.#confirms?.unconfirmed ?? [])].filter(({ isOver }) => !isOver);
+    const all = [...sent, ...this.#waiting];
     for (const publication of all) publication.abandon(why);
     return all.map(({ source }) => `publish ${source.topic}`);
   }
@@ -144,7 +140,6 @@ export class Producer {
     for (const publication of this.#waiting) {
       if (confirms.isFull || !this.#isDeclared(line, publication)) return;
       this.#waiting.delete(publication);
-      this.#unconfirmed.add(publication);
       try {
         confirms.send(publication);
       } catch (reason) {
@@ -193,10 +188,7 @@ export class Producer {
     if (this.#confirms === confirms) this.#confirms = undefined;
     const again = unconfirmed.filter(({ isOver }) => !isOver);
     this.#waiting = new Set([...again, ...this.#waiting]);
-    for (const publication of again) {
-      publication.isReturned = false;
-      this.#unconfirmed.delete(publication);
-    }
+    for (const publication of again) publication.isReturned = false;
     if (reason === undefined || line.isOver || this.#line !== line) return;
     this.#refusedBy(reason, again);
     void this.#open(line);
@@ -219,13 +211,13 @@ export class Producer {
     }
   }
 
-  #forget(publication: Publication): void {
-    this.#waiting.delete(publication);
-    this.#unconfirmed.delete(publication);
-    if (this.pending === 0) this.#idle?.();
+  /** As `BatchOwner`. */
+  ended(publication: Publication): void {
+    if (this.#waiting.size > 0) this.#waiting.delete(publication);
+    if (--this.#pending === 0) this.#idle?.();
   }
 
-  /** What keeps messages from being sent or confirmed. */
+  /** As `BatchOwner`. */
   hindrance(): string {
     const line = this.#line;
     if (line === undefined || line.isOver) return this.#owner.away();

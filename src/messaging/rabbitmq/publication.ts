@@ -2,6 +2,7 @@ import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { OutgoingMessage, Published } from "../broker.ts";
 import { queueName } from "../queue-names.ts";
 import type { AmqpMessage } from "./amqp-message.ts";
+import { codeOf } from "./publish-errors.ts";
 
 /** What has become of a message. */
 export type Outcome = Published | ConnectError;
@@ -15,12 +16,6 @@ export interface MessageSource {
   readonly target: string | undefined;
 }
 
-/** A message in the form of AMQP. */
-export interface WrittenMessage {
-  readonly source: MessageSource;
-  readonly message: AmqpMessage;
-}
-
 /** What outcomes of a message say. */
 export function sourceOf({ to, event }: OutgoingMessage): MessageSource {
   const target = to.kind === "queue" ? queueName(to.topic, to.group, to.queue) : to.topic;
@@ -31,22 +26,25 @@ export function sourceOf({ to, event }: OutgoingMessage): MessageSource {
 export class Publication {
   readonly message: AmqpMessage;
   readonly source: MessageSource;
-  /** Where it goes, as a key. */
+  /** Where it goes, as a key: an exchange, or a queue behind a colon. */
   readonly place: string;
   /** Whether RabbitMQ has returned it: no queue takes it. */
   isReturned = false;
   /** How often it has been sent. */
   sent = 0;
-  readonly #settled: (outcome: Outcome) => void;
+  readonly #batch: PublicationBatch;
+  readonly #at: number;
   #isOver = false;
 
-  constructor({ source, message }: WrittenMessage, settled: (outcome: Outcome) => void) {
-    this.source = source;
+  /** @param at its place in the batch */
+  constructor(message: AmqpMessage, source: MessageSource, batch: PublicationBatch, at: number) {
     this.message = message;
+    this.source = source;
     const { exchange, routingKey } = message;
-    if (source.target === undefined) this.place = "reply";
-    else this.place = exchange === "" ? `queue ${routingKey}` : `exchange ${exchange}`;
-    this.#settled = settled;
+    if (source.target === undefined) this.place = ":";
+    else this.place = exchange === "" ? `:${routingKey}` : exchange;
+    this.#batch = batch;
+    this.#at = at;
   }
 
   /** Whether its outcome is known. */
@@ -56,10 +54,11 @@ export class Publication {
 
   /** RabbitMQ has it, or has returned it. */
   confirm(): void {
+    const { id, topic, target } = this.source;
     this.end(
       this.isReturned
-        ? new ConnectError(`no queue takes ${this.source.target}`, Code.Unavailable)
-        : { id: this.source.id, topic: this.source.topic, confirmed: true },
+        ? new ConnectError(`no queue takes ${target}`, Code.Unavailable)
+        : { id, topic, confirmed: true },
     );
   }
 
@@ -75,6 +74,55 @@ export class Publication {
   end(outcome: Outcome): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#settled(outcome);
+    this.#batch.settled(this, this.#at, outcome);
+  }
+}
+
+/** What a batch asks its producer. */
+export interface BatchOwner {
+  /** The outcome of one of its messages is known. */
+  ended(publication: Publication): void;
+  /** What keeps messages from being sent or confirmed. */
+  hindrance(): string;
+}
+
+/** The messages of one call. It hears when the call's signal fires. */
+export class PublicationBatch implements EventListenerObject {
+  readonly publications: Publication[] = [];
+  readonly #outcomes: Outcome[] = [];
+  readonly #owner: BatchOwner;
+  readonly #signal: AbortSignal;
+  readonly #resolve: (outcomes: readonly Outcome[]) => void;
+  #left = 0;
+
+  constructor(owner: BatchOwner, signal: AbortSignal, resolve: (outcomes: readonly Outcome[]) => void) {
+    this.#owner = owner;
+    this.#signal = signal;
+    this.#resolve = resolve;
+  }
+
+  add(message: AmqpMessage, source: MessageSource): void {
+    this.publications.push(new Publication(message, source, this, this.#left++));
+  }
+
+  /** Begins to hear the signal. @returns whether it has not fired already: then all have their outcome */
+  begin(): boolean {
+    if (this.#signal.aborted) this.handleEvent();
+    else this.#signal.addEventListener("abort", this);
+    return !this.#signal.aborted;
+  }
+
+  settled(publication: Publication, at: number, outcome: Outcome): void {
+    this.#owner.ended(publication);
+    this.#outcomes[at] = outcome;
+    if (--this.#left > 0) return;
+    this.#signal.removeEventListener("abort", this);
+    this.#resolve(this.#outcomes);
+  }
+
+  /** The signal has fired. */
+  handleEvent(): void {
+    const why = this.#owner.hindrance();
+    for (const publication of this.publications) publication.abandon(why, codeOf(this.#signal));
   }
 }

@@ -238,7 +238,7 @@ class RabbitMqBroker implements Broker {
       options: { ...options, correlationId: String(correlationId) },
     };
     const source = { id: reply.event?.id ?? "", topic: to, target: undefined };
-    const [outcome] = await this.#producer.send([{ source, message }], AbortSignal.timeout(replyMs));
+    const [outcome] = await this.#producer.send(message, source, AbortSignal.timeout(replyMs));
     if (outcome instanceof ConnectError) throw outcome;
   }
 

@@ -80,9 +80,11 @@ export function groupTopology(spec: SubscriptionSpec, options: TopologyOptions):
   };
 }
 
+const slotNames = Array.from({ length: slotCount }, (_, slot) => `s${String(slot).padStart(2, "0")}`);
+
 /** The routing key of a message: its slot and its type. */
 export function routingKey(slot: number, type: string): string {
-  return `${slotName(slot)}.${type}`;
+  return `${slotNames[slot]}.${type}`;
 }
 
 /** The slot of a key. */
@@ -104,10 +106,6 @@ function patternsOf(
       .filter((slot) => (partition < count && slot % count === partition) === isTaken)
       .flatMap((slot) => types.map((type) => routingKey(slot, type)));
   return { patterns: keysOf(true), gonePatterns: [...all, ...keysOf(false)] };
-}
-
-function slotName(slot: number): string {
-  return `s${String(slot).padStart(2, "0")}`;
 }
 
 type Args = Record<string, string | number | boolean>;
