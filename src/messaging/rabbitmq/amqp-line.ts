@@ -1,3 +1,4 @@
+import { Duplex } from "node:stream";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import type { Channel, ChannelModel, ConfirmChannel } from "./peer.ts";
@@ -15,6 +16,7 @@ export class AmqpLine {
   /** @param changed is called when RabbitMQ blocks publishing, and when it does so no more */
   constructor(model: ChannelModel, clock: Clock, changed: () => void) {
     this.#model = model;
+    joinWrites(socketOf(model));
     this.#clock = clock;
     model.on("blocked", (reason) => {
       this.#blockedBy = reason;
@@ -75,9 +77,32 @@ export class AmqpLine {
 }
 
 /** `amqplib` only half-closes its socket, which a peer that has gone would keep open for ever. */
-function destroySocket({ connection }: ChannelModel): void {
-  const { stream } = connection as { stream?: { destroy?(): void } }; // Of its source: the socket.
-  stream?.destroy?.();
+function destroySocket(model: ChannelModel): void {
+  socketOf(model)?.destroy();
+}
+
+/** The socket of a connection, which the client keeps in a field that its types do not have. */
+function socketOf({ connection }: ChannelModel): Duplex | undefined {
+  const stream = "stream" in connection ? connection.stream : undefined;
+  return stream instanceof Duplex ? stream : undefined;
+}
+
+/** `amqplib` writes each frame by itself, a system call for each: those of one turn are written together. */
+function joinWrites(socket: Duplex | undefined): void {
+  if (socket === undefined) return;
+  const write = socket.write.bind(socket) as (chunk: Uint8Array) => boolean; // As the client calls it.
+  let isCorked = false;
+  socket.write = (chunk: Uint8Array): boolean => {
+    if (!isCorked) {
+      isCorked = true;
+      socket.cork();
+      process.nextTick(() => {
+        isCorked = false;
+        socket.uncork();
+      });
+    }
+    return write(chunk);
+  };
 }
 
 /** What RabbitMQ or its client says has gone wrong. */
