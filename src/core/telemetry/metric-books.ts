@@ -66,6 +66,9 @@ export const watchedMetrics = [
   "hubPresent",
   "hubPresenceEvents",
   "hubAcks",
+  "queuePublished",
+  "queuePublishSeconds",
+  "queuePublishing",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */
