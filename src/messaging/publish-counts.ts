@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "../core/errors/errors.ts";
+import { Code, type ConnectError } from "../core/errors/errors.ts";
 import { retryAfterMsOf } from "../core/errors/retry-info.ts";
 import { Durations } from "../core/telemetry/durations.ts";
 import type { ReadWatched, WatchedMetric } from "../core/telemetry/metric-books.ts";
