@@ -115,16 +115,16 @@ class Model {
     seen.runs++;
     seen.uncertain++; // Until it has ended in a permanent code: it may be killed before.
     const kills = this.#kills;
+    const isNever = this.#chance(plan.never);
+    const isLater = this.#chance(plan.later);
+    // A service has its effect when the call arrives: what arrives after its undo no saga can help.
+    if (!isNever && (!isLater || this.#chance(0.5))) seen.effect = true;
     await this.#passes(this.#upTo(3_000), signal);
-    if (this.#chance(plan.never)) {
-      if (kills === this.#kills) seen.uncertain--;
+    if (isNever) {
+      if (kills === this.#kills && !signal.aborted) seen.uncertain--; // Else the saga has not seen it.
       throw new ConnectError("never", Code.FailedPrecondition);
     }
-    if (this.#chance(plan.later)) {
-      seen.effect ||= this.#chance(0.5); // Its reply was lost.
-      throw new ConnectError("later", Code.Unavailable);
-    }
-    seen.effect = true;
+    if (isLater) throw new ConnectError("later", Code.Unavailable);
   }
 
   async #undo(plan: Plan, { headers, signal }: StepCall): Promise<void> {
