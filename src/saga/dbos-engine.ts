@@ -31,6 +31,8 @@ export interface RecordGate {
 
 /** Recorded by the engine for each workflow. It never changes, so that recovery does not depend on the code. */
 const codeVersion = "ts-ms";
+/** After which time of silence the database ends a transaction, in milliseconds: less than a lease. */
+const frozenMs = 10_000;
 /** Connections to the database. */
 const poolSize = 10;
 /** The engine's own limit of recoveries: none, since a saga may be open for years. */
@@ -75,7 +77,7 @@ export class Engine {
     });
     sdk.DBOS.setConfig({
       name: "ts-ms-saga",
-      systemDatabaseUrl: options.databaseUrl,
+      systemDatabaseUrl: withIdleLimit(options.databaseUrl),
       systemDatabaseSchemaName: options.schema,
       systemDatabasePoolSize: poolSize,
       executorID: options.executor,
@@ -165,6 +167,17 @@ export class Engine {
     await this.outside(() => this.#sdk.DBOS.shutdown());
     execute = undefined;
   }
+}
+
+/**
+ * A database ends transactions of a process that has stopped in one, so that no other waits for its locks. In the address,
+ * since DBOS would set it by a query that its client warns of.
+ */
+function withIdleLimit(databaseUrl: string): string {
+  const url = new URL(databaseUrl);
+  if (url.searchParams.has("options")) return databaseUrl;
+  url.searchParams.set("options", `-c idle_in_transaction_session_timeout=${frozenMs}`);
+  return url.href;
 }
 
 /** What DBOS says, in its text alone. */

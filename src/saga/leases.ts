@@ -9,6 +9,9 @@ const retryMs = 500;
 /** How often ended leases are looked for, in milliseconds. */
 const lookMs = 2_400;
 
+/** After which time of silence the database takes the lock from a process, in milliseconds. */
+const frozenMs = 4_000;
+
 /** What leases are made with. */
 export interface LeaseParts {
   readonly pool: SqlPool;
@@ -19,8 +22,8 @@ export interface LeaseParts {
   readonly clock: Clock;
   /** The lease was taken by another process: what this one ran goes on elsewhere. */
   readonly onLost: () => void;
-  /** Takes over all that an executor has left. */
-  readonly adopt: (executor: string) => Promise<void>;
+  /** Takes over all that an executor has left. @param still to be called at least once a second; rejects if the lock is lost */
+  readonly adopt: (executor: string, still: () => Promise<unknown>) => Promise<void>;
   /** Is called while this process is the one that adopts. */
   readonly sweep: () => Promise<void>;
 }
@@ -148,6 +151,8 @@ export class Leases {
   async #lookOnce(): Promise<void> {
     const { pool, schema, sweep } = this.#parts;
     await inTransaction(pool, async (sql) => {
+      // A process that is stopped here would keep all others from adopting.
+      await sql.query(`set local idle_in_transaction_session_timeout = ${frozenMs}`);
       const lock = await sql.query("select pg_try_advisory_xact_lock(hashtext($1)) as mine", [
         `${schema}.saga adoption`,
       ]);
@@ -172,7 +177,7 @@ export class Leases {
         seen.set(instance, until);
         continue;
       }
-      await adopt(instance);
+      await adopt(instance, () => sql.query("select 1"));
       await sql.query(`delete from ${this.#table} where instance = $1`, [instance]);
     }
     this.#seen = seen;

@@ -60,7 +60,7 @@ export class SagaProcess {
       leaseMs,
       clock: systemClock,
       onLost: () => this.#lose(),
-      adopt: (ended) => this.#adopt(ended),
+      adopt: (ended, still) => this.#adopt(ended, still),
       sweep: () => this.#sweep(),
     });
     this.#host = new SagaHost(this.rows, {
@@ -229,8 +229,9 @@ export class SagaProcess {
   }
 
   /** Takes over what another process has left. */
-  async #adopt(executor: string): Promise<void> {
+  async #adopt(executor: string, still: () => Promise<unknown>): Promise<void> {
     for (;;) {
+      await still();
       const ids = await this.#engine.runBy(executor, adoptBatch);
       if (ids.length === 0) return;
       await this.#engine.release(ids);

@@ -12,6 +12,8 @@ export interface SqlResult {
 /** A client of a pool. */
 export interface SqlPoolClient extends Sql {
   release(destroy?: boolean): void;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  off(event: "error", listener: (error: Error) => void): unknown;
 }
 
 /** A pool of clients. */
@@ -22,18 +24,20 @@ export interface SqlPool extends Sql {
 /** Runs statements in one transaction. @throws what `run` throws, with a rollback */
 export async function inTransaction<T>(pool: SqlPool, run: (sql: Sql) => Promise<T>): Promise<T> {
   const client = await pool.connect();
+  client.on("error", nothing); // While it is lent, the pool does not listen; the next statement fails.
+  let isBroken = false;
   try {
     await client.query("begin");
     const result = await run(client);
     await client.query("commit");
-    client.release();
     return result;
   } catch (reason) {
-    const isBroken = await client.query("rollback").then(
-      () => false,
-      () => true,
-    );
-    client.release(isBroken);
+    await client.query("rollback").catch(() => (isBroken = true));
     throw reason;
+  } finally {
+    client.off("error", nothing);
+    client.release(isBroken);
   }
 }
+
+function nothing(): void {}
