@@ -22,8 +22,9 @@ suite("sagas of several processes", { skip: withoutPostgres }, () => {
     return program;
   };
   const state = async (id: string): Promise<string> => {
-    const { rows } = await pool.query("select state from ts_ms_saga.saga where id = $1", [id]);
-    return String(rows[0]?.state);
+    const text = "select state from ts_ms_saga.saga where id = $1";
+    const { rows } = await pool.query<{ state: string }>(text, [id]);
+    return rows[0]?.state ?? "";
   };
 
   before(async () => {
@@ -132,15 +133,14 @@ suite("sagas of several processes", { skip: withoutPostgres }, () => {
     service.release("old-bad/b");
     const two = await started(leaseMs, "new");
     while ((await state("old-good")) !== "STUCK" || (await state("old-bad")) !== "STUCK") await pause(200);
-    const { rows } = await postgres
-      .pool()
-      .query("select id, stuck from ts_ms_saga.saga where state = 'STUCK' order by id");
+    const text = "select stuck from ts_ms_saga.saga where state = 'STUCK' order by id";
+    const { rows } = await pool.query<{ stuck: { message: string } }>(text);
     assert.match(
-      String(rows[0]?.stuck.message),
+      rows[0]?.stuck.message ?? "",
       /it is saga bad version 1, this process has saga good version 1, saga bad version 2/,
     );
     assert.match(
-      String(rows[1]?.stuck.message),
+      rows[1]?.stuck.message ?? "",
       /the record has "step b" where the code has "step b2" \(good version 1\)/,
     );
     assert.equal(service.of("old-good/b2").calls, 0);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import {
   EchoRequestSchema,
@@ -22,15 +23,19 @@ suite("sagas on PostgreSQL", { skip: withoutPostgres }, () => {
   let sagas: Sagas;
   const seen: { text: string; key: string | null; trace: string | null }[] = [];
   let undoCode: Code | undefined;
+  let undoMs = 0;
+  let cancelled = 0;
 
   const service: PartialService<typeof EchoService> = {
     descriptor: EchoService,
-    echo: (request, { requestHeader }) => {
+    echo: async (request, { requestHeader, signal }) => {
       seen.push({
         text: request.text,
         key: requestHeader.get("idempotency-key"),
         trace: requestHeader.get("traceparent"),
       });
+      signal.addEventListener("abort", () => cancelled++);
+      if (request.text === "undo") await pause(undoMs);
       if (request.text === "undo" && undoCode !== undefined) throw new ConnectError("gone", undoCode);
       if (request.text === "refuse") throw new ConnectError("refused", Code.FailedPrecondition);
       return { text: `${request.text}!`, payload: new Uint8Array([0, 255]), number: 2n ** 60n };
@@ -154,6 +159,15 @@ suite("sagas on PostgreSQL", { skip: withoutPostgres }, () => {
     await assert.rejects(sagas.signal("pivot-1", RepeatRequestSchema, {}), { code: Code.FailedPrecondition });
   });
 
+  test("M27 a deadline that passes in an undo does not end it", async () => {
+    undoMs = 1_500;
+    const handle = await sagas.begin(failing, {}, { id: "failing-3", timeoutMs: 1_000 });
+    await assert.rejects(handle.result({ timeoutMs: 10_000 }), { rawMessage: "refused" });
+    undoMs = 0;
+    assert.equal(seen.filter(({ key }) => key === "failing-3/a/undo").length, 1);
+    assert.equal(cancelled, 0);
+  });
+
   test("what is unknown is NOT_FOUND, and what cannot be an id INVALID_ARGUMENT", async () => {
     await assert.rejects(sagas.cancel("none", "no"), { code: Code.NotFound });
     await assert.rejects(sagas.signal("none", RepeatRequestSchema, {}), { code: Code.NotFound });
@@ -170,7 +184,7 @@ suite("sagas on PostgreSQL", { skip: withoutPostgres }, () => {
     assert.deepEqual([...first, ...rest], all);
     assert.deepEqual(
       (await sagas.list({ saga: "failing" })).map(({ id }) => id),
-      ["failing-2", "failing-1"],
+      ["failing-3", "failing-2", "failing-1"],
     );
   });
 });
