@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
-import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
+import { type EchoRequest, EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
+import type { HandlerContext } from "../../src/core/call/context.ts";
 import type { PartialService } from "../../src/core/call/service.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 
@@ -116,7 +117,7 @@ export class CountingService implements PartialService<typeof EchoService> {
     return Object.fromEntries(ofSaga.map(([key, { ended }]) => [key.slice(saga.length + 1), ended]));
   }
 
-  echo: PartialService<typeof EchoService>["echo"] = async (request, { requestHeader, signal }) => {
+  async echo({ text }: EchoRequest, { requestHeader, signal }: HandlerContext): Promise<{ text: string }> {
     const key = requestHeader.get("idempotency-key") ?? "";
     const got = this.of(key);
     got.calls++;
@@ -131,8 +132,8 @@ export class CountingService implements PartialService<typeof EchoService> {
       });
       await Promise.race([held.promise, aborted.promise]);
     }
-    if (request.text === "refuse") throw new ConnectError("refused", Code.FailedPrecondition);
+    if (text === "refuse") throw new ConnectError("refused", Code.FailedPrecondition);
     got.ended++;
-    return { text: request.text ?? "" };
-  };
+    return { text };
+  }
 }
