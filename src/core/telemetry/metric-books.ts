@@ -66,6 +66,11 @@ export const watchedMetrics = [
   "hubPresent",
   "hubPresenceEvents",
   "hubAcks",
+  "outboxPending",
+  "outboxOldest",
+  "outboxLeader",
+  "outboxRelayed",
+  "inboxDuplicates",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -1,0 +1,98 @@
+import { type SqlPool, type SqlPoolClient, toOwnError } from "./postgres-client.ts";
+
+/** How long a connection may take to roll back before it is closed, in milliseconds. */
+const rollbackMs = 1_000;
+
+/** A connection of the pool, for one piece of work. */
+export interface Lent {
+  readonly client: SqlPoolClient;
+  /** Gives it back. @param broken whether it is closed in place of being used again */
+  giveBack(broken?: boolean): void;
+}
+
+/**
+ * Takes a connection of a pool. A connection that is lost while it is taken says so by its statements: without a listener
+ * its event would end the process.
+ *
+ * @param onLost is called when it is lost
+ * @throws what `toOwnError` makes of the reason; the reason of the signal
+ */
+export async function takeClient(
+  pool: SqlPool,
+  signal: AbortSignal,
+  onLost: () => void = () => {},
+): Promise<Lent> {
+  signal.throwIfAborted();
+  const connecting = pool.connect();
+  let client: SqlPoolClient;
+  try {
+    client = await untilAborted(connecting, signal);
+  } catch (reason) {
+    // A connection that comes too late is of use to others.
+    if (signal.aborted) connecting.then((late) => late.release()).catch(() => {});
+    throw toOwnError(reason);
+  }
+  client.on?.("error", onLost);
+  return {
+    client,
+    giveBack(broken) {
+      client.off?.("error", onLost);
+      // The end of a connection that breaks now may still be told.
+      if (broken === true) client.on?.("error", () => {});
+      client.release(broken);
+    },
+  };
+}
+
+/** Runs statements of the store itself on a connection of the pool. @throws as `takeClient` */
+export async function withClient<T>(
+  pool: SqlPool,
+  signal: AbortSignal,
+  run: (client: SqlPoolClient) => Promise<T>,
+): Promise<T> {
+  const { client, giveBack } = await takeClient(pool, signal);
+  const running = run(client);
+  try {
+    const result = await untilAborted(running, signal);
+    giveBack();
+    return result;
+  } catch (reason) {
+    // A statement that still runs must not be met by the next user of the connection, and one that has failed may have
+    // lost it.
+    running.catch(() => {});
+    giveBack(true);
+    throw toOwnError(reason);
+  }
+}
+
+/** Rolls back and gives the connection back, which is closed where that does not go. Never rejects. */
+export async function rollBack({ client, giveBack }: Lent): Promise<void> {
+  const { promise: tooLong, resolve } = Promise.withResolvers<false>();
+  const timer = setTimeout(resolve, rollbackMs, false);
+  const done = client.query("rollback").then(
+    () => true,
+    () => false,
+  );
+  const isBack = await Promise.race([done, tooLong]);
+  clearTimeout(timer);
+  giveBack(!isBack);
+}
+
+/** What `promise` gives; rejects with the signal's reason as soon as that fires. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error); // As it was given to `abort`.
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(
+      (value) => {
+        signal.removeEventListener("abort", abort);
+        resolve(value);
+      },
+      (reason: Error) => {
+        signal.removeEventListener("abort", abort);
+        reject(reason);
+      },
+    );
+  });
+}
