@@ -15,3 +15,11 @@ export {
   type TransactOptions,
 } from "../outbox/store.ts";
 export type { OutboxRow } from "../outbox/outbox-row.ts";
+export { sqliteStore, type SqliteStore } from "../outbox/sqlite-store.ts";
+export type {
+  SqliteClient,
+  SqliteResult,
+  SqliteStatement,
+  SqliteTransaction,
+} from "../outbox/sqlite-transaction.ts";
+export type { SqliteValue } from "../outbox/sqlite-connection.ts";

@@ -1,4 +1,5 @@
 import { type SqlPool, type SqlPoolClient, toOwnError } from "./postgres-client.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /** How long a connection may take to roll back before it is closed, in milliseconds. */
 const rollbackMs = 1_000;
@@ -76,23 +77,4 @@ export async function rollBack({ client, giveBack }: Lent): Promise<void> {
   const isBack = await Promise.race([done, tooLong]);
   clearTimeout(timer);
   giveBack(!isBack);
-}
-
-/** What `promise` gives; rejects with the signal's reason as soon as that fires. */
-export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error); // As it was given to `abort`.
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(
-      (value) => {
-        signal.removeEventListener("abort", abort);
-        resolve(value);
-      },
-      (reason: Error) => {
-        signal.removeEventListener("abort", abort);
-        reject(reason);
-      },
-    );
-  });
 }

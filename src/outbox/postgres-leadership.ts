@@ -1,9 +1,10 @@
 import type { OutboxRow } from "./outbox-row.ts";
 import type { SqlPool } from "./postgres-client.ts";
 import { toOwnError } from "./postgres-client.ts";
-import { type Lent, takeClient, untilAborted } from "./postgres-connections.ts";
+import { type Lent, takeClient } from "./postgres-connections.ts";
 import type { Tables } from "./schema-sql.ts";
 import type { Exclusions, Leadership, LeadOptions, ReadOptions } from "./store.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /**
  * Takes the advisory lock of the relays, on a connection of its own: PostgreSQL gives it up when that ends.

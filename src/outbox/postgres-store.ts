@@ -4,7 +4,7 @@ import { checkOptions, checkRequired, hasFunctions } from "../core/config/check-
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import { type InboxKey, type InboxOptions, type InboxRun, inboxRunKey } from "../messaging/inbox.ts";
 import { type SqlClient, type SqlPool, toStoreError } from "./postgres-client.ts";
-import { type Lent, rollBack, takeClient, untilAborted, withClient } from "./postgres-connections.ts";
+import { type Lent, rollBack, takeClient, withClient } from "./postgres-connections.ts";
 import { PostgresInbox } from "./postgres-inbox.ts";
 import { leadPostgres } from "./postgres-leadership.ts";
 import { PostgresTransaction } from "./postgres-transaction.ts";
@@ -20,6 +20,7 @@ import {
   type TransactOptions,
 } from "./store.ts";
 import { StoreEvents } from "./store-events.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 const never = new AbortController().signal;
 
@@ -56,9 +57,9 @@ export class PostgresStore implements Store<PostgresTransaction, SqlClient> {
 
   async transact<T>(
     context: HandlerContext | undefined,
-    run: (tx: PostgresTransaction) => T | Promise<T>,
+    run: (tx: PostgresTransaction) => T,
     options: TransactOptions = {},
-  ): Promise<T> {
+  ): Promise<Awaited<T>> {
     const inboxRun = context?.values.get(inboxRunKey);
     inboxRun?.begin();
     try {
@@ -121,13 +122,13 @@ export class PostgresStore implements Store<PostgresTransaction, SqlClient> {
 
   async #transact<T>(
     signal: AbortSignal,
-    run: (tx: PostgresTransaction) => T | Promise<T>,
+    run: (tx: PostgresTransaction) => T,
     { isolation }: TransactOptions,
     inboxRun: InboxRun | undefined,
-  ): Promise<T> {
+  ): Promise<Awaited<T>> {
     const lent = await takeClient(this.#pool, signal);
     const tx = new PostgresTransaction(lent.client, this.#tables.outbox, false);
-    let result: T;
+    let result: Awaited<T>;
     try {
       await untilAborted(lent.client.query(beginOf(isolation)), signal);
       const running = this.#run(lent, tx, run, inboxRun, signal);
@@ -148,10 +149,10 @@ export class PostgresStore implements Store<PostgresTransaction, SqlClient> {
   async #run<T>(
     { client }: Lent,
     tx: PostgresTransaction,
-    run: (tx: PostgresTransaction) => T | Promise<T>,
+    run: (tx: PostgresTransaction) => T,
     inboxRun: InboxRun | undefined,
     signal: AbortSignal,
-  ): Promise<T> {
+  ): Promise<Awaited<T>> {
     if (inboxRun !== undefined) {
       const known = await this.#inbox.recordNew(client, inboxRun.keys);
       if (known.length > 0) {

@@ -57,9 +57,9 @@ export interface Store<Tx extends Transaction = Transaction, Client = never> ext
    */
   transact<T>(
     context: HandlerContext | undefined,
-    run: (tx: Tx) => T | Promise<T>,
+    run: (tx: Tx) => T,
     options?: TransactOptions,
-  ): Promise<T>;
+  ): Promise<Awaited<T>>;
   /**
    * Makes the tables that are missing, under a lock: any number of processes may do so at any time.
    *
