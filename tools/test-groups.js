@@ -16,9 +16,12 @@ export function allStages(cpuSlots) {
   ];
 }
 
-/** The stages of `npm test -- --long`: files that measure, one at a time; behind them all others. */
-export function longStages(cpuSlots) {
-  const files = testFiles().filter(isLong);
+/**
+ * The stages of `npm test -- --long`: files that measure, one at a time; behind them all others. With `--all` also those
+ * that take minutes of a whole processor.
+ */
+export function longStages(cpuSlots, withFull) {
+  const files = testFiles().filter((file) => isLong(file) && (withFull || !isFull(file)));
   // Those of `test/long/` take longest.
   const others = files
     .filter((file) => !measures(file))
@@ -72,6 +75,11 @@ function isLong(file) {
 
 function isOfLong(file) {
   return file.startsWith("test/long/");
+}
+
+/** Such a file is too much for each change. */
+function isFull(file) {
+  return file.includes(".full.");
 }
 
 /** What runs beside such a file would change what it measures. */

@@ -2,6 +2,7 @@
  * `npm test`: the check, and every test but the long ones. `npm test -- FILE…` runs only these test files, without the
  * check; `npm test -- --long` only the long ones: in `test/long/` those that measure, soak for a minute and more, or
  * install the package; beside their topic, as `*.long.test.ts`, those that attack, try many values or start many programs.
+ * `npm test -- --long --all` also those of them that take minutes of a whole processor, `*.full.test.ts`.
  *
  * Test files run in groups, a process each, and the groups in lanes (`test-groups.js`): some use the processor, others
  * mostly wait for sockets and graces, more of them at a time.
@@ -25,7 +26,7 @@ const testTimeoutMs = 120_000;
 const groupTimeoutMs = 300_000;
 
 /** The same for everything, which only a test that never lets go of its thread reaches. */
-const runTimeoutMs = 2_400_000;
+const runTimeoutMs = process.argv.includes("--all") ? 3_600_000 : 2_400_000;
 
 /** How often a test may fail before it fails the run. */
 const maxRuns = 3;
@@ -33,7 +34,7 @@ const maxRuns = 3;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 process.chdir(root);
 const args = process.argv.slice(2);
-const files = args.filter((argument) => argument !== "--long");
+const files = args.filter((argument) => argument !== "--long" && argument !== "--all");
 
 const children = new Set();
 const memory = mkdtempSync(join(tmpdir(), "ts-ms-test-"));
@@ -49,7 +50,8 @@ const timeout = setTimeout(() => {
 const startedAt = performance.now();
 const cpuSlots = Math.min(Math.max(availableParallelism(), 2), 4);
 const chosen = files.length > 0 ? stagesOf(files, cpuSlots) : undefined;
-const stages = chosen ?? (args.includes("--long") ? longStages(cpuSlots) : allStages(cpuSlots));
+const stages =
+  chosen ?? (args.includes("--long") ? longStages(cpuSlots, args.includes("--all")) : allStages(cpuSlots));
 await bundleFor(stages.flat());
 const outcomes = [];
 for (const lanes of stages) outcomes.push(...(await Promise.all(lanes.map(runLane))).flat());

@@ -1,12 +1,6 @@
 import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
-import { Admission } from "../core/admission/admission.ts";
-import type { ServerBook } from "../core/admission/connection-book.ts";
-import type { Gate, GateDocument } from "../core/admission/gate.ts";
-import { CallReports } from "../core/admission/call-reports.ts";
-import { ClientAddresses } from "../core/admission/client-address.ts";
-import { interceptInvoker } from "../core/call/invoker.ts";
 import { checkOptions } from "../core/config/check-options.ts";
 import {
   defaultGraceMs,
@@ -18,46 +12,18 @@ import {
   sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
-import { isLoopback } from "../core/net/loopback.ts";
-import { pathOf } from "../core/net/request-target.ts";
-import type { OpenConnection } from "../core/net/open-connections.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
-import { toCallError } from "../core/errors/errors.ts";
-import { Validation } from "../core/validation/validation.ts";
-import { FaultLog } from "../core/call/fault-log.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
 import { checkTuning } from "../core/http2/server-session-options.ts";
 import type { RuleText } from "../core/http-rule/service-config.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
-import { ForBrowsers } from "./http/browsers/for-browsers.ts";
-import { ErrorWriter } from "./http/error-writer.ts";
-import { giveRequestIds, type IsTrusted } from "./connections/give-request-ids.ts";
-import type { ExchangeHooks } from "./connections/live-exchange.ts";
-import type { CompleteHead } from "./http/response-head.ts";
-import type { RequestIds } from "../core/metadata/request-id.ts";
-import { observeExchanges } from "./connections/observe-exchanges.ts";
-import { refusedExchanges, type RequestPurpose } from "./connections/refused-exchange.ts";
-import { JoinedRegistry } from "../core/schema/joined-registry.ts";
-import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
-import { BodyReader } from "./http/request-body.ts";
-import { RequestMetadata } from "./http/request-metadata.ts";
-import { commentsFrom } from "./faces/comment-files.ts";
-import { FaceSet } from "./faces/face-set.ts";
+import { hubOf, HttpServerParts, withTypesOf } from "./http-server-parts.ts";
+import { checkUpstream } from "./upstreams/upstream.ts";
 import type { Contracts } from "./doors/live-rpcs.ts";
-import { healthPaths } from "./doors/health/health-door.ts";
-import type { Entry } from "./fastify/entry.ts";
 import { fastifyPlugin, type RpcPluginOptions } from "./fastify/fastify-plugin.ts";
-import { GuestExchanges } from "./connections/guest-exchanges.ts";
-import { HttpEngine } from "./fastify/http-engine.ts";
-import { doorOptions, httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
-import { observeInvoker } from "./doors/observe-invoker.ts";
-import { watchInvoker } from "./doors/watch-invoker.ts";
-import { PortServer } from "./connections/port-server.ts";
-import { ReplyMetadata } from "./http/reply-metadata.ts";
-import { RequestRouter } from "./doors/request-router.ts";
+import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import type { OwnRoute } from "./http/own-route.ts";
-import { OriginCheck } from "./http/origin-check.ts";
 import { samplePath } from "./routing/sample-path.ts";
 import { serverFeatures } from "./doors/server-features.ts";
 import { StartWarnings } from "./doors/start-warnings.ts";
@@ -77,29 +43,11 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly name = "HTTP";
   /** The engine, for what the toolkit does not cover. Add to it before `start()`. */
   readonly fastify: FastifyInstance;
-  /** One object for all parts, of which `reload` changes members. */
+  /** The object of the parts, of which `reload` changes members. */
   readonly #options: HttpServerOptions;
   readonly #lifecycle = new Lifecycle();
-  readonly #errors: ErrorWriter;
-  readonly #port: PortServer;
-  readonly #guests: GuestExchanges;
-  /** How requests reach the doors. */
-  readonly #entry: Entry;
-  readonly #engine: HttpEngine;
-  readonly #router: RequestRouter;
-  readonly #faces: FaceSet | undefined;
-  readonly #addresses: ClientAddresses;
-  #admission: Admission | undefined;
-  /** The connections of this server in the book of its hub; undefined without one. */
-  readonly #book: ServerBook | undefined;
-  /** What all exchanges have, around what completes their heads for browsers. */
-  readonly #hooksWith: (complete: CompleteHead | undefined) => ExchangeHooks;
-  readonly #browsers: ForBrowsers;
+  readonly #parts: HttpServerParts;
   readonly #warnings: StartWarnings;
-  readonly #validation: Validation | undefined;
-  readonly #faults: FaultLog;
-  readonly #requestIds: RequestIds | undefined;
-  readonly #upstream: Pick<Upstream, "close" | "describe">;
   #draining = false;
   #suspended = false;
   #address: ListenAddress | undefined;
@@ -116,107 +64,12 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options, hub: hubOf(options) };
     this.#options = merged;
     if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
-    const forDoors = doorOptions(merged);
-    this.#requestIds = forDoors.requestIds;
-    const metadata = new ReplyMetadata({
-      dropResponseHeaders: forDoors.metadata.dropResponseHeaders,
-      grpcMetadataPrefix: merged.compat === "grpc-gateway",
-    });
-    const { errorFormat, challenge, interceptors, observers, maxBodyBytes, maxUrlBytes, validation } = merged;
-    const faults = (this.#faults = new FaultLog(merged));
-    this.#validation = validation === undefined ? undefined : new Validation("HttpServer", validation);
-    this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
-    const browsers = (this.#browsers = new ForBrowsers(merged));
-    const upstream = upstreamInvoker(merged);
-    this.#upstream = upstream;
-    const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
-    this.#book = merged.hub?.attach();
-    this.#admission = admissionOf(merged, this.#book, faults, addresses);
-    const isTrusted: IsTrusted = ({ remoteAddress }) => addresses.isProxy(remoteAddress);
-    const purpose: RequestPurpose = {
-      rpcOf: (head) => this.#router.rpcOf(head),
-      faceOf: ({ url }) => this.#faces?.protocolAt(pathOf(url)),
-    };
-    const refused = refusedExchanges(observers, purpose, addresses);
-    this.#hooksWith = (complete) =>
-      observeExchanges(
-        { observers: merged.httpObservers, refused },
-        addresses,
-        giveRequestIds(forDoors.requestIds, isTrusted, complete),
-      );
-    const hooks = this.#hooksWith(browsers.completeHead);
-    this.#guests = new GuestExchanges(merged, hooks);
-    this.#port = new PortServer(merged, this.#errors, hooks);
-    let connections: () => readonly OpenConnection[] = () => [];
-    const bodies = new BodyReader(merged);
-    this.#faces = FaceSet.of(merged.faces, {
-      ...merged,
-      json: merged,
-      bodies,
-      errors: this.#errors,
-      live: () => merged,
-      isLocal: () => this.#prefix === undefined && isLoopback(merged.host),
-      document: (path) => gateDocuments(merged.gates)?.(path),
-      connections: () => connections(),
-      prefix: () => this.#prefix ?? "",
-    });
-    const watchers = this.#faces?.watchers ?? [];
-    if (watchers.length > 0) connections = this.#port.listConnections();
-    this.#router = new RequestRouter({
-      kit: {
-        ...forDoors,
-        gateDocuments: gateDocuments(merged.gates),
-        faces: this.#faces,
-        comments: commentsFrom(merged.comments),
-        pages: merged.pages?.files,
-        reports: CallReports.of(observers, addresses),
-        admission: this.#admission,
-        book: this.#book,
-        addresses,
-        invoker: watchInvoker(
-          observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
-          watchers,
-        ),
-        observers,
-        validation: this.#validation,
-        healthInvoker: upstream.invoker.unobserved ?? upstream.invoker,
-        errors: this.#errors,
-        requestMetadata: new RequestMetadata({
-          forwardHeaders: merged.forwardHeaders,
-          grpcMetadataPrefix: merged.compat === "grpc-gateway",
-        }),
-        replyMetadata: metadata,
-        bodies,
-        browsers,
-      },
-      routing: {
-        router: { ...merged, reservedPaths: reservedPaths(merged) },
-        ruleMode: merged.ruleMode,
-        onBadRule: merged.onBadRule,
-        onSkippedRule: merged.onSkippedRule,
-      },
-      rules: merged.rules,
-      registry: withTypesOf(merged.hub, merged.registry),
-      only: merged.only,
-      awaitServices: merged.awaitServices,
+    this.#parts = new HttpServerParts(merged, {
       isServing: () => this.state === "ready" && !this.#draining && !this.#suspended,
+      prefix: () => this.#prefix,
     });
-    this.#entry = {
-      serve: this.#router.serve,
-      adopt: (request, response) => this.#guests.adopt(request, response),
-      errors: this.#errors,
-    };
-    this.#engine = new HttpEngine({
-      ...this.#entry,
-      port: this.#port,
-      choose: this.#router.choose,
-      maxBodyBytes,
-      maxUrlBytes,
-      prepare: () => void this.#router.rpcs, // Throws for invalid rules and routes.
-      addHooks: browsers.hooks,
-    });
-    this.fastify = this.#engine.fastify;
-    this.#warnings = new StartWarnings(merged, this.#router);
+    this.fastify = this.#parts.engine.fastify;
+    this.#warnings = new StartWarnings(merged, this.#parts.router);
   }
 
   /**
@@ -226,13 +79,13 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
    */
   get plugin(): FastifyPluginAsync<RpcPluginOptions> {
     return fastifyPlugin({
-      ...this.#entry,
-      knows: (head) => this.#router.knows(head),
+      ...this.#parts.entry,
+      knows: (head) => this.#parts.router.knows(head),
       takesOptions: this.#options.corsOrigins.length > 0,
-      addHooks: this.#engine.addHooks,
+      addHooks: this.#parts.engine.addHooks,
       mounted: (prefix) => this.#mountAt(prefix),
       ready: (own) => this.#readyInApp(own),
-      routes: () => this.#router.rpcs.router.routes,
+      routes: () => this.#parts.router.rpcs.router.routes,
       closing: (graceMs) => this.gracefulStop({ graceMs }),
     });
   }
@@ -263,18 +116,18 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   /** How many connections its port has had. */
   get connectionCounts(): ConnectionCounts {
-    return this.#port.counts;
+    return this.#parts.port.counts;
   }
 
   /** What it offers, see `Feature` of `ts-ms/app`. */
   get features(): readonly string[] {
-    const { routes } = this.#router.rpcs.router;
-    return serverFeatures({ options: this.#options, routes, hasHooks: this.#engine.hasHooks });
+    const { routes } = this.#parts.router.rpcs.router;
+    return serverFeatures({ options: this.#options, routes, hasHooks: this.#parts.engine.hasHooks });
   }
 
   /** The services whose rpcs are served, in the order of registration. */
   get services(): readonly DescService[] {
-    return this.#router.services;
+    return this.#parts.router.services;
   }
 
   /**
@@ -288,7 +141,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const isReady = this.state === "ready";
     const descriptor = "descriptor" in service ? service.descriptor : service;
     checkProtobufCopy(descriptor);
-    this.#router.add(descriptor, isReady);
+    this.#parts.router.add(descriptor, isReady);
     if (isReady) this.#served();
     return this;
   }
@@ -304,7 +157,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   replaceServices(services: readonly DescService[], registry?: Registry, rules?: readonly RuleText[]): void {
     for (const service of services) checkProtobufCopy(service);
     if (registry !== undefined) checkRegistryCopy(registry);
-    this.#router.replace(services, registry && withTypesOf(this.#options.hub, registry), rules);
+    this.#parts.router.replace(services, registry && withTypesOf(this.#options.hub, registry), rules);
     if (this.state === "ready") this.#served();
   }
 
@@ -318,7 +171,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
    */
   serveContracts(contracts: Contracts): ReadonlyMap<DescService, Error> {
     for (const service of contracts.services) checkProtobufCopy(service);
-    const leftOut = this.#router.serveContracts(contracts);
+    const leftOut = this.#parts.router.serveContracts(contracts);
     if (this.state === "ready") this.#served();
     return leftOut;
   }
@@ -335,24 +188,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const given = Object.entries(options).filter(
       ([name, value]) => reloadable.has(name) && value !== undefined,
     );
-    const next: HttpServerOptions = { ...this.#options, ...Object.fromEntries(given) };
-    void new OriginCheck(next.allowedOrigins); // Throws for entries that are wrong.
-    const trustProxies = this.#addresses.prepare(next.trustedProxies);
-    const admission = (this.#admission = admissionOf(next, this.#book, this.#faults, this.#addresses));
-    this.#browsers.use(next);
-    trustProxies();
-    Object.assign(this.#options, Object.fromEntries(given));
-    const { completeHead } = this.#hooksWith(this.#browsers.completeHead);
-    this.#port.completeHeads(completeHead);
-    this.#guests.completeHead = completeHead;
-    const requestIds = this.#requestIds;
-    if (requestIds !== undefined && next.requestId !== undefined) requestIds.policy = next.requestId;
-    this.#router.reload({
-      ...doorOptions(next),
-      requestIds,
-      gateDocuments: gateDocuments(next.gates),
-      admission,
-    });
+    this.#parts.reload(Object.fromEntries(given));
   }
 
   /**
@@ -366,7 +202,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       throw new SetupError(`${this.name} cannot start: it is a plugin of an app, which listens for it`);
     }
     this.#lifecycle.enter("boot");
-    this.#warnings.ownRoutes = this.#engine.ownRoutes;
+    this.#warnings.ownRoutes = this.#parts.engine.ownRoutes;
     this.#binding = this.#bind();
     try {
       await this.#binding;
@@ -376,7 +212,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     }
     if (this.state !== "boot") return;
     this.#lifecycle.enter("listen");
-    this.#book?.started();
+    this.#parts.book?.started();
     this.#lifecycle.enter("ready");
   }
 
@@ -398,12 +234,12 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         : `a plugin of an app, at ${this.#prefix}/`;
     const lines = [
       place,
-      ...this.#engine.describe(),
-      ...this.#port.describe(),
-      ...this.#router.rpcs.describe(),
+      ...this.#parts.engine.describe(),
+      ...this.#parts.port.describe(),
+      ...this.#parts.router.rpcs.describe(),
     ];
-    const faces = this.#faces?.describe(this.#origin) ?? [];
-    return [...lines.map((line) => `[HTTP] ${line}`), ...faces, ...this.#upstream.describe()];
+    const faces = this.#parts.faces?.describe(this.#origin) ?? [];
+    return [...lines.map((line) => `[HTTP] ${line}`), ...faces, ...this.#parts.upstream.describe()];
   }
 
   /** The address of the server as a URL without a path. */
@@ -416,13 +252,13 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
    * undefined without such a route.
    */
   get samplePath(): string | undefined {
-    return samplePath(this.#router.rpcs.router.routes);
+    return samplePath(this.#parts.router.rpcs.router.routes);
   }
 
   /** From now on `/readyz` answers 503 and every response closes its connection. All requests are still served. */
   drain(): void {
     this.#draining = true;
-    this.#port.closeConnections();
+    this.#parts.port.closeConnections();
   }
 
   /**
@@ -455,21 +291,21 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.drain();
     const { state } = this;
     if (state === "boot" || state === "listen" || state === "ready") this.#lifecycle.enter("graceful");
-    this.#book?.drain(graceMs);
+    this.#parts.book?.drain(graceMs);
     // A port can only be closed after it is bound; `start` reports an error of the bind.
     await this.#binding?.catch(() => {});
-    this.#port.closeListeners();
+    this.#parts.port.closeListeners();
     const [calls, sockets] = await Promise.all([
-      stopExchanges(both(this.#port, this.#guests), graceMs),
-      this.#router.stop(graceMs),
+      stopExchanges(both(this.#parts.port, this.#parts.guests), graceMs),
+      this.#parts.router.stop(graceMs),
     ]);
-    this.#router.close();
-    await this.#port.http2Disconnected(flushTimeoutMs);
-    this.#port.cutConnections();
-    this.#guests.cut();
+    this.#parts.router.close();
+    await this.#parts.port.http2Disconnected(flushTimeoutMs);
+    this.#parts.port.cutConnections();
+    this.#parts.guests.cut();
     await this.fastify.close();
-    this.#upstream.close();
-    this.#book?.stopped();
+    this.#parts.upstream.close();
+    this.#parts.book?.stopped();
     this.#lifecycle.enter("stop");
     return sumOfReports([calls, sockets]);
   }
@@ -477,19 +313,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** Other rpcs are served while requests come. */
   #served(): void {
     this.#warnings.give();
-    // Rules that are compiled already have been checked; the first ones are loaded now, and until then their calls wait.
-    this.#validation?.load().catch((error: unknown) => {
-      this.#faults.request(toCallError(error), "the rules of messages");
-    });
-    this.#admission?.ready().catch((error: unknown) => {
-      this.#faults.request(toCallError(error), "the gates");
-    });
-  }
-
-  /** Loads and compiles what decides on calls. */
-  async #prepare(): Promise<void> {
-    await this.#validation?.load();
-    await this.#admission?.ready();
+    this.#parts.prepareMore();
   }
 
   #mountAt(prefix: string): void {
@@ -503,25 +327,25 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   }
 
   async #readyInApp(own: readonly OwnRoute[]): Promise<void> {
-    void this.#router.rpcs; // Throws for invalid rules and routes.
-    await this.#faces?.load();
-    this.#faces?.open();
-    await this.#prepare();
+    void this.#parts.router.rpcs; // Throws for invalid rules and routes.
+    await this.#parts.faces?.load();
+    this.#parts.faces?.open();
+    await this.#parts.prepare();
     this.#warnings.ownRoutes = own;
     this.#warnings.give();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#lifecycle.enter("listen");
-    this.#book?.started();
+    this.#parts.book?.started();
     this.#lifecycle.enter("ready");
   }
 
   async #bind(): Promise<void> {
     const { host, port } = this.#options;
     // Throws for invalid routes before the engine starts: an engine whose mount has failed cannot be started again.
-    void this.#router.rpcs;
-    await this.#faces?.load();
-    this.#faces?.open();
-    await this.#prepare();
+    void this.#parts.router.rpcs;
+    await this.#parts.faces?.load();
+    this.#parts.faces?.open();
+    await this.#parts.prepare();
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#warnings.give();
@@ -534,25 +358,6 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const bound = this.fastify.server.address() as AddressInfo | string; // The server listens.
     this.#address = typeof bound === "string" ? { host, port: 0 } : { host: bound.address, port: bound.port };
   }
-}
-
-/** Paths that no rule may use. */
-function reservedPaths({ healthPaths: hasHealth, gates, faces }: HttpServerOptions): readonly string[] {
-  return [
-    ...(hasHealth ? healthPaths : []),
-    ...faces.flatMap(({ paths }) => paths),
-    ...gates.flatMap(({ documents = {} }) => Object.keys(documents)),
-  ];
-}
-
-/** Finds the documents of gates; a reload of a gate may change them. */
-function gateDocuments(gates: readonly Gate[]): ((path: string) => GateDocument | undefined) | undefined {
-  const sources = gates.filter((gate) => "documents" in gate);
-  if (sources.length === 0) return undefined;
-  return (path) => {
-    for (const { documents = {} } of sources) if (Object.hasOwn(documents, path)) return documents[path];
-    return undefined;
-  };
 }
 
 /** The options that `reload` takes. */
@@ -571,37 +376,3 @@ const reloadable: ReadonlySet<string> = new Set<keyof HttpServerOptions>([
   "securityHeaders",
   "requestId",
 ]);
-
-/**
- * The hub of a gateway: its own, or that of the server that it calls in process.
- *
- * @throws SetupError where they are two
- */
-function hubOf({ hub, upstream, dial }: Partial<HttpServerOptions>): HttpServerOptions["hub"] {
-  const isBehind = typeof upstream === "object" && "dispatcher" in upstream && dial !== "network";
-  const behind = isBehind ? upstream.hub : undefined;
-  if (hub === undefined || behind === undefined || hub === behind) return hub ?? behind;
-  throw new SetupError(
-    "HttpServer: hub: the server that is called in process has another hub: give both the same one",
-  );
-}
-
-/** Types of messages that rooms of a hub have, too. */
-function withTypesOf(hub: HttpServerOptions["hub"], registry: Registry | undefined): Registry | undefined {
-  const types = hub?.types;
-  if (types === undefined || registry === undefined) return registry ?? types;
-  const joined = new JoinedRegistry();
-  joined.use([registry, types]);
-  return joined;
-}
-
-/** What decides on calls; undefined without a gate. */
-function admissionOf(
-  { gates: own, observers }: HttpServerOptions,
-  book: ServerBook | undefined,
-  faults: FaultLog,
-  addresses: ClientAddresses,
-): Admission | undefined {
-  const gates = book === undefined ? own : [...own, book.gate];
-  return gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses });
-}

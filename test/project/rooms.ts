@@ -370,10 +370,17 @@ export const arrows: Arrows = {
   "hub/services": ["core/…", "hub/connections", "hub/room"],
   hub: ["core/…", "hub/services", "hub/connections", "hub/room", "hub/presence", "hub/bus", "hub/nodes"],
 
+  // Messages of brokers as calls, and calls as messages; a broker is a room of its own, which its programs load.
+  "messaging/memory": ["core/…", "messaging"],
+  messaging: ["core", "core/…", "messaging/…"],
+
   // The client of live rpcs, for pages: it has nothing of the server, and nothing of Node.
   "hub-client/call": [],
   "hub-client/links": ["hub-client/call"],
   "hub-client": ["hub-client/call", "hub-client/links"],
+
+  // Brokers: what is published, and calls that messages become.
+  messaging: ["core/…"],
 
   // Services, written as a user writes his.
   services: ["core/…", "hub"],
@@ -385,5 +392,17 @@ export const arrows: Arrows = {
   cli: ["core", "core/…", "gateway", "gateway/…", "app"],
 
   // The sub-paths of the package, one file each; nothing in src imports them.
-  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "hub-client", "hub-client/…", "app"],
+  entries: [
+    "core",
+    "core/…",
+    "gateway",
+    "gateway/…",
+    "hub",
+    "hub/…",
+    "hub-client",
+    "hub-client/…",
+    "messaging",
+    "messaging/…",
+    "app",
+  ],
 };
