@@ -1,34 +1,19 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
-import { createContextValues, type HandlerContext } from "@connectrpc/connect";
+import type { HandlerContext } from "@connectrpc/connect";
 import type pg from "pg";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { SetupError } from "../../../src/core/errors/setup-error.ts";
 import { postgresStore, type PostgresStore } from "../../../src/entries/outbox.ts";
-import { InboxRun, inboxRunKey } from "../../../src/messaging/inbox.ts";
+import { InboxRun } from "../../../src/messaging/inbox.ts";
+import {
+  contextOf,
+  inboxKey as key,
+  isCallError as isError,
+  never as signal,
+} from "../../support/inbox-calls.ts";
 import { eventMessage, publishIn } from "../../support/outbox-messages.ts";
 import { PostgresServer, withoutPostgres } from "../../support/postgres-server.ts";
-
-const signal = new AbortController().signal;
-
-/** A handler's context, of which a store reads these. */
-function contextOf(run: InboxRun | undefined, signalOfCall = signal): HandlerContext {
-  const values = createContextValues().set(inboxRunKey, run);
-  return { values, signal: signalOfCall } as HandlerContext; // A store reads no other members.
-}
-
-function key(id: string) {
-  return { group: "mail", source: "/shop", id };
-}
-
-function isError(code: Code, text?: RegExp) {
-  return (reason: unknown) => {
-    assert.ok(reason instanceof ConnectError, String(reason));
-    assert.equal(Code[reason.code], Code[code], reason.message);
-    if (text !== undefined) assert.match(reason.rawMessage, text);
-    return true;
-  };
-}
 
 describe("a store in PostgreSQL", { skip: withoutPostgres }, () => {
   let server: PostgresServer;
