@@ -16,3 +16,4 @@ export type {
 } from "../messaging/broker.ts";
 export type { CloudEvent } from "../messaging/cloud-event.ts";
 export type { ConsumeOverride } from "../messaging/consume-settings.ts";
+export { messageOf, type ConsumedMessage } from "../messaging/message-context.ts";
