@@ -68,13 +68,19 @@ export async function withClient<T>(
 
 /** Rolls back and gives the connection back, which is closed where that does not go. Never rejects. */
 export async function rollBack({ client, giveBack }: Lent): Promise<void> {
+  const isBack = await bounded(client.query("rollback"), rollbackMs);
+  giveBack(!isBack);
+}
+
+/** Waits for a statement so many milliseconds. Never rejects. @returns whether it was carried out in that time */
+export async function bounded(running: Promise<unknown>, ms: number): Promise<boolean> {
   const { promise: tooLong, resolve } = Promise.withResolvers<false>();
-  const timer = setTimeout(resolve, rollbackMs, false);
-  const done = client.query("rollback").then(
+  const timer = setTimeout(resolve, ms, false);
+  const done = running.then(
     () => true,
     () => false,
   );
-  const isBack = await Promise.race([done, tooLong]);
+  const isDone = await Promise.race([done, tooLong]);
   clearTimeout(timer);
-  giveBack(!isBack);
+  return isDone;
 }

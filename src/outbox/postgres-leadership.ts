@@ -1,10 +1,13 @@
 import type { OutboxRow } from "./outbox-row.ts";
 import type { SqlPool } from "./postgres-client.ts";
 import { toOwnError } from "./postgres-client.ts";
-import { type Lent, takeClient } from "./postgres-connections.ts";
+import { bounded, type Lent, takeClient } from "./postgres-connections.ts";
 import type { Tables } from "./schema-sql.ts";
 import type { Exclusions, Leadership, LeadOptions, ReadOptions } from "./store.ts";
 import { untilAborted } from "./until-aborted.ts";
+
+/** How long a lock that is given up may take, in milliseconds. */
+const unlockMs = 1_000;
 
 /**
  * Takes the advisory lock of the relays, on a connection of its own: PostgreSQL gives it up when that ends.
@@ -84,12 +87,12 @@ class PostgresLeadership implements Leadership {
       throw new Error("the lock of the relay is another one's");
     }
     const values: unknown[] = [limit, maxBytes];
-    const some = `select * from ${this.#tables.outbox} o ${where(except, values)} order by seq limit $1`;
+    const oldest = `select * from ${this.#tables.outbox} o ${where(except, values)} order by seq limit $1`;
     const text = `select seq::text, id, topic, key, type, headers::text, body,
         extract(epoch from clock_timestamp() - created_at)::float8 * 1000 as age_ms
-      from (select *, sum(coalesce(octet_length(body), 0)) over (order by seq) - coalesce(octet_length(body), 0) as before
-            from (${some}) some) counted
-      where before < $2 order by counted.seq`;
+      from (select *, sum(coalesce(octet_length(body), 0)) over (order by seq) - coalesce(octet_length(body), 0) as preceding
+            from (${oldest}) oldest) counted
+      where preceding < $2 order by counted.seq`;
     const { rows } = await this.#query(text, values);
     return rows.map(rowFrom);
   }
@@ -119,7 +122,9 @@ class PostgresLeadership implements Leadership {
   async close(): Promise<void> {
     if (this.#notified !== undefined) this.#lent.client.off?.("notification", this.#notified);
     this.#lost.abort();
-    this.#lent.giveBack(true); // With its session the lock ends, how often it was taken.
+    // The next one is not to wait until the session has ended, with which the lock ends too.
+    await bounded(this.#lent.client.query("select pg_advisory_unlock_all()"), unlockMs);
+    this.#lent.giveBack(true);
   }
 
   async #query(text: string, values?: unknown[]) {
@@ -156,6 +161,7 @@ function notifySql(outbox: string, trigger: string, channel: string): string {
 
 function rowFrom(row: Record<string, unknown>): OutboxRow {
   const { seq, id, topic, key, type, headers, age_ms } = row as Record<string, string>; // All but these are texts.
+  const { body } = row;
   return {
     seq: BigInt(seq ?? ""),
     id: id ?? "",
@@ -163,7 +169,7 @@ function rowFrom(row: Record<string, unknown>): OutboxRow {
     key: key ?? null,
     type: type ?? "",
     headers: headers ?? "",
-    body: row["body"] instanceof Uint8Array ? row["body"] : null,
+    body: body instanceof Uint8Array ? new Uint8Array(body.buffer, body.byteOffset, body.byteLength) : null,
     ageMs: Number(age_ms),
   };
 }

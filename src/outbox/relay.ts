@@ -157,7 +157,8 @@ export class OutboxRelay implements ManagedServer {
         if (signal.aborted) break;
         if (reason instanceof SetupError && this.#lifecycle.state === "boot") return missing(reason);
         answered();
-        if (reason instanceof SetupError) warn(reason.message);
+        if (toCallError(reason).code !== Code.Unavailable)
+          warn(`the store cannot be used: ${String(reason)}`);
         await this.#lock.wait(pauses.nextMs(), signal);
       }
     }

@@ -379,6 +379,9 @@ export const arrows: Arrows = {
   "hub-client/links": ["hub-client/call"],
   "hub-client": ["hub-client/call", "hub-client/links"],
 
+  // Effects and messages in one transaction.
+  outbox: ["core/…", "messaging"],
+
   // Services, written as a user writes his.
   services: ["core/…", "hub"],
 
@@ -400,6 +403,7 @@ export const arrows: Arrows = {
     "hub-client/…",
     "messaging",
     "messaging/…",
+    "outbox",
     "app",
   ],
 };
