@@ -7,7 +7,6 @@ export { OutboxRelay, type RelayParts } from "../outbox/relay.ts";
 export { relayDefaults, type RelayInit, type RelayOptions } from "../outbox/relay-options.ts";
 export {
   type Isolation,
-  type MetricsPage,
   type OutboxSource,
   type Store,
   storeDefaults,
