@@ -18,14 +18,7 @@ export abstract class OutboxTransaction extends Transaction {
   include<T>(work: (add: AddMessages) => Promise<T>): Promise<T> {
     if (this.#state !== "open") return Promise.reject(hasEnded());
     const done = work((messages) => this.#add(messages));
-    this.#works.add(done);
-    done.then(
-      () => this.#works.delete(done),
-      (reason: unknown) => {
-        this.#works.delete(done);
-        this.#failure ??= { reason };
-      },
-    );
+    void this.#follow(done);
     return done;
   }
 
@@ -51,6 +44,16 @@ export abstract class OutboxTransaction extends Transaction {
   /** No row and no statement follows: the transaction is committed or rolled back. */
   end(): void {
     this.#state = "ended";
+  }
+
+  async #follow(work: Promise<unknown>): Promise<void> {
+    this.#works.add(work);
+    try {
+      await work;
+    } catch (reason) {
+      this.#failure ??= { reason };
+    }
+    this.#works.delete(work);
   }
 
   async #add(messages: readonly Parameters<typeof rowOf>[0][]): Promise<void> {

@@ -8,7 +8,7 @@ const rollbackMs = 1_000;
 export interface Lent {
   readonly client: SqlPoolClient;
   /** Gives it back. @param broken whether it is closed in place of being used again */
-  giveBack(broken?: boolean): void;
+  readonly giveBack: (broken?: boolean) => void;
 }
 
 /**

@@ -16,7 +16,7 @@ export class PostgresTransaction extends OutboxTransaction {
   readonly #client: SqlClient;
   readonly #outbox: string;
   readonly #writesAtOnce: boolean;
-  #waiting: NewRow[] = [];
+  readonly #waiting: NewRow[] = [];
   #written = 0;
 
   /** @param writesAtOnce whether rows are written when they are published, as for a commit that is not ours */

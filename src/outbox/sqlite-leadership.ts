@@ -98,7 +98,10 @@ class SqliteLeadership implements Leadership {
 /** The condition for rows that are not excluded. @param values gets the values that it needs */
 function where({ topics, seqs, keys }: Exclusions, values: SqliteValue[]): string {
   const tests: string[] = [];
-  const list = (json: string): string => (values.push(json), "(select value from json_each(?))");
+  const list = (json: string): string => {
+    values.push(json);
+    return "(select value from json_each(?))";
+  };
   if (topics.length > 0) tests.push(`topic not in ${list(JSON.stringify(topics))}`);
   if (seqs.length > 0) tests.push(`seq not in ${list(`[${seqs.join(",")}]`)}`);
   if (keys.length > 0) {

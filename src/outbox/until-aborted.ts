@@ -9,7 +9,7 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
         signal.removeEventListener("abort", abort);
         resolve(value);
       },
-      (reason: Error) => {
+      (reason: unknown) => {
         signal.removeEventListener("abort", abort);
         reject(reason);
       },

@@ -23,7 +23,7 @@ export function runOf(id: string): InboxRun {
 }
 
 /** For `assert.rejects`: a call error of a code and a text. */
-export function isCallError(code: Code, text: RegExp = /./): (reason: unknown) => true {
+export function isCallError(code: Code, text = /./): (reason: unknown) => true {
   return (reason) => {
     assert.ok(reason instanceof ConnectError, String(reason));
     assert.equal(Code[reason.code], Code[code], reason.message);

@@ -52,7 +52,7 @@ export class PostgresServer extends KeptServer {
 
   /** Ends its connections, and itself. */
   override async stop(): Promise<void> {
-    await Promise.all(this.#pools.splice(0).map((pool) => pool.ended || pool.end()));
+    await Promise.all(this.#pools.splice(0).map((pool) => pool.end()));
     await super.stop();
   }
 

@@ -219,16 +219,8 @@ describe("a store in PostgreSQL", { skip: withoutPostgres }, () => {
     const [lost] = both.flatMap((one) => (one.status === "rejected" ? [one.reason as unknown] : []));
     isError(Code.AlreadyExists, /handled before, nothing was done: message 7/)(lost);
     assert.deepEqual(await idsOf("orders"), ["7"]);
-    assert.deepEqual(
-      runs
-        .slice(1)
-        .map((run) => [run.isRecorded, run.duplicates.length])
-        .toSorted(),
-      [
-        [false, 1],
-        [true, 0],
-      ],
-    );
+    assert.equal(runs.filter(({ isRecorded }) => isRecorded).length, 1);
+    assert.equal(runs.flatMap(({ duplicates }) => duplicates).length, 1);
     assert.deepEqual(await store.done([key("6"), key("7"), { ...key("7"), group: "other" }], { signal }), [
       key("7"),
     ]);

@@ -76,7 +76,7 @@ describe("a store in SQLite", () => {
     });
     await assert.rejects(
       late,
-      (reason) => reason instanceof TypeError && /must be synchronous/.test(reason.message),
+      (reason) => reason instanceof TypeError && reason.message.includes("must be synchronous"),
     );
     assert.deepEqual([idsOf(other, "orders"), idsOf(other, "ts_ms_outbox")], [[], []]);
     assert.equal(await place(store, "3"), "3");
@@ -155,7 +155,7 @@ describe("a store in SQLite", () => {
     const runs = [runOf("7"), runOf("7")] as const;
     const both = await Promise.allSettled([place(store, "7", runs[0]), place(second, "7", runs[1])]);
     assert.deepEqual(both.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
-    assert.deepEqual(runs.map(({ isRecorded }) => isRecorded).toSorted(), [false, true]);
+    assert.equal(runs.filter(({ isRecorded }) => isRecorded).length, 1);
     assert.deepEqual(idsOf(other, "orders"), ["7"]);
     await assert.rejects(place(store, "7", runOf("7")), isCallError(Code.AlreadyExists, /handled before/));
   });
