@@ -17,10 +17,9 @@ import { TemporaryFiles } from "../../support/temporary-files.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 /** A store in memory. */
-async function memoryStore(t: TestContext): Promise<SqliteStore> {
+async function memoryStore(): Promise<SqliteStore> {
   const store = sqliteStore(":memory:");
   await store.migrate();
-  t.after(() => store.close());
   return store;
 }
 
@@ -50,7 +49,7 @@ async function idle(): Promise<void> {
 
 describe("a relay", () => {
   test("publishes what is there, oldest first, is woken by commits, and deletes what is confirmed", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     await publish(store, "1", "2");
     const relay = await startRelay(t, { store, broker });
@@ -65,7 +64,7 @@ describe("a relay", () => {
   });
 
   test("reads so many rows at once, and goes on at once", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     await publish(store, "1", "2", "3", "4", "5");
     await startRelay(t, { store, broker, batch: 2 });
@@ -74,7 +73,7 @@ describe("a relay", () => {
   });
 
   test("a batch is bounded by its bytes", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     const body = new Uint8Array(9 * 1024 ** 2);
     await store.transact(undefined, (tx) => {
@@ -128,7 +127,7 @@ describe("a relay", () => {
   });
 
   test("a row that is refused for itself is dead after five times; others go on, those of its key behind it", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     const tooLarge = new ConnectError("it has 2 MiB", Code.ResourceExhausted);
     broker.answer = ({ event }) => (event?.id === "1 a" ? tooLarge : "confirm");
@@ -151,7 +150,7 @@ describe("a relay", () => {
   });
 
   test("a row that is no message is dead too", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     await store.transact(undefined, (tx) => {
       tx.query("insert into ts_ms_outbox (id, topic, type) values ('bad', 'orders', 't')");
@@ -167,7 +166,7 @@ describe("a relay", () => {
   });
 
   test("a topic that takes nothing waits, however long, and holds no other topic", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     const noQueue = new ConnectError("no queue takes stock", Code.Unavailable);
     let hasQueue = false;
@@ -190,7 +189,7 @@ describe("a relay", () => {
   });
 
   test("a broker that does not confirm is waited for; the stop cuts what is not confirmed, and it stays", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     const { promise } = Promise.withResolvers<"confirm">();
     broker.answer = ({ event }) => (event?.id === "1" ? "confirm" : promise);
@@ -211,7 +210,7 @@ describe("a relay", () => {
   });
 
   test("a stop waits for the confirms of the batch under way, and deletes it", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     const { promise, resolve } = Promise.withResolvers<"confirm">();
     broker.answer = () => promise;
@@ -226,7 +225,7 @@ describe("a relay", () => {
   });
 
   test("a broker that throws, or gives too few outcomes, loses nothing", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     let times = 0;
     const bad = {
@@ -254,14 +253,14 @@ describe("a relay", () => {
     await store.close();
   });
 
-  test("a relay that was not started stops", async (t) => {
-    const relay = new OutboxRelay({ store: await memoryStore(t), broker: new ScriptedBroker() });
+  test("a relay that was not started stops", async () => {
+    const relay = new OutboxRelay({ store: await memoryStore(), broker: new ScriptedBroker() });
     assert.deepEqual(await relay.gracefulStop(), { finished: 0, notified: [], cut: [] });
     assert.equal(relay.state, "stop");
   });
 
   test("the page of metrics has its figures", async (t) => {
-    const store = await memoryStore(t);
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     broker.answer = ({ event }) =>
       event?.id === "1" ? "confirm" : new ConnectError("it is full", Code.Unavailable);
@@ -286,8 +285,8 @@ describe("a relay", () => {
     assert.deepEqual(await linesOf(), []);
   });
 
-  test("options that cannot be used", async (t) => {
-    const store = await memoryStore(t);
+  test("options that cannot be used", async () => {
+    const store = await memoryStore();
     const broker = new ScriptedBroker();
     const bad: [object, RegExp][] = [
       [{ broker }, /the option store is missing: it must be a store/],
