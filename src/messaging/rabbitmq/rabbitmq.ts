@@ -1,3 +1,4 @@
+import { type MadeInvoker, makeInvoker } from "../../core/call/invoker-source.ts";
 import { ConnectError } from "../../core/errors/errors.ts";
 import {
   defaultGraceMs,
@@ -15,6 +16,8 @@ import type {
   OutgoingMessage,
   SubscriptionSpec,
 } from "../broker.ts";
+import type { BrokerDialOptions } from "../broker-dial-options.ts";
+import { dialBroker } from "../dialled-broker.ts";
 import { checkQueueNames, queueName } from "../queue-names.ts";
 import type { AmqpLine } from "./amqp-line.ts";
 import { unavailable } from "./amqp-line.ts";
@@ -80,6 +83,10 @@ class RabbitMqBroker implements Broker {
     const consuming = { up: (line: AmqpLine) => this.#consumingUp(line), down: () => {}, blocked: () => {} };
     this.#publishing = new AmqpLink(options, "publishing", publishing, parts);
     this.#consuming = new AmqpLink(options, "consuming", consuming, parts);
+  }
+
+  [makeInvoker](options: Partial<BrokerDialOptions>): MadeInvoker {
+    return dialBroker(this, options, this.#parts.clock);
   }
 
   get state(): Broker["state"] {
