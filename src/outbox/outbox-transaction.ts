@@ -1,3 +1,4 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import { Code, ConnectError } from "../core/errors/errors.ts";
 import { Transaction, type AddMessages } from "../messaging/transaction.ts";
 import { type NewRow, rowOf } from "./outbox-row.ts";
@@ -11,9 +12,20 @@ import { type NewRow, rowOf } from "./outbox-row.ts";
  * ```
  */
 export abstract class OutboxTransaction extends Transaction {
+  readonly #context: HandlerContext | undefined;
   #state: "open" | "settling" | "ended" = "open";
   readonly #works = new Set<Promise<unknown>>();
   #failure: { readonly reason: unknown } | undefined;
+
+  /** @param context of the call that the transaction is of; undefined for none */
+  constructor(context: HandlerContext | undefined) {
+    super();
+    this.#context = context;
+  }
+
+  override get context(): HandlerContext | undefined {
+    return this.#context;
+  }
 
   include<T>(work: (add: AddMessages) => Promise<T>): Promise<T> {
     if (this.#state !== "open") return Promise.reject(hasEnded());

@@ -63,7 +63,7 @@ export class PostgresStore implements Store<PostgresTransaction, SqlClient> {
     const inboxRun = context?.values.get(inboxRunKey);
     inboxRun?.begin();
     try {
-      return await this.#transact(context?.signal ?? never, run, options, inboxRun);
+      return await this.#transact(context, run, options, inboxRun);
     } catch (reason) {
       throw toStoreError(reason);
     } finally {
@@ -87,7 +87,7 @@ export class PostgresStore implements Store<PostgresTransaction, SqlClient> {
   }
 
   enlist(client: SqlClient): PostgresTransaction {
-    return new PostgresTransaction(client, this.#tables.outbox, true);
+    return new PostgresTransaction(client, this.#tables.outbox, undefined, true);
   }
 
   async done(keys: readonly InboxKey[], options: InboxOptions): Promise<readonly InboxKey[]> {
@@ -121,13 +121,14 @@ export class PostgresStore implements Store<PostgresTransaction, SqlClient> {
   }
 
   async #transact<T>(
-    signal: AbortSignal,
+    context: HandlerContext | undefined,
     run: (tx: PostgresTransaction) => T,
     { isolation }: TransactOptions,
     inboxRun: InboxRun | undefined,
   ): Promise<Awaited<T>> {
+    const signal = context?.signal ?? never;
     const lent = await takeClient(this.#pool, signal);
-    const tx = new PostgresTransaction(lent.client, this.#tables.outbox, false);
+    const tx = new PostgresTransaction(lent.client, this.#tables.outbox, context, false);
     let result: Awaited<T>;
     try {
       await untilAborted(lent.client.query(beginOf(isolation)), signal);

@@ -1,3 +1,4 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import type { NewRow } from "./outbox-row.ts";
 import { OutboxTransaction } from "./outbox-transaction.ts";
 import { type SqlClient, type SqlResult, toOwnError } from "./postgres-client.ts";
@@ -20,8 +21,8 @@ export class PostgresTransaction extends OutboxTransaction {
   #written = 0;
 
   /** @param writesAtOnce whether rows are written when they are published, as for a commit that is not ours */
-  constructor(client: SqlClient, outbox: string, writesAtOnce: boolean) {
-    super();
+  constructor(client: SqlClient, outbox: string, context: HandlerContext | undefined, writesAtOnce: boolean) {
+    super(context);
     this.#client = client;
     this.#outbox = outbox;
     this.#writesAtOnce = writesAtOnce;

@@ -68,7 +68,7 @@ export class SqliteStore implements Store<SqliteTransaction, SqliteClient> {
   ): Promise<Awaited<T>> {
     const inboxRun = context?.values.get(inboxRunKey);
     inboxRun?.begin();
-    const tx = new SqliteTransaction(this.#connection, this.#tables.outbox);
+    const tx = new SqliteTransaction(this.#connection, this.#tables.outbox, context);
     let result: Awaited<T>;
     try {
       result = await this.#own(
@@ -104,7 +104,7 @@ export class SqliteStore implements Store<SqliteTransaction, SqliteClient> {
   }
 
   enlist(client: SqliteClient): SqliteTransaction {
-    return new SqliteTransaction(client, this.#tables.outbox);
+    return new SqliteTransaction(client, this.#tables.outbox, undefined);
   }
 
   async done(keys: readonly InboxKey[], options: InboxOptions): Promise<readonly InboxKey[]> {

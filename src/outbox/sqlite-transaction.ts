@@ -1,3 +1,4 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import type { NewRow } from "./outbox-row.ts";
 import { OutboxTransaction } from "./outbox-transaction.ts";
 import type { SqliteValue } from "./sqlite-connection.ts";
@@ -27,8 +28,8 @@ export class SqliteTransaction extends OutboxTransaction {
   readonly #insert: string;
   #rows = 0;
 
-  constructor(client: SqliteClient, outbox: string) {
-    super();
+  constructor(client: SqliteClient, outbox: string, context: HandlerContext | undefined) {
+    super(context);
     this.#client = client;
     this.#insert = `insert into ${outbox} (id, topic, key, type, headers, body) values (?, ?, ?, ?, ?, ?)`;
   }
