@@ -382,6 +382,8 @@ export const arrows: Arrows = {
 
   // Effects and messages in one transaction.
   outbox: ["core/…", "messaging"],
+  // Events to subscriptions.
+  dispatch: ["core/…"],
 
   // Services, written as a user writes his.
   services: ["core/…", "hub"],
