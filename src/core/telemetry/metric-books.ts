@@ -71,6 +71,14 @@ export const watchedMetrics = [
   "outboxLeader",
   "outboxRelayed",
   "inboxDuplicates",
+  "queuePublished",
+  "queuePublishSeconds",
+  "queuePublishing",
+  "sagaBegun",
+  "sagaEnded",
+  "sagaOpen",
+  "sagaStuck",
+  "sagaUndone",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */
