@@ -1,4 +1,5 @@
 import { createHash, createHmac, createPrivateKey, type KeyObject, randomBytes, sign } from "node:crypto";
+import { parseBase64 } from "../core/codec/base64-text.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 
 /**
@@ -61,9 +62,8 @@ export class WebhookSigner {
 
 function signerOf(text: string): (content: Buffer) => string {
   const [kind, encoded = ""] = text.split("_", 2);
-  const read = Buffer.from(encoded, "base64");
-  // Node leaves out what is no base64.
-  const bytes = read.toString("base64") === encoded && text === `${kind}_${encoded}` ? read : Buffer.alloc(0);
+  const read = text === `${kind}_${encoded}` ? parseBase64(encoded) : undefined;
+  const bytes = Buffer.from(read ?? []);
   if (kind === "whsec" && bytes.length >= 24 && bytes.length <= 64) {
     return (content) => `v1,${createHmac("sha256", bytes).update(content).digest("base64")}`;
   }
