@@ -1,3 +1,4 @@
+import { Code, ConnectError } from "../core/errors/errors.ts";
 import type { OutboxRow } from "./outbox-row.ts";
 import type { SqlPool } from "./postgres-client.ts";
 import { toOwnError } from "./postgres-client.ts";
@@ -6,6 +7,8 @@ import type { Tables } from "./schema-sql.ts";
 import type { Exclusions, Leadership, LeadOptions, ReadOptions } from "./store.ts";
 import { untilAborted } from "./until-aborted.ts";
 
+/** How long a statement of a relay may take before its connection counts as lost, in milliseconds. */
+const statementMs = 30_000;
 /** How long a lock that is given up may take, in milliseconds. */
 const unlockMs = 1_000;
 
@@ -84,7 +87,7 @@ class PostgresLeadership implements Leadership {
   async read({ limit, maxBytes, except }: ReadOptions): Promise<readonly OutboxRow[]> {
     if (!(await this.hasLock())) {
       this.#lost.abort();
-      throw new Error("the lock of the relay is another one's");
+      throw new ConnectError("another relay has the lock", Code.Unavailable);
     }
     const values: unknown[] = [limit, maxBytes];
     const oldest = `select * from ${this.#tables.outbox} o ${where(except, values)} order by seq limit $1`;
@@ -128,10 +131,20 @@ class PostgresLeadership implements Leadership {
   }
 
   async #query(text: string, values?: unknown[]) {
+    const limit = AbortSignal.timeout(statementMs);
+    const running = this.#lent.client.query(text, values);
     try {
-      return await this.#lent.client.query(text, values);
+      return await untilAborted(running, AbortSignal.any([limit, this.#lost.signal]));
     } catch (reason) {
-      throw toOwnError(reason);
+      if (!limit.aborted && !this.#lost.signal.aborted) throw toOwnError(reason);
+      this.#lost.abort();
+      throw new ConnectError(
+        "the connection of the relay is lost",
+        Code.Unavailable,
+        undefined,
+        undefined,
+        reason,
+      );
     }
   }
 }

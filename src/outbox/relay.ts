@@ -1,4 +1,4 @@
-import { Code, type ConnectError, toCallError } from "../core/errors/errors.ts";
+import { Code, toCallError } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import {
   defaultGraceMs,
@@ -8,16 +8,17 @@ import {
   type StopOptions,
   type StopReport,
 } from "../core/lifecycle/lifecycle.ts";
-import { loggerOfProgram } from "../core/telemetry/program-logger.ts";
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import { type Backoff, Pauses } from "../core/time/pauses.ts";
 import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import type { OutboxRow } from "./outbox-row.ts";
 import { publishRows } from "./relay-batch.ts";
 import { RelayCounts } from "./relay-counts.ts";
+import { reportDead, warn } from "./relay-log.ts";
 import { type RelayInit, type RelayOptions, toRelayOptions } from "./relay-options.ts";
 import { Refusals } from "./refusals.ts";
 import type { Leadership, MetricsPage } from "./store.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /** With what else a relay is made, by tests. */
 export interface RelayParts {
@@ -31,6 +32,8 @@ export interface RelayParts {
 const batchBytes = 16 * 1024 ** 2;
 /** How often one that does not lead asks for the lock, in milliseconds. */
 const standbyMs = 1_000;
+/** How long a stop waits for the store behind the grace period, in milliseconds. */
+const leaveMs = 1_000;
 /** How long `start` waits for a store that does not answer, in milliseconds. */
 const startMs = 5_000;
 /** Pauses between attempts to reach the store. */
@@ -58,6 +61,8 @@ export class OutboxRelay implements ManagedServer {
   readonly #stopping = new AbortController();
   /** Fires when the batch under way is to end. */
   readonly #cut = new AbortController();
+  /** Fires when a store that does not answer is waited for no more. */
+  readonly #left = new AbortController();
   readonly #rows: WakeablePause;
   readonly #lock: WakeablePause;
   #mayHaveRows = false;
@@ -132,10 +137,13 @@ export class OutboxRelay implements ManagedServer {
     if (state === "boot" || state === "listen" || state === "ready") this.#lifecycle.enter("graceful");
     this.#unsubscribe();
     const begun = this.#underWay;
-    const cancel = this.#clock.after(graceMs, () => this.#cut.abort());
+    const timers = [
+      this.#clock.after(graceMs, () => this.#cut.abort()),
+      this.#clock.after(graceMs + leaveMs, () => this.#left.abort()),
+    ];
     this.#stopping.abort();
     await this.#running;
-    cancel();
+    for (const cancel of timers) cancel();
     const left = this.#underWay.map(({ topic, id }) => `${topic} ${id}`);
     if (this.#lifecycle.state !== "stop") this.#lifecycle.enter("stop");
     return { finished: begun.length - left.length, notified: [], cut: left };
@@ -184,7 +192,7 @@ export class OutboxRelay implements ManagedServer {
       await this.#removeConfirmed(leadership);
       while (!ended.aborted) {
         this.#mayHaveRows = false;
-        const rows = await this.#batch(leadership, refusals);
+        const rows = await untilAborted(this.#batch(leadership, refusals), this.#left.signal);
         if (rows === 0 && !this.#mayHaveRows) await this.#rows.wait(this.#options.pollMs, ended);
       }
     } finally {
@@ -198,7 +206,7 @@ export class OutboxRelay implements ManagedServer {
     const { batch: limit, broker } = this.#options;
     const except = refusals.waiting(this.#clock.nowMs());
     const rows = refusals.ready(await leadership.read({ limit, maxBytes: batchBytes, except }));
-    if (rows.length === 0) return 0;
+    if (rows.length === 0 || this.#stopping.signal.aborted) return 0;
     this.#underWay = rows;
     const signal = AbortSignal.any([this.#cut.signal, leadership.lost]);
     const { confirmed, refused } = await publishRows(broker, rows, signal);
@@ -215,7 +223,7 @@ export class OutboxRelay implements ManagedServer {
       if (result !== "dead") continue;
       dead++;
       await leadership.bury(row.seq, error.code, error.rawMessage.slice(0, 512));
-      this.#dead(row, error);
+      reportDead(row, error, this.#options.onDead);
     }
     this.#underWay = [];
     return confirmed.length + dead;
@@ -227,24 +235,4 @@ export class OutboxRelay implements ManagedServer {
     await leadership.remove(this.#confirmed);
     this.#confirmed = [];
   }
-
-  #dead(row: OutboxRow, error: ConnectError): void {
-    const { onDead } = this.#options;
-    if (onDead === undefined) {
-      const { id, topic } = row;
-      warn(`a row of the outbox is dead: ${Code[error.code]} ${error.rawMessage}`, { id, topic });
-      return;
-    }
-    try {
-      onDead(row, error);
-    } catch (reason) {
-      warn(`onDead has failed: ${toCallError(reason).message}`);
-    }
-  }
-}
-
-function warn(text: string, fields: Readonly<Record<string, string>> = {}): void {
-  const logger = loggerOfProgram();
-  if (logger === undefined) process.emitWarning(`OUTBOX: ${text} ${Object.values(fields).join(" ")}`.trim());
-  else logger.error(fields, text);
 }

@@ -385,6 +385,8 @@ export const arrows: Arrows = {
 
   // Effects and messages in one transaction.
   outbox: ["core/…", "messaging"],
+  // Events to subscriptions.
+  dispatch: ["core/…"],
 
   // Services, written as a user writes his.
   services: ["core/…", "hub"],
@@ -407,8 +409,8 @@ export const arrows: Arrows = {
     "hub-client/…",
     "messaging",
     "messaging/…",
-    "saga",
     "outbox",
+    "saga",
     "app",
   ],
 };

@@ -66,6 +66,11 @@ export const watchedMetrics = [
   "hubPresent",
   "hubPresenceEvents",
   "hubAcks",
+  "outboxPending",
+  "outboxOldest",
+  "outboxLeader",
+  "outboxRelayed",
+  "inboxDuplicates",
   "queuePublished",
   "queuePublishSeconds",
   "queuePublishing",
@@ -74,11 +79,6 @@ export const watchedMetrics = [
   "sagaOpen",
   "sagaStuck",
   "sagaUndone",
-  "outboxPending",
-  "outboxOldest",
-  "outboxLeader",
-  "outboxRelayed",
-  "inboxDuplicates",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -171,6 +171,26 @@ describe("a relay of PostgreSQL", { skip: withoutPostgres }, () => {
     assert.equal(relay.state, "ready");
   });
 
+  test("a stop ends soon behind its grace period although the store does not answer", async (t) => {
+    const broker = new ScriptedBroker();
+    const relay = await startRelay(t, { broker, pollMs: 10 });
+    const { rows } = await pool.query<{ pid: number }>(
+      "select pid from pg_locks where locktype = 'advisory' and granted",
+    );
+    const pid = rows[0]?.pid ?? 0;
+    assert.ok(pid > 0);
+    process.kill(pid, "SIGSTOP");
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 100)); // The relay asks, and is not answered.
+      const beganMs = performance.now();
+      await relay.gracefulStop({ graceMs: 100 });
+      const tookMs = performance.now() - beganMs;
+      assert.ok(tookMs < 5_000, `it took ${tookMs} ms`);
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+  });
+
   test("a store without tables is an error of the start, and one that is away of a stop is none", async () => {
     const none = postgresStore(pool, { prefix: "none_" });
     const relay = new OutboxRelay({ store: none, broker: new ScriptedBroker() });
@@ -195,7 +215,8 @@ describe("a relay of PostgreSQL", { skip: withoutPostgres }, () => {
         if (random() < 0.01) return new ConnectError("it is full", Code.Unavailable);
         const id = event?.id ?? "";
         seen.set(id, (seen.get(id) ?? 0) + 1);
-        return "confirm";
+        // Batches take a while, so that relays are killed in some.
+        return random() < 0.2 ? new Promise((resolve) => setTimeout(resolve, 2, "confirm")) : "confirm";
       };
       const relay = new OutboxRelay({
         store: postgresStore(server.pool({ max: 2 })),
