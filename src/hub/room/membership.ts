@@ -119,7 +119,7 @@ export class Membership implements RoomPlace {
     const isUpToDate = this.#isUpTo(batch ?? number);
     const isNext = isUpToDate && this.#cursor === number;
     if (!this.#isFor(publication)) {
-      if (isNext) this.#pass(this.room.ring.at(this.#cursor));
+      if (isNext) this.#pass(this.room.ring.last);
       return "filtered";
     }
     if (this.member.isOver) return "failed";
@@ -136,7 +136,7 @@ export class Membership implements RoomPlace {
       if (batch === undefined || isSoon || !isUpToDate) this.behindSinceMs ??= this.member.nowMs();
       return "lagging";
     }
-    this.#pass(this.room.ring.at(this.#cursor));
+    this.#pass(this.room.ring.last);
     this.member.hand(publication.message, this);
     return "sent";
   }

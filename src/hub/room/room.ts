@@ -115,7 +115,9 @@ export class Room {
     this.ring = new Ring(kind.ring, budget);
     const { conflateEveryMs, hasHistory } = kind;
     if (conflateEveryMs > 0) {
-      this.#conflation = new Conflation(conflateEveryMs, hasHistory, clock, (entry) => this.#give(entry, nothing));
+      this.#conflation = new Conflation(conflateEveryMs, hasHistory, clock, (entry) =>
+        this.#give(entry, nothing),
+      );
     }
     this.history = new RoomHistory(this.ring, async (after, limit) => {
       const page = await read(after, limit);
@@ -168,9 +170,7 @@ export class Room {
     const { from, soon } = this.#batch ?? atOnce;
     for (const place of this.#members) {
       deliveries.members++;
-      deliveries[
-        passes ? place.offerFirst(publication) : place.offer(entry, from, soon !== undefined)
-      ]++;
+      deliveries[passes ? place.offerFirst(publication) : place.offer(entry, from, soon !== undefined)]++;
     }
     if (passes || soon === undefined) told(deliveries);
     else soon.push({ deliveries, told });
@@ -208,7 +208,8 @@ export class Room {
     const { from, bytes, soon } = this.#batch;
     const { batch, ring } = this.kind;
     const count = this.ring.next - from;
-    if (soon !== undefined && (count >= mostSoon || count * 2 >= ring.size || bytes >= mostSoonBytes)) return true;
+    if (soon !== undefined && (count >= mostSoon || count * 2 >= ring.size || bytes >= mostSoonBytes))
+      return true;
     return count >= batch.max || bytes * 2 >= ring.bytes;
   }
 
