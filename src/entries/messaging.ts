@@ -18,6 +18,7 @@ export { openBroker, type OpenBrokerOptions } from "../messaging/brokers.ts";
 export { memoryBroker } from "../messaging/memory/memory-broker.ts";
 export type { MemoryBrokerOptions } from "../messaging/memory/memory-options.ts";
 export { createPublisher, type Publisher } from "../messaging/publisher.ts";
+export { watchPublishing, type MessagingMetrics } from "../messaging/publish-counts.ts";
 export { breakPublishing } from "../messaging/publish-breaker.ts";
 export type {
   Publish,

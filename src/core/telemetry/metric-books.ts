@@ -66,6 +66,14 @@ export const watchedMetrics = [
   "hubPresent",
   "hubPresenceEvents",
   "hubAcks",
+  "queuePublished",
+  "queuePublishSeconds",
+  "queuePublishing",
+  "sagaBegun",
+  "sagaEnded",
+  "sagaOpen",
+  "sagaStuck",
+  "sagaUndone",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */
