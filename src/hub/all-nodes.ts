@@ -156,7 +156,7 @@ export class AllNodes implements Elsewhere {
   }
 
   /** See `Hub.statistics`. */
-  async statistics(isOfAll: boolean): Promise<HubStatistics> {
+  async statistics(isOfAll: boolean): Promise<Omit<HubStatistics, "busUp">> {
     const { results, unreachable } = isOfAll
       ? await this.#calls.ask("totals", {})
       : { results: [], unreachable: [] };

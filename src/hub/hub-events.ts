@@ -14,6 +14,8 @@ export interface HubEvents {
   readonly left: { readonly connection: Connection; readonly room: string };
   /** A call of a connection has missed publications of a room, and was told so. */
   readonly reset: { readonly connection: Connection; readonly room: string; readonly reason: ResetReason };
+  /** This process reaches the bus no longer, or again. */
+  readonly bus: { readonly name: string; readonly isUp: boolean };
 }
 
 type Listener<E> = (event: E) => void;

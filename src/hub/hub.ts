@@ -123,6 +123,7 @@ export class Hub implements ConnectionBook {
     this.#scope = { node: this.node, hasTopic: (name) => this.#topics.has(name) };
     const own = ownConnections({
       ...{ live: this.#live, changes: this.#changes, topics: this.#topics, rooms, form, node: this.node },
+      gaps: () => this.#bus.gaps,
     });
     this.#all = new AllNodes(own, this.#nodes, this.#scope);
     this.#kit = {
@@ -165,8 +166,10 @@ export class Hub implements ConnectionBook {
       begun: rooms.begun.bind(rooms),
       frame: (bytes: Uint8Array) => this.#nodes.frame(bytes),
       busIs: (isUp: boolean) => {
+        const isChange = isUp !== this.#bus.isUp;
         this.#bus.isUp = isUp;
         this.#nodes.busIs(isUp);
+        if (isChange) this.#listeners.emit("bus", () => ({ name: bus.name, isUp }));
       },
       checkMs: merged.checkMs,
       probeMs: merged.probeMs,
@@ -303,7 +306,7 @@ export class Hub implements ConnectionBook {
    * @param options `cluster`: whether those of all nodes count. Default: those of this process alone
    */
   async statistics({ cluster = false }: { readonly cluster?: boolean } = {}): Promise<HubStatistics> {
-    return this.#all.statistics(cluster);
+    return { ...(await this.#all.statistics(cluster)), busUp: this.#bus.isUp };
   }
 
   /** The processes with this hub that live, as far as it is known here: this one, then the others in the order of their ids. */

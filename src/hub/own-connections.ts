@@ -19,6 +19,8 @@ export interface OwnConnectionsKit {
   readonly rooms: Rooms;
   readonly form: PublicationForm;
   readonly node: string;
+  /** Publications that the bus did not bring. */
+  readonly gaps: () => number;
 }
 
 /** The functions of a hub, for its own connections. */
@@ -29,6 +31,7 @@ export function ownConnections({
   rooms,
   form,
   node,
+  gaps,
 }: OwnConnectionsKit): OwnConnections {
   // Another node may ask with a topic that this one does not have, while releases mix: none of it is selected.
   const scope: SelectorScope = { node, hasTopic: () => true };
@@ -58,7 +61,8 @@ export function ownConnections({
     },
     totals(): NodeTotals {
       const { size, ringBytes } = rooms;
-      return { connections: live.totals(), topics: { rooms: size, ringBytes, ...topics.counts.totals() } };
+      const counted = { rooms: size, ringBytes, gaps: gaps(), ...topics.counts.totals() };
+      return { connections: live.totals(), topics: counted };
     },
     send(topic, selector, record) {
       const read = form.read(topic, Buffer.from(record, "base64"));

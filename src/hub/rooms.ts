@@ -92,12 +92,12 @@ export class Rooms {
 
   /** A publication has come from the bus. */
   published(path: string, entry: RoomEntry): void {
-    const deliveries = this.#rooms.get(path)?.deliver(entry);
     const { publication } = entry;
-    if (deliveries === undefined) return;
-    publication.delivered?.(deliveries);
-    publication.delivered = undefined;
-    if (this.#awaited.size > 0) this.#awaited.get(`${path} ${publication.id}`)?.(deliveries);
+    this.#rooms.get(path)?.deliver(entry, (deliveries) => {
+      publication.delivered?.(deliveries);
+      publication.delivered = undefined;
+      if (this.#awaited.size > 0) this.#awaited.get(`${path} ${publication.id}`)?.(deliveries);
+    });
   }
 
   /** What becomes of a publication that comes next; undefined where it does not come in time. */

@@ -8,7 +8,10 @@ import type { Deliveries } from "./room/publication.ts";
 import type { HubTopic } from "./topic.ts";
 
 /** What a hub has done. */
-export interface HubStatistics extends ConnectionsStatistics, TopicTotals {}
+export interface HubStatistics extends ConnectionsStatistics, TopicTotals {
+  /** Whether this process reaches the bus. */
+  readonly busUp: boolean;
+}
 
 /** What the topics of a hub have done. */
 export interface TopicTotals {
@@ -26,6 +29,8 @@ export interface TopicTotals {
   readonly dropped: number;
   /** How often members were told that they have missed something. */
   readonly resets: number;
+  /** Publications that the bus did not bring, whether they were read afterwards or are lost. */
+  readonly gaps: number;
 }
 
 /** What the topics of several nodes have done together. */

@@ -84,3 +84,32 @@ test("a batch of no publication is an error that names the field", () => {
     /the topic's batch\.max must be at least 1, not 0/,
   );
 });
+
+test("rules 21, 34: of one turn a member that asks for each message has the first, and reads the others", async () => {
+  const { clock, hub, topic, got } = await start({ overflow: "DROP_OLDEST" });
+  const other = await madeMember(hub, topic, "a", {}, { filter: { header: "lang", is: "de" } });
+  await clock.pass(0);
+  const receipts = await Promise.all(
+    ["1", "2", "3"].map((text, i) =>
+      topic.publish("a", { text }, { headers: { lang: i === 1 ? "de" : "fr" } }),
+    ),
+  );
+  assert.deepEqual(
+    receipts.map(({ members, sent, lagging, filtered }) => [members, sent, lagging, filtered]),
+    [
+      [2, 1, 0, 1],
+      [2, 1, 1, 0],
+      [2, 0, 1, 1],
+    ],
+  );
+  await clock.pass(0);
+  assert.deepEqual(got, ["1", "2", "3"]);
+  assert.equal((await other.next()).text, "2");
+});
+
+test("rule 31: what one turn publishes is not conflated for a member that has read all", async () => {
+  const { clock, topic, got } = await start({ overflow: "CONFLATE" });
+  await Promise.all(["1", "2"].map((text) => topic.publish("a", { text }, { key: "k" })));
+  await clock.pass(0);
+  assert.deepEqual(got.slice(0, 1), ["1"]);
+});

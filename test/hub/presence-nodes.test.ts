@@ -143,8 +143,12 @@ test("rule 38: a node that has missed changes sees it by the next heartbeat, and
   assert.deepEqual(eve.take(), ["JOIN ada×1 3/3"]);
   // It is read over as many turns of the event loop as it takes.
   while ((await b.topic.presence("b")).users < 1_500) await clock.pass(100);
-  await clock.pass(5_000);
-  assert.deepEqual(eve.take(), ["LEAVE kim×1 2/2"]);
+  const left: string[] = [];
+  while (left.length === 0) {
+    await clock.pass(500);
+    left.push(...eve.take());
+  }
+  assert.deepEqual(left, ["LEAVE kim×1 2/2"]);
 });
 
 test("setInfo reaches the connections of other nodes, with their limits", async () => {

@@ -190,8 +190,12 @@ test("R09: a Redis that is away at the start and later is UNAVAILABLE in time, a
   assert.equal((await failure(a.topic.publish("a", said("x")))).code, Code.Unavailable);
   assert.equal((await failure(a.topic.position("a"))).code, Code.Unavailable);
   assert.ok(performance.now() - beganMs < 2_000);
+  await until(async () => !(await a.hub.statistics()).busUp, 2_000, "statistics say that it is away");
+  const changes: string[] = [];
+  a.hub.on("bus", ({ name, isUp }) => changes.push(`${name} ${isUp}`));
   await server.restart();
   const member = await joined(a);
+  assert.deepEqual([changes, (await a.hub.statistics()).busUp], [["redis true"], true]);
   await say(a, "well");
   await until(() => member.texts.length === 1, 6_000, "well again");
 });

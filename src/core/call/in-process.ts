@@ -87,9 +87,8 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
           const waiting = admit(handler.method, inner);
           return waiting === undefined ? run() : waiting.then(run);
         },
-        item(message) {
+        first() {
           reply?.settleHeader();
-          return message;
         },
         ended() {
           reply?.settle();

@@ -10,6 +10,8 @@ export interface StreamLayer {
   begin?(): void;
   /** Returns the source inside this layer; called after `begin`. If it throws, `failed` is called. */
   open(): AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>;
+  /** Called before the first item. */
+  first?(): void;
   /** Called with each item; returns the item or its replacement. */
   item?(item: unknown): unknown;
   /** Called when the stream has ended without an error. If it throws, the stream has failed for the layers outside. */
@@ -18,6 +20,13 @@ export interface StreamLayer {
   failed?(reason: unknown): unknown;
   /** Called when the consumer ends the iteration before the stream has ended. */
   cancelled?(): void;
+}
+
+/** A layer with a function for items. */
+type ItemLayer = StreamLayer & Required<Pick<StreamLayer, "item">>;
+
+function hasItem(layer: StreamLayer): layer is ItemLayer {
+  return layer.item !== undefined;
 }
 
 /**
@@ -54,7 +63,9 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   #begun = 0;
   #over = false;
   #iterator: AsyncIterator<unknown> | undefined;
-  readonly #itemSteps: ((item: unknown) => unknown)[] = [];
+  /** Those with a function for items, the innermost first. */
+  readonly #itemLayers: ItemLayer[] = [];
+  #hasItems = false;
   #unsubscribe: (() => void)[] = [];
   #aborted: unknown;
   #items = 0;
@@ -163,7 +174,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
         this.#layers.push(...source.#layers);
       }
       for (const layer of this.#layers) {
-        if (layer.item !== undefined) this.#itemSteps.unshift((item) => layer.item?.(item)); // Checked above.
+        if (hasItem(layer)) this.#itemLayers.unshift(layer);
       }
     } catch (reason) {
       this.#failed(reason);
@@ -190,25 +201,31 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     this.#reject = reject;
   };
 
-  /** What takes the items of a source that hands them over. */
+  /** What takes the items of a source that hands them over: one function for each, as there are many of them. */
   #pushed(): PushSink {
     return {
-      take: (item) => this.#takePushed(item),
+      take: (item) => {
+        const sink = this.#sink;
+        if (this.#over || sink === undefined) return false;
+        let given = item;
+        try {
+          if (!this.#hasItems) this.#first();
+          const layers = this.#itemLayers;
+          for (let place = 0; place < layers.length; place++) given = layers[place]?.item(given);
+        } catch (reason) {
+          this.#cut(reason);
+          return false;
+        }
+        return this.#gave(given as T, sink) && !this.#over; // As below.
+      },
       ended: () => this.#got(done),
       failed: this.#failed,
     };
   }
 
-  #takePushed(item: unknown): boolean {
-    if (this.#over || this.#sink === undefined) return false;
-    let given = item;
-    try {
-      for (const step of this.#itemSteps) given = step(given);
-    } catch (reason) {
-      this.#cut(reason);
-      return false;
-    }
-    return this.#gave(given as T, this.#sink) && !this.#over; // As below.
+  #first(): void {
+    this.#hasItems = true;
+    for (const layer of this.#innermostFirst()) layer.first?.();
   }
 
   readonly #got = (result: IteratorResult<unknown>): void => {
@@ -232,7 +249,8 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     }
     let item = result.value;
     try {
-      for (const step of this.#itemSteps) item = step(item);
+      if (!this.#hasItems) this.#first();
+      for (const layer of this.#itemLayers) item = layer.item(item);
     } catch (reason) {
       this.#cut(reason);
       return;

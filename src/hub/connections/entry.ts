@@ -52,6 +52,8 @@ export interface EntryReader {
   readonly rooms: readonly string[];
   /** How many they are. */
   readonly size: number;
+  /** Gives it what there is to read now. */
+  wake(): void;
   isIn(room: string): boolean;
   reads(topic: string): boolean;
   /** What its joins were granted. */
@@ -242,6 +244,7 @@ export class Entry implements BookedConnection, EndListener, Selectable {
   close(error: ConnectError, why: CloseReason): boolean {
     if (this.#isOver || this.closing !== undefined) return false;
     this.closing = why;
+    for (const reader of this.#readers) reader.wake(); // What was published before in this turn comes first.
     if (this.#socket === undefined) for (const call of [...this.#calls]) call.abort(error);
     else this.#socket.close(error);
     return true;

@@ -358,8 +358,7 @@ export class Member
   /** A message of a call with several rooms has the places of all that it has asked for. */
   #stamped(message: Message, membership: Membership): Message {
     if (this.#init.view !== undefined) return this.#init.view.seen(message, membership);
-    const [first, second] = this.#asked;
-    if (second === undefined && first === membership) return message;
+    if (this.#asked.length === 1 && this.#asked[0] === membership) return message;
     const position = this.positionText();
     return position === undefined ? message : membership.room.kind.restamp(message, position);
   }

@@ -113,13 +113,13 @@ export class Membership implements RoomPlace {
     return { epoch: this.#epoch, offset: this.#offset };
   }
 
-  offer(entry: RoomEntry, batch: number | undefined): Offered {
+  offer(entry: RoomEntry, batch: number | undefined, isSoon: boolean): Offered {
     const { publication } = entry;
     const number = this.room.ring.next - 1;
     const isUpToDate = this.#isUpTo(batch ?? number);
     const isNext = isUpToDate && this.#cursor === number;
     if (!this.#isFor(publication)) {
-      if (isNext) this.#pass(this.room.ring.at(this.#cursor));
+      if (isNext) this.#pass(this.room.ring.last);
       return "filtered";
     }
     if (this.member.isOver) return "failed";
@@ -132,10 +132,11 @@ export class Membership implements RoomPlace {
       this.#lowTo = number;
     }
     if (batch !== undefined || !isNext || !this.member.isWaiting) {
-      if (batch === undefined || !isUpToDate) this.behindSinceMs ??= this.member.nowMs();
+      if (isSoon && isUpToDate && this.behindSinceMs === undefined && this.member.isWaiting) return "sent";
+      if (batch === undefined || isSoon || !isUpToDate) this.behindSinceMs ??= this.member.nowMs();
       return "lagging";
     }
-    this.#pass(this.room.ring.at(this.#cursor));
+    this.#pass(this.room.ring.last);
     this.member.hand(publication.message, this);
     return "sent";
   }
@@ -147,6 +148,18 @@ export class Membership implements RoomPlace {
 
   wake(): void {
     this.member.wake();
+  }
+
+  readSoon(late: (number: number) => void): void {
+    const wasBehind = this.behindSinceMs !== undefined;
+    this.member.wake();
+    const { ring } = this.room;
+    if (wasBehind || this.member.isOver || this.#cursor >= ring.next) return;
+    this.behindSinceMs ??= this.member.nowMs();
+    for (let number = Math.max(this.#cursor, ring.oldest); number < ring.next; number++) {
+      const publication = ring.at(number)?.entry?.publication;
+      if (publication !== undefined && this.#isFor(publication)) late(number);
+    }
   }
 
   /**

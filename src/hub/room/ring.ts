@@ -209,6 +209,11 @@ export class Ring {
     return place < 0 ? undefined : this.#items[this.#head + place];
   }
 
+  /** What stands at the number before `next`; undefined where there is nothing. */
+  get last(): RingItem | undefined {
+    return this.#items[this.#items.length - 1];
+  }
+
   /** The number of the first publication behind an offset of the epoch; undefined where not all of them are here. */
   numberAfter(offset: number): number | undefined {
     if (offset < this.#floor || offset > this.#top) return undefined;

@@ -20,13 +20,32 @@ export interface RoomPlace extends Live {
    * The room has a publication, which its ring has already.
    *
    * @param batch number of the first publication that waits for `wake`, as this one does; undefined: none waits
+   * @param isSoon whether it waits for `readSoon` only, in this turn of the event loop
    */
-  offer(entry: RoomEntry, batch: number | undefined): Offered;
+  offer(entry: RoomEntry, batch: number | undefined, isSoon: boolean): Offered;
   /** A publication that passes what waits; the ring does not have it. */
   offerFirst(publication: Publication): Offered;
   /** The ring has something to read: publications that have waited, or that the room has begun anew. */
   wake(): void;
+  /** The publications of a turn are read. @param late called with the number of each that was `sent` and is not taken */
+  readSoon(late: (number: number) => void): void;
 }
+
+/** Publications that wait in the ring, from a number on. */
+interface Waiting {
+  readonly from: number;
+  bytes: number;
+  readonly cancel: () => void;
+  /** What is known of each of those that wait for the end of this turn; undefined where they wait for a time. */
+  readonly soon: { readonly deliveries: Deliveries; readonly told: Told }[] | undefined;
+}
+
+/** Is told what has become of a publication. */
+type Told = (deliveries: Deliveries) => void;
+
+/** The most publications of one turn that wait for its end, and their bytes: less than what a connection takes at once. */
+const mostSoon = 32;
+const mostSoonBytes = 16 * 1024;
 
 /** What all rooms of a topic have in common. */
 export interface RoomKind {
@@ -80,7 +99,9 @@ export class Room {
   untilMs = 0;
   queuedMs: number | undefined;
   /** Publications that wait in the ring for further ones; undefined while none do. */
-  #batch: { readonly from: number; bytes: number; readonly cancel: () => void } | undefined;
+  #batch: Waiting | undefined;
+  /** Whether there was a publication in this turn of the event loop, before its promises have their reactions. */
+  #isTurn = false;
   /** Undefined where all publications are sent. */
   readonly #conflation: Conflation | undefined;
   readonly #clock: Clock;
@@ -94,7 +115,9 @@ export class Room {
     this.ring = new Ring(kind.ring, budget);
     const { conflateEveryMs, hasHistory } = kind;
     if (conflateEveryMs > 0) {
-      this.#conflation = new Conflation(conflateEveryMs, hasHistory, clock, (entry) => this.#give(entry));
+      this.#conflation = new Conflation(conflateEveryMs, hasHistory, clock, (entry) =>
+        this.#give(entry, nothing),
+      );
     }
     this.history = new RoomHistory(this.ring, async (after, limit) => {
       const page = await read(after, limit);
@@ -124,14 +147,19 @@ export class Room {
     this.#members.delete(place);
   }
 
-  /** Gives a publication to all members: at once to those that wait for it, later to those that are behind. */
-  deliver(entry: RoomEntry): Deliveries {
+  /**
+   * Gives a publication to all members: at once to those that wait for it, later to those that are behind. Of several in
+   * one turn of the event loop those behind the first are given member by member, which costs less by far.
+   *
+   * @param told called at the end of this turn at the latest
+   */
+  deliver(entry: RoomEntry, told: Told): void {
     this.#stamp(entry);
-    if (this.#conflation?.add(entry) !== "waits") return this.#give(entry);
-    return { ...noDeliveries(), members: this.size, lagging: this.size };
+    if (this.#conflation?.add(entry) !== "waits") this.#give(entry, told);
+    else told({ ...noDeliveries(), members: this.size, lagging: this.size });
   }
 
-  #give(entry: RoomEntry): Deliveries {
+  #give(entry: RoomEntry, told: Told): void {
     const deliveries = noDeliveries();
     const { publication } = entry;
     const passes = publication.priority === "high" && entry.position === undefined;
@@ -139,43 +167,76 @@ export class Room {
       this.ring.add(entry);
       this.#gather(publication.bytes);
     }
+    const { from, soon } = this.#batch ?? atOnce;
     for (const place of this.#members) {
       deliveries.members++;
-      deliveries[passes ? place.offerFirst(publication) : place.offer(entry, this.#batch?.from)]++;
+      deliveries[passes ? place.offerFirst(publication) : place.offer(entry, from, soon !== undefined)]++;
     }
+    if (passes || soon === undefined) told(deliveries);
+    else soon.push({ deliveries, told });
     if (this.#isWhole()) this.#release();
-    return deliveries;
   }
 
   /** The publication that the ring has got waits for further ones, where the topic wants that. */
   #gather(bytes: number): void {
     const { delayMs } = this.kind.batch;
-    if (delayMs === 0) return;
-    this.#batch ??= {
-      from: this.ring.next - 1,
-      bytes: 0,
-      cancel: this.#clock.after(delayMs, () => this.#release()),
-    };
-    this.#batch.bytes += bytes;
+    const from = this.ring.next - 1;
+    if (delayMs > 0) {
+      const cancel = this.#batch?.cancel ?? this.#clock.after(delayMs, () => this.#release());
+      this.#batch ??= { from, bytes: 0, cancel, soon: undefined };
+    } else if (this.#isTurn) this.#batch ??= { from, bytes: 0, cancel: nothing, soon: [] };
+    else if (this.kind.overflow !== "CONFLATE") this.#beginTurn(); // Else those of one turn would be conflated.
+    if (this.#batch !== undefined) this.#batch.bytes += bytes;
+  }
+
+  #beginTurn(): void {
+    this.#isTurn = true;
+    queueMicrotask(() => {
+      this.#isTurn = false;
+      this.#settle();
+    });
+  }
+
+  /** Those that wait for the end of this turn wait no longer. */
+  #settle(): void {
+    if (this.#batch?.soon !== undefined) this.#release();
   }
 
   /** Whether what waits is enough: it is not to leave the ring unread either. */
   #isWhole(): boolean {
     if (this.#batch === undefined) return false;
-    const { from, bytes } = this.#batch;
+    const { from, bytes, soon } = this.#batch;
     const { batch, ring } = this.kind;
-    return this.ring.next - from >= batch.max || bytes * 2 >= ring.bytes;
+    const count = this.ring.next - from;
+    if (soon !== undefined && (count >= mostSoon || count * 2 >= ring.size || bytes >= mostSoonBytes))
+      return true;
+    return count >= batch.max || bytes * 2 >= ring.bytes;
   }
 
   /** All members read what has waited. */
   #release(): void {
-    this.#batch?.cancel();
+    const batch = this.#batch;
+    if (batch === undefined) return;
     this.#batch = undefined;
-    for (const place of this.#members) place.wake();
+    batch.cancel();
+    const { from, soon } = batch;
+    if (soon === undefined) {
+      for (const place of this.#members) place.wake();
+      return;
+    }
+    const late = (number: number): void => {
+      const deliveries = soon[number - from]?.deliveries;
+      if (deliveries === undefined) return; // All of the batch are there.
+      deliveries.sent--;
+      deliveries.lagging++;
+    };
+    for (const place of this.#members) place.readSoon(late);
+    for (const { deliveries, told } of soon) told(deliveries);
   }
 
   /** It is used no more. */
   close(): void {
+    this.#settle();
     this.#batch?.cancel();
     this.#conflation?.close();
     this.ring.close();
@@ -183,6 +244,7 @@ export class Room {
 
   /** What was kept is no more. @param top the room's position now */
   begun(top: Position, why: BegunWhy): void {
+    this.#settle();
     this.#conflation?.clear(); // What waits is of the room as it was.
     this.ring.begun(top, why);
     for (const place of this.#members) place.wake();
@@ -192,6 +254,11 @@ export class Room {
     if (position !== undefined) this.kind.stamp(publication, position);
   }
 }
+
+function nothing(): void {}
+
+/** No publication waits. */
+const atOnce: Partial<Waiting> = Object.freeze({});
 
 /** As selectors write it: `topic/room`, or `topic` where the room has no name. */
 export function pathOf(topic: string, room: string): string {

@@ -53,6 +53,12 @@ test("R14: whatever stands in Last-Event-ID is a reset or fresh, never an error 
     }
     reply.request.destroy();
   }
+  // As in a header, where such bytes are an error of HTTP.
+  for (const bytes of ["%0D%0Aa:%20b", "%00", `${epoch}.1%0D%0A`]) {
+    const reply = await follow(`${url}${path}?$lastEventId=${bytes}`);
+    assert.equal(reply.response.statusCode, 400, bytes);
+    reply.request.destroy();
+  }
   await using other = await startKept();
   const foreign = await follow(other.url + path, `${epoch}.1`);
   assert.equal(foreign.response.headers["ts-ms-resume"], "reset", "of another room");

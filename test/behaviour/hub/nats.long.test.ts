@@ -120,6 +120,8 @@ else {
     await using first = await node(server.url, "memory");
     await using second = await node(server.url, "memory");
     const watchers = [await watch(first, "lost"), await watch(second, "lost")];
+    const changes: boolean[] = [];
+    first.hub.on("bus", ({ isUp }) => changes.push(isUp));
     await publish(first, "lost", "before");
     for (const watcher of watchers) await watcher.has("before");
     await server.kill();
@@ -132,6 +134,8 @@ else {
       assert.deepEqual(watcher.got.slice(at + 1), ["reset", ...Array.from({ length: 20 }, (_, i) => `${i}`)]);
       watcher.leave();
     }
+    assert.deepEqual(changes, [false, true]);
+    assert.ok((await first.hub.statistics({ cluster: true })).gaps >= 2, "what is lost is counted, at both");
   });
 
   test("R09 NATS is away from the start: joins and publications are refused, and it is well as soon as NATS is there", async () => {

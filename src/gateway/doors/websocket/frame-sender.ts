@@ -30,6 +30,8 @@ export class FrameSender implements Flushed {
   #shared: SharedBytes | undefined;
   #pendingLength = 0;
   #isQueued = false;
+  /** Whether the operating system may not have taken all that was written. */
+  #mayWait = false;
 
   /**
    * @param socket the connection under `ws`
@@ -49,7 +51,10 @@ export class FrameSender implements Flushed {
 
   /** The approximate number of bytes that the operating system has not received yet. */
   get waitingBytes(): number {
-    return this.#pendingLength + this.#ws.bufferedAmount;
+    if (!this.#mayWait) return this.#pendingLength;
+    const { bufferedAmount } = this.#ws;
+    this.#mayWait = bufferedAmount > 0;
+    return this.#pendingLength + bufferedAmount;
   }
 
   /** Sends one message. */
@@ -63,6 +68,7 @@ export class FrameSender implements Flushed {
       return;
     }
     this.flush();
+    this.#mayWait = true;
     this.#ws.send(data, { binary: isBinary }, this.#sent);
   }
 
@@ -109,11 +115,9 @@ export class FrameSender implements Flushed {
   /** A callback for each write would cost half as much as the write: it is for what the system does not take at once. */
   #write(frames: Buffer): void {
     const socket = this.#socket;
-    if (socket.writableLength === 0) {
-      socket.write(frames);
-      if (socket.writableLength > 0) socket.write(nothing, this.#sent);
-    } else {
-      socket.write(frames, this.#sent);
-    }
+    socket.write(frames);
+    if (socket.writableLength === 0) return;
+    this.#mayWait = true;
+    socket.write(nothing, this.#sent);
   }
 }

@@ -48,7 +48,7 @@ export class ListenedRoom {
       published: (entry, previous) => kit.node.published(path, entry, previous),
       begun: (top) => kit.node.begun(path, top, "BUS"),
       read: (after, limit) => this.#read(after, limit),
-      gap: () => {},
+      gap: (outcome) => kit.node.gap?.(path, outcome),
     });
   }
 
