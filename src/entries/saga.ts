@@ -10,7 +10,8 @@ export {
   stepDefaults,
   type StepOptions,
 } from "../saga/saga.ts";
-export { type BeginOptions, type SagaHandle, Sagas } from "../saga/sagas.ts";
+export type { BeginOptions, SagaHandle } from "../saga/begin-options.ts";
+export { Sagas } from "../saga/sagas.ts";
 export { sagasDefaults, type SagasInit, type SagasOptions } from "../saga/sagas-options.ts";
 export { type SagaFilter, type SagaState, sagaStates, type SagaStatus } from "../saga/saga-status.ts";
 export { sagaService, type SagaServiceOptions } from "../saga/saga-service.ts";

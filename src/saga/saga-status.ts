@@ -22,7 +22,7 @@ export interface SagaStatus {
   readonly cancelWhy: string | undefined;
   /** Why it is undone; undefined while it is not. */
   readonly failure: { readonly code: number; readonly message: string } | undefined;
-  /** What it cannot go on with: a step, `undo STEP`, `body`, or `code` where the code does not fit the record. */
+  /** What it cannot go on with: a step, `undo STEP`, `body`, `code` where the code does not fit the record, `engine` for its failure. */
   readonly stuck: { readonly step: string; readonly code: number; readonly message: string } | undefined;
 }
 

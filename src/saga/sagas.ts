@@ -8,8 +8,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import type { HandlerContext } from "@connectrpc/connect";
-import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
+import { Code, ConnectError } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import {
   defaultGraceMs,
@@ -19,6 +18,7 @@ import {
   type StopOptions,
   type StopReport,
 } from "../core/lifecycle/lifecycle.ts";
+import { type BeginOptions, checkId, type SagaHandle } from "./begin-options.ts";
 import type { Saga } from "./saga.ts";
 import { asked, checkSame, refusal, unavailable, unknownSaga } from "./saga-errors.ts";
 import { type MetricsPage, SagaCounts } from "./saga-counts.ts";
@@ -27,26 +27,6 @@ import type { SagaFilter, SagaStatus } from "./saga-status.ts";
 import { type SagasInit, type SagasOptions, toSagasOptions, versionOf } from "./sagas-options.ts";
 import { newTraceparent } from "./traceparent.ts";
 
-/** How a saga is begun. */
-export interface BeginOptions {
-  /** Id of the saga, such as that of an order or a message: 1 to 200 visible ASCII characters. Default: a random one. */
-  readonly id?: string;
-  /** When it is undone if it has not ended, in milliseconds from now; not after a pivot. Default: never. */
-  readonly timeoutMs?: number;
-  /** Of the handler that begins it: the saga takes up its trace. Default: none, a trace of its own. */
-  readonly context?: Pick<HandlerContext, "requestHeader">;
-}
-
-/** A saga that has begun. */
-export interface SagaHandle<O extends DescMessage> {
-  readonly id: string;
-  /** False if it had begun before. */
-  readonly isNew: boolean;
-  /** As `Sagas.result`. */
-  result(options?: { readonly timeoutMs?: number }): Promise<MessageShape<O>>;
-}
-
-const idForm = /^[\x21-\x7e]{1,200}$/;
 /** How often the end of a saga of another process is looked for, in milliseconds. */
 const resultPollMs = 250;
 
@@ -114,8 +94,7 @@ export class Sagas implements ManagedServer {
     if (!this.#options.sagas.includes(saga)) {
       throw new SetupError(`Sagas: ${versionOf(name, version)} is not among \`sagas\``);
     }
-    if (!idForm.test(id))
-      throw invalidArgument(`the saga id "${id}" must have 1 to 200 visible ASCII characters`);
+    checkId(id);
     const begunMs = Date.now();
     const known = await this.#running().begin({
       id,

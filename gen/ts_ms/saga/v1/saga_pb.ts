@@ -110,7 +110,7 @@ export const SagaSchema: GenMessage<Saga> = /*@__PURE__*/
  */
 export type Saga_Stuck = Message<"ts_ms.saga.v1.Saga.Stuck"> & {
   /**
-   * A step, `undo STEP`, `body`, or `code` where the code does not fit the record.
+   * A step, `undo STEP`, `body`, `code` where the code does not fit the record, `engine` for a failure of the engine.
    *
    * @generated from field: string step = 1;
    */
