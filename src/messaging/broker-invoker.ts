@@ -30,6 +30,9 @@ export interface InvokerRoute {
 /** A reply of no fields in protobuf's binary form. */
 const nothing = new Uint8Array(0);
 
+/** The headers of the reply of a command. */
+const accepted = (): Headers => new Headers({ "x-http-status": "202" });
+
 /** What is known of an rpc that is called. */
 interface SentRpc extends ConsumedRpc {
   readonly method: DescMethodUnary;
@@ -96,7 +99,7 @@ export class BrokerInvoker implements Invoker {
       throw notStored(named(toCallError(reason), rpc));
     }
     // What came by HTTP is accepted, and not done yet.
-    context.responseHeader.set("x-http-status", "202");
+    context.receiveHeader(accepted);
     return nothing;
   }
 
@@ -136,7 +139,7 @@ export class BrokerInvoker implements Invoker {
     const { input } = rpc.method;
     const isPlain = request instanceof Uint8Array && rpc.key === undefined && encoding === "protobuf";
     const message = isPlain ? undefined : messageOf(rpc, request);
-    const id = sentId(rpc.name, context);
+    const id = sentId(rpc.name, context.requestField("idempotency-key"), context);
     return newMessage(this.#parts, {
       topic: rpc.topic,
       type: rpc.type,
@@ -148,7 +151,7 @@ export class BrokerInvoker implements Invoker {
         : encodeBody(input, message, encoding, registry)),
       mandatory: true,
       given: { context: this.#route.context ?? context, ...(id === undefined ? {} : { id }) },
-      callHeaders: context.requestHeader,
+      callHeaders: (take) => context.eachRequestHeader(take),
     });
   }
 

@@ -55,9 +55,21 @@ export function attributesOf(event: CloudEvent): [name: string, value: string][]
     ["type", event.type],
   ];
   if (event.subject !== undefined) attributes.push(["subject", event.subject]);
-  if (event.timeMs !== undefined) attributes.push(["time", new Date(event.timeMs).toISOString()]);
+  if (event.timeMs !== undefined) attributes.push(["time", timeText(event.timeMs)]);
   for (const extension of event.extensions) attributes.push(extension);
   return attributes;
+}
+
+let lastMs = Number.NaN;
+let lastText = "";
+
+/** Many messages are made in one millisecond. */
+function timeText(ms: number): string {
+  if (ms !== lastMs) {
+    lastText = new Date(ms).toISOString();
+    lastMs = ms;
+  }
+  return lastText;
 }
 
 /** The event with these attributes, or what is wrong with them. */

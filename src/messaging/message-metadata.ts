@@ -1,3 +1,4 @@
+import type { TakeHeader } from "../core/metadata/header-source.ts";
 import { propagatedHeaders } from "../core/metadata/propagate.ts";
 import { isReservedHeader } from "../core/metadata/reserved-headers.ts";
 import { isIdentityHeader } from "../core/metadata/identity-headers.ts";
@@ -42,6 +43,9 @@ export function whyNoHeader(name: string): string | undefined {
   return undefined;
 }
 
+/** Calls a function with each header of a call, of its name in lower case. */
+export type EachHeader = (take: TakeHeader) => void;
+
 /** Selects the headers of messages that become metadata of calls, and the headers of calls that become those of messages. */
 export class MessageMetadata {
   readonly #names: ReadonlySet<string>;
@@ -82,20 +86,18 @@ export class MessageMetadata {
   }
 
   /** Adds those headers of a call that the message that it is sent by has too; what is there already stays. */
-  add(headers: Headers, into: Map<string, string>): void {
-    addEach(this.#names, headers, into);
+  add(each: EachHeader, into: Map<string, string>): void {
+    each((name, value) => {
+      if (this.#names.has(name) && !into.has(name)) into.set(name, value);
+    });
   }
 
   /** Adds those headers of a call that messages have which are published in it: of its user, its request, its trace. */
   addCaused(headers: Headers, into: Map<string, string>): void {
-    addEach(this.#caused, headers, into);
-  }
-}
-
-function addEach(names: Iterable<string>, headers: Headers, into: Map<string, string>): void {
-  for (const name of names) {
-    const value = headers.get(name);
-    if (value !== null && !into.has(name)) into.set(name, value);
+    for (const name of this.#caused) {
+      const value = headers.get(name);
+      if (value !== null && !into.has(name)) into.set(name, value);
+    }
   }
 }
 

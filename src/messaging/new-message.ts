@@ -7,7 +7,7 @@ import type { OutgoingMessage } from "./broker.ts";
 import type { CloudEvent } from "./event-attributes.ts";
 import { expiryAttribute, expiryOf } from "./expiry.ts";
 import { messageOf } from "./message-context.ts";
-import { type MessageMetadata, whyNoHeader } from "./message-metadata.ts";
+import { type EachHeader, type MessageMetadata, whyNoHeader } from "./message-metadata.ts";
 import type { MessageOptions } from "./publish-options.ts";
 import type { SenderOptions } from "./sender-options.ts";
 import { structuredJson, writeStructured } from "./structured-event.ts";
@@ -38,7 +38,7 @@ export interface Draft {
   /** What is said of this one message. */
   readonly given: Partial<MessageOptions>;
   /** Headers of the call that it is sent by; undefined for none. */
-  readonly callHeaders: Headers | undefined;
+  readonly callHeaders: EachHeader | undefined;
 }
 
 /** A message that is to be sent. */

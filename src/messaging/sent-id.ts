@@ -8,10 +8,10 @@ import { principal } from "../core/security/principal.ts";
  */
 export function sentId(
   rpc: string,
-  context: Pick<HandlerContext, "requestHeader" | "values">,
+  key: string | undefined,
+  context: Pick<HandlerContext, "values">,
 ): string | undefined {
-  const key = context.requestHeader.get("idempotency-key");
-  if (key === null || key === "") return undefined;
+  if (key === undefined || key === "") return undefined;
   const caller = principal(context);
   const who = caller === undefined ? [] : [caller.provider, caller.issuer ?? "", caller.id];
   return createHash("sha256")

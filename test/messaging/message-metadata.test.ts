@@ -89,7 +89,10 @@ test("headers of a call go into messages, and never replace what is there", () =
     "idempotency-key": "k",
     authorization: "a",
   });
-  new MessageMetadata("dial", ["x-tenant"]).add(headers, into);
+  new MessageMetadata("dial", ["x-tenant"]).add(
+    (take) => headers.forEach((value, name) => take(name, value)),
+    into,
+  );
   assert.deepEqual(Object.fromEntries(into), { "x-tenant": "mine", "idempotency-key": "k" });
 });
 

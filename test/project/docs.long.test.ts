@@ -49,6 +49,7 @@ const pages = [
   "docs/overload.md",
   "docs/hub.md",
   "docs/hub-client.md",
+  "docs/messaging.md",
   "docs/ext-authz.md",
   "docs/signatures.md",
   "docs/envelope.md",
