@@ -1,16 +1,71 @@
-/** The attributes of a message, as CloudEvents 1.0.2 has them. */
-export interface CloudEvent {
-  /** Unique for its `source`. */
-  readonly id: string;
-  /** A URI reference. */
-  readonly source: string;
-  readonly type: string;
-  /** Undefined for none. */
-  readonly subject: string | undefined;
-  /** When it happened, in milliseconds since 1970; undefined for none. */
-  readonly timeMs: number | undefined;
-  /** All others, by their names in lower case: `partitionkey`, `expirytime`, `traceparent`, `correlationid` … */
-  readonly extensions: ReadonlyMap<string, string>;
+import { isUtf8 } from "node:buffer";
+import { eventFrom, type EventData, type ReadEvent } from "./event-attributes.ts";
+import { readStructured, structuredKind } from "./structured-event.ts";
+
+export { attributesOf, type CloudEvent, type EventData, type ReadEvent } from "./event-attributes.ts";
+
+/** A message as a broker hands it over, as far as it says what event it is. */
+export interface RawMessage extends EventData {
+  readonly headers: readonly (readonly [name: string, value: unknown])[];
+}
+
+/** How brokers mark headers that are attributes: Kafka, NATS and HTTP, AMQP with either of its separators. */
+const attributePrefix = /^(ce_|ce-|cloudevents_|cloudevents:)/i;
+/** CloudEvents 1.0.2, 3.1: lower-case letters and digits. */
+const attributeName = /^[a-z0-9]+$/;
+
+/**
+ * Reads what a message is: in binary mode by its headers, in structured mode by its body. Nothing of it is trusted, and
+ * nothing throws. Names are read in any case, values as texts, numbers, booleans, bytes and dates.
+ */
+export function eventOf(message: RawMessage): ReadEvent {
+  const headers = new Map<string, string>();
+  const attributes = new Map<string, string>();
+  let twice: string | undefined;
+  for (const [name, value] of message.headers) {
+    const text = textOf(value);
+    if (text === undefined) continue;
+    const prefix = attributePrefix.exec(name)?.[0];
+    const rest = prefix === undefined ? "" : name.slice(prefix.length).toLowerCase();
+    if (!attributeName.test(rest)) {
+      headers.set(name.toLowerCase(), text);
+      continue;
+    }
+    if (attributes.has(rest)) twice ??= rest;
+    attributes.set(rest, prefix?.toLowerCase() === "ce-" ? percentDecoded(text) : text);
+  }
+  if (twice !== undefined) {
+    return { kind: "undecodable", why: `the attribute ${twice} is there twice`, headers };
+  }
+  const structured = structuredKind(message.contentType);
+  if (structured !== undefined) return readStructured(structured, message, headers);
+  const { contentEncoding, body } = message;
+  const contentType = message.contentType ?? attributes.get("datacontenttype");
+  const data = { contentType, contentEncoding, body };
+  if (attributes.size === 0) return { kind: "untyped", data, headers };
+  const event = eventFrom(attributes);
+  if (typeof event === "string") return { kind: "undecodable", why: event, headers };
+  return { kind: "event", event, data, headers };
+}
+
+/** The text of a value of a header; undefined for what has none: tables, lists, null. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value === "string") return value.isWellFormed() ? value : undefined;
+  if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint")
+    return String(value);
+  if (value instanceof Uint8Array) return isUtf8(value) ? Buffer.from(value).toString() : undefined;
+  if (value instanceof Date && !Number.isNaN(value.getTime())) return value.toISOString();
+  return undefined;
+}
+
+/** HTTP binding of CloudEvents, 3.1.3.2. A broken escape stays as it is. */
+function percentDecoded(text: string): string {
+  if (!text.includes("%")) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** The attributes by their names without a prefix, as CloudEvents texts. */

@@ -5,10 +5,7 @@ import { test } from "node:test";
 
 const protos = join(import.meta.dirname, "../../proto/ts_ms");
 
-/**
- * Numbers of our options, which contracts of users contain: they never change. Kept free for what is to come: 61130
- * (messaging).
- */
+/** Numbers of our options, which contracts of users contain: they never change. */
 const numbers: Readonly<Record<string, number>> = {
   event_id: 61101,
   policy: 61102,
@@ -18,6 +15,9 @@ const numbers: Readonly<Record<string, number>> = {
   service_access: 61121,
   criticality: 61122,
   cost: 61123,
+  event: 61130,
+  consume: 61130,
+  consumer: 61130,
   faces: 61140,
   field_faces: 61141,
   service_faces: 61142,

@@ -17,11 +17,11 @@ export interface BuiltContract {
   readonly types: readonly (DescMessage | DescEnum)[];
 }
 
-/** Builds a contract of some files, which may import those of `google/api`, `buf/validate` and `ts_ms/v1`. */
+/** Builds a contract of some files, which may import those of `google/api`, `google/rpc`, `buf/validate` and `ts_ms/v1`. */
 export function builtContract(files: Readonly<Record<string, string>>): BuiltContract {
   const folder = mkdtempSync(join(tmpdir(), "ts-ms-built-"));
   try {
-    for (const path of ["google/api", "buf/validate", "ts_ms/v1"]) {
+    for (const path of ["google/api", "google/rpc", "buf/validate", "ts_ms/v1"]) {
       cpSync(join(root, "proto", path), join(folder, path), { recursive: true });
     }
     for (const [path, text] of Object.entries(files)) {

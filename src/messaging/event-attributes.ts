@@ -1,0 +1,86 @@
+/** The attributes of a message, as CloudEvents 1.0.2 has them. */
+export interface CloudEvent {
+  /** Unique for its `source`. */
+  readonly id: string;
+  /** A URI reference. */
+  readonly source: string;
+  readonly type: string;
+  /** Undefined for none. */
+  readonly subject: string | undefined;
+  /** When it happened, in milliseconds since 1970; undefined for none. */
+  readonly timeMs: number | undefined;
+  /** All others, by their names in lower case: `partitionkey`, `expirytime`, `traceparent`, `correlationid` … */
+  readonly extensions: ReadonlyMap<string, string>;
+}
+
+/** The body of a message, and what is needed to read it. */
+export interface EventData {
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+  /** Undefined for none, which is not a body of length 0. */
+  readonly body: Uint8Array | undefined;
+}
+
+/** What a message that came from a broker is. */
+export type ReadEvent =
+  | {
+      readonly kind: "event";
+      readonly event: CloudEvent;
+      readonly data: EventData;
+      /** Headers besides the attributes, by names in lower case. */
+      readonly headers: ReadonlyMap<string, string>;
+    }
+  /** It has no attribute at all: a producer that does not know CloudEvents has sent it. */
+  | { readonly kind: "untyped"; readonly data: EventData; readonly headers: ReadonlyMap<string, string> }
+  /** It is no event, although it has attributes; `why` is for people, and has no full stop. */
+  | { readonly kind: "undecodable"; readonly why: string; readonly headers: ReadonlyMap<string, string> };
+
+/** The only version that is written and read. */
+export const specVersion = "1.0";
+
+/**
+ * The attributes of an event for the binary mode, as texts: names without a prefix, `specversion` first. A broker adds
+ * its prefix, and encodes the values where its binding asks for that.
+ */
+export function attributesOf(event: CloudEvent): [name: string, value: string][] {
+  const attributes: [string, string][] = [
+    ["specversion", specVersion],
+    ["id", event.id],
+    ["source", event.source],
+    ["type", event.type],
+  ];
+  if (event.subject !== undefined) attributes.push(["subject", event.subject]);
+  if (event.timeMs !== undefined) attributes.push(["time", new Date(event.timeMs).toISOString()]);
+  for (const extension of event.extensions) attributes.push(extension);
+  return attributes;
+}
+
+/** The event with these attributes, or what is wrong with them. */
+export function eventFrom(attributes: ReadonlyMap<string, string>): CloudEvent | string {
+  const missing = ["specversion", "id", "source", "type"].filter((name) => !attributes.get(name));
+  if (missing.length > 0) {
+    return `it has attributes of CloudEvents, but not ${missing.join(", ")}`;
+  }
+  const {
+    specversion = "",
+    id = "",
+    source = "",
+    type = "",
+    subject,
+    time,
+    ...rest
+  } = Object.fromEntries(attributes);
+  if (specversion !== specVersion) {
+    return `its specversion is ${JSON.stringify(specversion.slice(0, 40))}: ${specVersion} can be read`;
+  }
+  delete rest["datacontenttype"]; // The content type of the message says it.
+  const timeMs = time === undefined ? Number.NaN : Date.parse(time);
+  return {
+    id,
+    source,
+    type,
+    subject: subject || undefined,
+    timeMs: Number.isNaN(timeMs) ? undefined : timeMs,
+    extensions: new Map(Object.entries(rest)),
+  };
+}
