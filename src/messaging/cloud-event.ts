@@ -67,17 +67,3 @@ function percentDecoded(text: string): string {
     return text;
   }
 }
-
-/** The attributes by their names without a prefix, as CloudEvents texts. */
-export function attributesOf(event: CloudEvent): [name: string, value: string][] {
-  const { id, source, type, subject, timeMs, extensions } = event;
-  return [
-    ["specversion", "1.0"],
-    ["id", id],
-    ["source", source],
-    ["type", type],
-    ...(subject === undefined ? [] : [["subject", subject] as [string, string]]),
-    ...(timeMs === undefined ? [] : [["time", new Date(timeMs).toISOString()] as [string, string]]),
-    ...extensions,
-  ];
-}

@@ -379,8 +379,6 @@ export const arrows: Arrows = {
   "hub-client/links": ["hub-client/call"],
   "hub-client": ["hub-client/call", "hub-client/links"],
 
-  // Brokers: what is published, and calls that messages become.
-  messaging: ["core/…"],
 
   // Services, written as a user writes his.
   services: ["core/…", "hub"],
