@@ -1,5 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type CloudEvent as Format, CloudEventSchema } from "../../gen/io/cloudevents/v1/cloudevents_pb.ts";
+import { parseBase64 } from "../core/codec/base64-text.ts";
 import { JsonCursor } from "../core/codec/json-cursor.ts";
 import { decodeUtf8 } from "../core/codec/json-to-message.ts";
 import { jsonReadDefaults } from "../core/codec/json-trace.ts";
@@ -124,9 +125,9 @@ function bytesOf(
 ): Uint8Array | undefined {
   if (base64 !== undefined) {
     const text: unknown = JSON.parse(base64);
-    if (typeof text !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(text))
-      throw new Error("data_base64 is no base64");
-    return Buffer.from(text, "base64");
+    const bytes = typeof text === "string" ? parseBase64(text) : undefined;
+    if (bytes === undefined) throw new Error("data_base64 is no base64");
+    return bytes;
   }
   if (data === undefined) return undefined;
   // A text of another type than JSON stands in a JSON string.

@@ -390,5 +390,17 @@ export const arrows: Arrows = {
   cli: ["core", "core/…", "gateway", "gateway/…", "app"],
 
   // The sub-paths of the package, one file each; nothing in src imports them.
-  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "hub-client", "hub-client/…", "app"],
+  entries: [
+    "core",
+    "core/…",
+    "gateway",
+    "gateway/…",
+    "hub",
+    "hub/…",
+    "hub-client",
+    "hub-client/…",
+    "messaging",
+    "messaging/…",
+    "app",
+  ],
 };
