@@ -49,6 +49,8 @@ export interface BrokerCapabilities {
   readonly keyOrder: "group" | "process";
   /** Whether `Delivery.deliveries` counts what was delivered to processes that have died. */
   readonly deliveryCount: boolean;
+  /** Whether it takes back what is not settled in time, as RabbitMQ does by its `consumer_timeout`. Default: false. */
+  readonly ackTimeout?: boolean;
 }
 
 /** Where a message goes. */

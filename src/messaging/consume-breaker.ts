@@ -34,7 +34,11 @@ export class ConsumeBreaker {
   #timer: (() => void) | undefined;
 
   /** @param wake is called when a run may begin again */
-  constructor(options: Partial<BreakerOptions>, parts: Required<Pick<BreakerParts, "clock" | "random">>, wake: () => void) {
+  constructor(
+    options: Partial<BreakerOptions>,
+    parts: Required<Pick<BreakerParts, "clock" | "random">>,
+    wake: () => void,
+  ) {
     this.#breaker = new Breaker({ ...consumeBreakerDefaults, ...options }, parts);
     this.#clock = parts.clock;
     this.#wake = wake;

@@ -92,7 +92,8 @@ export type GateVerdict =
 
 /** What the refusal of a gate, by its code, makes of a message. */
 export function gateVerdictOf(code: Code): GateVerdict {
-  if (code === Code.Unauthenticated || code === Code.PermissionDenied) return { kind: "dead", reason: "refused" };
+  if (code === Code.Unauthenticated || code === Code.PermissionDenied)
+    return { kind: "dead", reason: "refused" };
   return { kind: code === Code.ResourceExhausted || code === Code.Unavailable ? "wait" : "error" };
 }
 
@@ -113,7 +114,9 @@ export function retryAfter(delayMs: number, error: ConnectError): ConnectError {
  * doors get FAILED_PRECONDITION with the reason.
  */
 export function discard(why: string): ConnectError {
-  return new ConnectError(why, Code.FailedPrecondition, undefined, [{ desc: ErrorInfoSchema, value: discarded }]);
+  return new ConnectError(why, Code.FailedPrecondition, undefined, [
+    { desc: ErrorInfoSchema, value: discarded },
+  ]);
 }
 
 function isDiscarded(error: ConnectError): boolean {

@@ -58,7 +58,8 @@ export class RetrySchedule {
   get longestHeldMs(): number {
     if (this.mode === "later") return 0;
     let sum = 0;
-    for (let attempt = 1; attempt < this.attempts; attempt++) sum += this.#delayAfter(attempt) * (1 + this.#jitter);
+    for (let attempt = 1; attempt < this.attempts; attempt++)
+      sum += this.#delayAfter(attempt) * (1 + this.#jitter);
     return sum;
   }
 

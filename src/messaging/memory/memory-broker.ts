@@ -46,7 +46,12 @@ export function memoryBroker(
 class MemoryBroker implements Broker {
   readonly system = "memory";
   readonly name: string;
-  readonly capabilities: BrokerCapabilities = { replies: true, keyOrder: "group", deliveryCount: true };
+  readonly capabilities: BrokerCapabilities = {
+    replies: true,
+    keyOrder: "group",
+    deliveryCount: true,
+    ackTimeout: true, // As the broker behind which a program will run.
+  };
   readonly #lifecycle = new Lifecycle();
   readonly #clock: Clock;
   readonly #parts: GroupParts;
