@@ -14,5 +14,20 @@ export type {
   Published,
   SubscriptionSpec,
 } from "../messaging/broker.ts";
+export { openBroker, type OpenBrokerOptions } from "../messaging/brokers.ts";
+export { memoryBroker } from "../messaging/memory/memory-broker.ts";
+export type { MemoryBrokerOptions } from "../messaging/memory/memory-options.ts";
+export { createPublisher, type Publisher } from "../messaging/publisher.ts";
+export { breakPublishing } from "../messaging/publish-breaker.ts";
+export type {
+  Publish,
+  PublisherOptions,
+  PublishInterceptor,
+  PublishItem,
+  MessageOptions,
+  SenderOptions,
+} from "../messaging/publish-options.ts";
+export { Transaction, type AddMessages } from "../messaging/transaction.ts";
 export type { CloudEvent } from "../messaging/cloud-event.ts";
 export type { ConsumeOverride } from "../messaging/consume-settings.ts";
+export { messageOf, type ConsumedMessage } from "../messaging/message-context.ts";

@@ -1,13 +1,14 @@
 import { isUtf8 } from "node:buffer";
-import { eventFrom, type EventData, type ReadEvent } from "./event-attributes.ts";
+import { eventFrom, type RawMessage, type ReadEvent } from "./event-attributes.ts";
 import { readStructured, structuredKind } from "./structured-event.ts";
 
-export { attributesOf, type CloudEvent, type EventData, type ReadEvent } from "./event-attributes.ts";
-
-/** A message as a broker hands it over, as far as it says what event it is. */
-export interface RawMessage extends EventData {
-  readonly headers: readonly (readonly [name: string, value: unknown])[];
-}
+export {
+  attributesOf,
+  type CloudEvent,
+  type EventData,
+  type RawMessage,
+  type ReadEvent,
+} from "./event-attributes.ts";
 
 /** How brokers mark headers that are attributes: Kafka, NATS and HTTP, AMQP with either of its separators. */
 const attributePrefix = /^(ce_|ce-|cloudevents_|cloudevents:)/i;

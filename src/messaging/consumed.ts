@@ -66,7 +66,7 @@ export function consumedOf(delivery: Delivery, rules: FateRules, nowMs: number):
   const { message } = delivery;
   const read = eventOf(message);
   const event = read.kind === "event" ? read.event : undefined;
-  const size = headerBytes(message.headers);
+  const size = headerBytes(message);
   return {
     delivery,
     event,

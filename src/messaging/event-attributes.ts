@@ -21,6 +21,11 @@ export interface EventData {
   readonly body: Uint8Array | undefined;
 }
 
+/** A message as a broker hands it over, as far as it says what event it is. */
+export interface RawMessage extends EventData {
+  readonly headers: readonly (readonly [name: string, value: unknown])[];
+}
+
 /** What a message that came from a broker is. */
 export type ReadEvent =
   | {

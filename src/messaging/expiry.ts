@@ -1,11 +1,24 @@
 import type { IncomingMessage } from "./broker.ts";
-import type { CloudEvent } from "./cloud-event.ts";
+import type { CloudEvent } from "./event-attributes.ts";
 
-/** When a message expires, in milliseconds since 1970: by its attribute `expirytime` or its broker, the sooner; undefined for never. */
-export function expiresAtMs(event: CloudEvent | undefined, message: IncomingMessage): number | undefined {
-  const text = event?.extensions.get("expirytime");
-  const ms = text === undefined ? Number.NaN : Date.parse(text);
-  const own = Number.isNaN(ms) ? undefined : ms;
-  const { expiresAtMs: brokers } = message;
-  return own === undefined || brokers === undefined ? (own ?? brokers) : Math.min(own, brokers);
+/** The attribute that says until when a message is worth handling. */
+export const expiryAttribute = "expirytime";
+
+/** The attribute for a message that expires. @param atMs in milliseconds since 1970 */
+export function expiryOf(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
+
+/**
+ * When a message expires, by its attribute or by what the broker says, in milliseconds since 1970; undefined for never.
+ * An attribute that is no time says nothing.
+ */
+export function expiresAtMs(
+  event: CloudEvent | undefined,
+  { expiresAtMs: byBroker }: Pick<IncomingMessage, "expiresAtMs">,
+): number | undefined {
+  const text = event?.extensions.get(expiryAttribute);
+  const byEvent = text === undefined ? Number.NaN : Date.parse(text);
+  if (Number.isNaN(byEvent)) return byBroker;
+  return byBroker === undefined ? byEvent : Math.min(byEvent, byBroker);
 }

@@ -10,7 +10,7 @@ import { type BodyOptions, bodyReader, decodeBody, decodeBodyBytes, type Decoded
 import type { Consumed } from "./consumed.ts";
 import type { ConsumedRpc } from "./contract.ts";
 import { type ConsumedMessage, messageKey } from "./message-context.ts";
-import { metadataOf } from "./message-metadata.ts";
+import type { MessageMetadata } from "./message-metadata.ts";
 
 /** What the calls of a server have in common. */
 export interface CallParts {
@@ -21,7 +21,8 @@ export interface CallParts {
   readonly protocolName: string;
   readonly group: string;
   readonly identity: Principal | ((message: ConsumedMessage) => Principal | undefined) | undefined;
-  readonly forwardHeaders: readonly string[];
+  /** Selects the headers of messages that become metadata. */
+  readonly metadata: MessageMetadata;
   readonly body: BodyOptions;
 }
 
@@ -57,9 +58,9 @@ export class MessageCaller {
    * @param timeoutMs how long it may take
    */
   open(messages: readonly Consumed[], timeoutMs: number): CallContext {
-    const { protocolName, forwardHeaders } = this.#parts;
+    const { protocolName, metadata } = this.#parts;
     const [first] = messages;
-    const headers = first === undefined ? new Headers() : metadataOf(first.headers, forwardHeaders);
+    const headers = first === undefined ? new Headers() : metadata.of(first.headers);
     const context = new CallContext({
       method: this.rpc.method,
       protocolName,

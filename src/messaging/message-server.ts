@@ -24,6 +24,7 @@ import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import { upstreamInvoker, type Upstream } from "../core/upstream.ts";
 import type { ConsumeOverride } from "./consume-settings.ts";
 import { checkConsumed, type ConsumedRpc, consumedRpcs } from "./contract.ts";
+import { MessageMetadata } from "./message-metadata.ts";
 import {
   type GivenMessageOptions,
   mergeMessageOptions,
@@ -68,6 +69,7 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
   readonly #invoker: Invoker;
   readonly #admission: Admission | undefined;
   readonly #reports: CallReports | undefined;
+  readonly #metadata: MessageMetadata;
   readonly #log: SubscriptionLog;
   readonly #services: DescService[] = [];
   readonly #rpcs: ConsumedRpc[] = [];
@@ -88,6 +90,7 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
     this.#invoker = observeInvoker(interceptInvoker(this.#upstream.invoker, interceptors), observers, faults);
     this.#admission = gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses });
     this.#reports = CallReports.of(observers, addresses);
+    this.#metadata = new MessageMetadata("MessageServer", merged.forwardHeaders);
   }
 
   /**
@@ -222,6 +225,7 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
       invoker: this.#invoker,
       admission: this.#admission,
       reports: this.#reports,
+      metadata: this.#metadata,
       random,
     };
     return groupsOf(this.#rpcs).map((rpcs) => {

@@ -9,6 +9,7 @@ import type { Outcome, Ordering } from "./consume-settings.ts";
 import type { FateRules } from "./consumed.ts";
 import type { ConsumedRpc } from "./contract.ts";
 import { MessageCaller } from "./message-call.ts";
+import type { MessageMetadata } from "./message-metadata.ts";
 import type { MessageServerOptions } from "./message-server-options.ts";
 import { RetrySchedule } from "./retry.ts";
 
@@ -19,6 +20,7 @@ export interface PlanParts {
   /** Undefined without gates. */
   readonly admission: Admission | undefined;
   readonly reports: CallReports | undefined;
+  readonly metadata: MessageMetadata;
   readonly random: () => number;
 }
 
@@ -81,10 +83,10 @@ export function planOf(rpcs: readonly [ConsumedRpc, ...ConsumedRpc[]], parts: Pl
 }
 
 function rpcPlan(rpc: ConsumedRpc, group: string, parts: PlanParts): RpcPlan {
-  const { options, invoker, admission, reports, random } = parts;
-  const { maxMessageBytes, framing, registry, identity, forwardHeaders, broker } = options;
+  const { options, invoker, admission, reports, metadata, random } = parts;
+  const { maxMessageBytes, framing, registry, identity, broker } = options;
   const body = { maxMessageBytes, framing, ...(registry && { json: { registry } }) };
-  const common = { invoker, reports, protocolName: broker.system, group, identity, forwardHeaders, body };
+  const common = { invoker, reports, protocolName: broker.system, group, identity, metadata, body };
   const timeoutMs = rpc.timeoutMs ?? options.timeoutMs;
   return {
     rpc,

@@ -1,3 +1,4 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import type { OutgoingMessage } from "./broker.ts";
 
 /**
@@ -5,6 +6,14 @@ import type { OutgoingMessage } from "./broker.ts";
  * commits. `Publisher.in` and `dial` take it; the stores of `outbox/` make it.
  */
 export abstract class Transaction {
+  /**
+   * The call that the transaction is of: what is published in it is caused by the message of the call, and part of its
+   * trace. Undefined for none.
+   */
+  get context(): HandlerContext | undefined {
+    return undefined;
+  }
+
   /**
    * Publishes within the transaction: it does not commit before the work is done, and rolls back if the work fails,
    * whether its promise is awaited or not.

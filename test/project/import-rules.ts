@@ -28,7 +28,11 @@ interface ImportLine {
 /** The only files that may stand directly in a room of rooms: they put its parts together. */
 const assemblers: Readonly<Record<string, readonly string[]>> = {
   core: ["src/core/grpc-server.ts", "src/core/dial.ts"],
-  gateway: ["src/gateway/http-server.ts", "src/gateway/http-server-options.ts"],
+  gateway: [
+    "src/gateway/http-server.ts",
+    "src/gateway/http-server-parts.ts",
+    "src/gateway/http-server-options.ts",
+  ],
 };
 
 /** Names that say nothing of what is in the file. */

@@ -379,7 +379,6 @@ export const arrows: Arrows = {
   "hub-client/links": ["hub-client/call"],
   "hub-client": ["hub-client/call", "hub-client/links"],
 
-
   // Services, written as a user writes his.
   services: ["core/…", "hub"],
 

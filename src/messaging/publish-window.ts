@@ -1,0 +1,138 @@
+import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
+import { unavailableFor } from "../core/errors/retry-info.ts";
+
+/** How much may be under way. */
+export interface WindowBounds {
+  /** Most messages that are sent and not confirmed. */
+  readonly maxInFlight: number;
+  /** The same in bytes; a larger message goes alone. */
+  readonly maxInFlightBytes: number;
+  /** Most messages that wait for a place. */
+  readonly maxWaiting: number;
+}
+
+/** A message that waits for its place, or has left the queue. */
+interface Waiter {
+  readonly bytes: number;
+  /** Undefined once it has begun, or has given up. */
+  begin: (() => void) | undefined;
+}
+
+/** When a caller that found the queue full shall come again, in milliseconds. */
+const retryAfterMs = 1_000;
+/** How many places of waiters that have left are kept. */
+const spareWaiters = 1_000;
+
+/**
+ * Bounds what is under way. What finds no place waits, and begins in the order in which it came: a small message does
+ * not overtake a large one.
+ */
+export class PublishWindow {
+  readonly #bounds: WindowBounds;
+  #queue: Waiter[] = [];
+  /** Place of the first waiter. */
+  #head = 0;
+  #waiting = 0;
+  #inFlight = 0;
+  #bytes = 0;
+
+  constructor(bounds: WindowBounds) {
+    this.#bounds = bounds;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** How many messages can still be given to `run` without being refused. */
+  get room(): number {
+    const { maxInFlight, maxWaiting } = this.#bounds;
+    return Math.max(0, maxInFlight - this.#inFlight) + maxWaiting - this.#waiting;
+  }
+
+  /**
+   * Runs `send` as soon as there is a place, at once where there is one, and gives its outcome.
+   *
+   * @param bytes what the message counts
+   * @param signal takes a message out that still waits
+   * @throws ConnectError UNAVAILABLE with RetryInfo if too many wait; the signal's reason with the text `not sent`
+   */
+  run<T>(bytes: number, signal: AbortSignal, send: () => Promise<T>): Promise<T> {
+    if (signal.aborted) return Promise.reject(notSent(signal.reason));
+    if (this.#waiting === 0 && this.#fits(bytes)) return this.#begin(bytes, send);
+    if (this.#waiting >= this.#bounds.maxWaiting) return Promise.reject(this.refusal());
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => {
+        waiter.begin = undefined;
+        this.#waiting--;
+        reject(notSent(signal.reason));
+        this.#next(); // What is behind a large message may fit.
+        if (this.#queue.length > 2 * this.#waiting + spareWaiters) this.#compact();
+      };
+      const waiter: Waiter = {
+        bytes,
+        begin: () => {
+          signal.removeEventListener("abort", giveUp);
+          this.#begin(bytes, send).then(resolve, reject);
+        },
+      };
+      signal.addEventListener("abort", giveUp, { once: true });
+      this.#queue.push(waiter);
+      this.#waiting++;
+    });
+  }
+
+  /** What a caller gets for whom there is no room. */
+  refusal(): ConnectError {
+    return unavailableFor(
+      `not sent: ${this.#inFlight} messages are not confirmed, and ${this.#waiting} wait behind them`,
+      retryAfterMs,
+    );
+  }
+
+  #fits(bytes: number): boolean {
+    if (this.#inFlight === 0) return true;
+    const { maxInFlight, maxInFlightBytes } = this.#bounds;
+    return this.#inFlight < maxInFlight && this.#bytes + bytes <= maxInFlightBytes;
+  }
+
+  #begin<T>(bytes: number, send: () => Promise<T>): Promise<T> {
+    this.#inFlight++;
+    this.#bytes += bytes;
+    return send().finally(() => {
+      this.#inFlight--;
+      this.#bytes -= bytes;
+      if (this.#waiting > 0) this.#next();
+    });
+  }
+
+  #next(): void {
+    while (this.#head < this.#queue.length) {
+      const waiter = this.#queue[this.#head];
+      if (waiter?.begin !== undefined && !this.#fits(waiter.bytes)) break;
+      this.#head++;
+      const begin = waiter?.begin;
+      if (waiter === undefined || begin === undefined) continue;
+      waiter.begin = undefined;
+      this.#waiting--;
+      begin();
+    }
+    if (this.#head > spareWaiters || this.#head === this.#queue.length) this.#compact();
+  }
+
+  /** Gives back the places of those that have begun or given up. */
+  #compact(): void {
+    this.#queue = this.#queue.slice(this.#head).filter(({ begin }) => begin !== undefined);
+    this.#head = 0;
+  }
+}
+
+function notSent(reason: unknown): ConnectError {
+  const { code, rawMessage } = toCallError(reason);
+  const known = code === Code.Canceled || code === Code.DeadlineExceeded ? code : Code.Unavailable;
+  return new ConnectError(`not sent: ${rawMessage}`, known, undefined, undefined, reason);
+}
