@@ -24,6 +24,7 @@ import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import { upstreamInvoker, type Upstream } from "../core/upstream.ts";
 import type { ConsumeOverride } from "./consume-settings.ts";
 import { checkConsumed, type ConsumedRpc, consumedRpcs } from "./contract.ts";
+import { DeadLetters, type DeadSelection } from "./dead-letter-box.ts";
 import { MessageMetadata } from "./message-metadata.ts";
 import {
   type GivenMessageOptions,
@@ -171,6 +172,22 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
   /** Ends a pause. @throws SetupError where there is no such subscription */
   resume(topic: string, group: string): void {
     this.find(topic, group).resume();
+  }
+
+  /**
+   * Gives dead letters to the group that could not handle them, from the oldest on: their attempts begin again.
+   *
+   * @returns how many
+   * @throws SetupError where there is no such subscription; ConnectError where the broker cannot be asked
+   */
+  replay(topic: string, group: string, selection: Partial<DeadSelection> = {}): Promise<number> {
+    return this.deadLetters(topic, group).replay(selection);
+  }
+
+  /** The dead letters of a group. @throws SetupError where there is no such subscription */
+  deadLetters(topic: string, group: string): DeadLetters {
+    const { ownGroup } = this.find(topic, group).plan;
+    return new DeadLetters(this.#options.broker, topic, ownGroup, this.#parts.clock);
   }
 
   /**

@@ -50,7 +50,6 @@ class MemoryBroker implements Broker {
     replies: true,
     keyOrder: "group",
     deliveryCount: true,
-    ackTimeout: true, // As the broker behind which a program will run.
   };
   readonly #lifecycle = new Lifecycle();
   readonly #clock: Clock;
