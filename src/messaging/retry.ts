@@ -74,7 +74,7 @@ export class RetrySchedule {
     const delayMs = this.#delayAfter(attempt);
     if (this.mode === "later") return { kind: "later", delayMs: this.#queueFor(askedMs ?? delayMs) };
     if (askedMs !== undefined) return { kind: "hold", ms: Math.min(askedMs, longestHoldMs) };
-    return { kind: "hold", ms: delayMs * (1 - this.#jitter + 2 * this.#jitter * this.#random()) };
+    return { kind: "hold", ms: Math.round(delayMs * (1 - this.#jitter + 2 * this.#jitter * this.#random())) };
   }
 
   #delayAfter(attempt: number): number {

@@ -4,13 +4,7 @@ import { wrapCalls } from "./invoker-forms.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import type { FaultLog } from "./fault-log.ts";
-import {
-  answerersOf,
-  answerOf,
-  type CallObserver,
-  notifyFinished,
-  notifyStarted,
-} from "./observer.ts";
+import { answerersOf, answerOf, type CallObserver, notifyFinished, notifyStarted } from "./observer.ts";
 
 /**
  * Wraps `invoker` so that `observers` are notified of every call, with the protocol of its context, and unexpected

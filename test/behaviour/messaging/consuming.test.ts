@@ -314,7 +314,7 @@ suite("messages of a broker as calls:", () => {
     assert.deepEqual(await handled.count(2), ["mailer", undefined]);
   });
 
-  test("26, M12: a dependency that is away for 3 minutes costs few runs and no dead letter", async () => {
+  test("M12 a dependency that is away for 3 minutes costs few runs and no dead letter", async () => {
     let isAway = true;
     let runs = 0;
     const handled = new Handled<number>();
