@@ -3,6 +3,7 @@ import type { Transport } from "@connectrpc/connect";
 import type { ConnectionBook } from "./admission/connection-book.ts";
 import type { Ambient } from "./call/ambient.ts";
 import { interceptInvoker, type Invoker } from "./call/invoker.ts";
+import { type InvokerSource, isInvokerSource, makeInvoker } from "./call/invoker-source.ts";
 import {
   clusterDialDefaults,
   dialCluster,
@@ -62,6 +63,9 @@ export interface DialOptions extends ConnectionOptions, TransportOptions, Cluste
    */
   readonly ambient: Ambient | undefined;
 }
+
+/** Options of `dial` to what makes its invoker itself: a broker, a transaction. It has options of its own beside them. */
+export type SourceDialOptions = Pick<DialOptions, "interceptors" | "ambient" | "defaultTimeoutMs">;
 
 /** The defaults of `DialOptions`. */
 export const dialDefaults: DialOptions = Object.freeze({
@@ -125,8 +129,23 @@ export interface DialedInvoker extends Invoker, Dialed {}
  * @throws TypeError if the target, an option or the certificates are invalid. A server that is not running is no error: calls are
  *   UNAVAILABLE until it runs.
  */
-export function dial(target: DialTarget, options: Partial<DialOptions> = {}): DialedTransport {
-  const invoker = dialInvoker(target, options); // First, since it checks the arguments.
+export function dial(target: DialTarget, options?: Partial<DialOptions>): DialedTransport;
+/**
+ * Makes a transport to a broker or into a transaction: unary rpcs with `(ts_ms.v1.consume)` are sent as commands, or
+ * called.
+ *
+ * @throws TypeError if an option is invalid
+ */
+export function dial<O extends object>(
+  source: InvokerSource<O>,
+  options?: Partial<O & SourceDialOptions>,
+): DialedTransport;
+export function dial(
+  target: DialTarget | InvokerSource,
+  options: Partial<DialOptions> = {},
+): DialedTransport {
+  // First, since it checks the arguments.
+  const invoker = isInvokerSource(target) ? overSource(target, options) : dialInvoker(target, options);
   const transport = toTransport(invoker, {
     defaultTimeoutMs:
       options.defaultTimeoutMs ?? programDefaults()?.timeoutMs ?? dialDefaults.defaultTimeoutMs,
@@ -155,10 +174,8 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
   checkProtocol(options);
   checkPolicyOptions(options);
   checkHttp2Options("dial", options.keepalive ?? {}, options.http2 ?? {});
-  const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
-  const { ambient } = options;
-  const intercept = (inner: Invoker): Invoker => interceptInvoker(inner, interceptors);
-  const around = (inner: Invoker): Invoker => ambient?.around(inner, intercept) ?? intercept(inner);
+  const { network = dialDefaults.network } = options;
+  const around = callersPart(options);
   if (several) return overCluster(dialCluster(target, options), around);
   if (typeof target !== "string" && !network) {
     return withConnection(around(inProcess(target.dispatcher, messageCheck)), always);
@@ -193,6 +210,39 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
     policies: () => [],
     onChange: (fn) => connection.onChange(fn),
     close: () => connection.close(),
+  });
+}
+
+/** What stands around the calls of any target. */
+function callersPart({
+  interceptors = dialDefaults.interceptors,
+  ambient,
+}: Partial<SourceDialOptions>): (inner: Invoker) => Invoker {
+  const intercept = (inner: Invoker): Invoker => interceptInvoker(inner, interceptors);
+  return (inner) => ambient?.around(inner, intercept) ?? intercept(inner);
+}
+
+function overSource(source: InvokerSource, options: Partial<SourceDialOptions>): DialedInvoker {
+  const { interceptors: _around, ambient: _ambient, defaultTimeoutMs: _timeout, ...own } = options;
+  const made = source[makeInvoker](own);
+  return withConnection(callersPart(options)(made.invoker), {
+    ...always,
+    get state() {
+      return made.isReady() ? "ready" : "connecting";
+    },
+    async ready(signal) {
+      let end = (): void => {};
+      const ended = new Promise<never>((_, reject) => {
+        end = () => reject(new ConnectError("the wait for the broker has ended", Code.Unavailable));
+      });
+      if (signal?.aborted === true) end();
+      signal?.addEventListener("abort", end, { once: true });
+      try {
+        await Promise.race([ended, made.ready()]);
+      } finally {
+        signal?.removeEventListener("abort", end);
+      }
+    },
   });
 }
 

@@ -25,8 +25,9 @@ export type {
   PublishInterceptor,
   PublishItem,
   MessageOptions,
-  SenderOptions,
 } from "../messaging/publish-options.ts";
+export type { SenderOptions } from "../messaging/sender-options.ts";
+export type { BrokerDialOptions } from "../messaging/broker-dial-options.ts";
 export { Transaction, type AddMessages } from "../messaging/transaction.ts";
 export type { CloudEvent } from "../messaging/cloud-event.ts";
 export type { ConsumeOverride } from "../messaging/consume-settings.ts";

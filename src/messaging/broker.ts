@@ -1,5 +1,7 @@
 import type { ConnectError } from "../core/errors/errors.ts";
 import type { ManagedServer } from "../core/lifecycle/lifecycle.ts";
+import type { InvokerSource } from "../core/call/invoker-source.ts";
+import type { BrokerDialOptions } from "./broker-dial-options.ts";
 import type { CloudEvent } from "./cloud-event.ts";
 
 /**
@@ -8,7 +10,7 @@ import type { CloudEvent } from "./cloud-event.ts";
  * A broker connects by itself, again and again; `state` is `ready` as soon as it has connected once. Its
  * `gracefulStop` ends subscriptions, and confirms or rejects what is being published.
  */
-export interface Broker extends ManagedServer {
+export interface Broker extends ManagedServer, InvokerSource<BrokerDialOptions> {
   /** Name of the system as in `messaging.system` of OpenTelemetry: `rabbitmq`, `kafka`, `nats`, `memory`. */
   readonly system: string;
   readonly capabilities: BrokerCapabilities;

@@ -5,8 +5,10 @@ import type { Broker } from "./broker.ts";
 
 /** What is said of any broker. */
 export interface OpenBrokerOptions {
-  /** Names the broker in logs, metrics and errors. Default: its system. */
+  /** Names the broker in logs, metrics and errors, and our connections there. Default: that of the broker's own options. */
   readonly name?: string;
+  /** Begins the name of everything that is made there; of no use to `memory:`. Default: none. */
+  readonly prefix?: string;
 }
 
 /** Makes a broker of its URL. */
@@ -14,18 +16,28 @@ type Open = (url: string, options: OpenBrokerOptions) => Promise<Broker>;
 
 /** The brokers by the schemes of their URLs; a room is loaded when one of its URLs is opened. */
 const brokers: Readonly<Record<string, Open>> = {
-  memory: async (_url, options) => (await import("./memory/memory-broker.ts")).memoryBroker(options),
+  memory: async (_url, { prefix: _, ...options }) =>
+    (await import("./memory/memory-broker.ts")).memoryBroker(options),
+  amqp: openRabbitMq,
+  amqps: openRabbitMq,
 };
+
+async function openRabbitMq(url: string, options: OpenBrokerOptions): Promise<Broker> {
+  return (await import("./rabbitmq/rabbitmq.ts")).rabbitmq({ url, ...options });
+}
 
 /**
  * Makes the broker of a URL; its scheme says which. It connects by itself, and resolves before that: what is published
  * meanwhile waits.
  *
- * @param url `memory:` for one in this process. The functions of the brokers' own entries take more options.
+ * @param url `memory:` for one in this process, `amqp://host` or `amqps://host` for RabbitMQ. The functions of the brokers' own entries take more options.
  * @throws SetupError for a scheme that there is not, an option that cannot be used, and a package that is missing
  */
 export async function openBroker(url: string, options: OpenBrokerOptions = {}): Promise<Broker> {
-  checkOptions<OpenBrokerOptions>("openBroker", options, { name: undefined });
+  checkOptions<OpenBrokerOptions>("openBroker", options, {
+    name: undefined,
+    prefix: undefined,
+  });
   const scheme = typeof url === "string" ? /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase() : undefined;
   const known = Object.keys(brokers);
   const open = scheme === undefined ? undefined : brokers[scheme];

@@ -5,7 +5,8 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import { encodeBody } from "./body-codec.ts";
 import { type EventContract, eventContract, keyOf } from "./contract.ts";
 import type { Draft } from "./new-message.ts";
-import type { MessageOptions, SenderOptions } from "./publish-options.ts";
+import type { MessageOptions } from "./publish-options.ts";
+import type { SenderOptions } from "./sender-options.ts";
 import { checkName } from "./queue-names.ts";
 
 /**
@@ -22,7 +23,7 @@ export function draftOf(
 ): Draft {
   const contract = eventContract(schema) ?? unmarked(schema, given.topic);
   if (given.topic !== undefined) checkName("publish", "topic", given.topic);
-  const message = checked(schema, init);
+  const message = checkedMessage(schema, init);
   return {
     topic: given.topic ?? contract.topic,
     type: contract.type,
@@ -37,7 +38,7 @@ export function draftOf(
 }
 
 /** A message of a type that its fields can have. @throws ConnectError INVALID_ARGUMENT naming the field */
-function checked(schema: DescMessage, init: object): Message {
+export function checkedMessage(schema: DescMessage, init: object): Message {
   const message = isMessage(init) ? init : create(schema, init as MessageInitShape<DescMessage>); // Checked below.
   try {
     messageCheck(schema)(message);

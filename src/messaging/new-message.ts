@@ -6,7 +6,8 @@ import type { CloudEvent } from "./event-attributes.ts";
 import { expiryAttribute, expiryOf } from "./expiry.ts";
 import { messageOf } from "./message-context.ts";
 import { type MessageMetadata, whyNoHeader } from "./message-metadata.ts";
-import type { MessageOptions, SenderOptions } from "./publish-options.ts";
+import type { MessageOptions } from "./publish-options.ts";
+import type { SenderOptions } from "./sender-options.ts";
 import { structuredJson, writeStructured } from "./structured-event.ts";
 
 /** What messages of one publisher have in common. */

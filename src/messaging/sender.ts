@@ -2,7 +2,8 @@ import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Broker, OutgoingMessage, Published } from "./broker.ts";
 import { PublishWait } from "./publish-wait.ts";
-import type { Publish, PublishInterceptor, SenderOptions } from "./publish-options.ts";
+import type { Publish, PublishInterceptor } from "./publish-options.ts";
+import type { SenderOptions } from "./sender-options.ts";
 import { PublishWindow } from "./publish-window.ts";
 
 /** `publish` with interceptors around it, the first of them outermost. */

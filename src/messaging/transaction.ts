@@ -1,11 +1,15 @@
 import type { HandlerContext } from "@connectrpc/connect";
-import type { OutgoingMessage } from "./broker.ts";
+import { type InvokerSource, type MadeInvoker, makeInvoker } from "../core/call/invoker-source.ts";
+import type { BrokerDialOptions } from "./broker-dial-options.ts";
+import { type AddMessages, dialRows } from "./dialled-rows.ts";
+
+export type { AddMessages } from "./dialled-rows.ts";
 
 /**
  * A transaction of a database with an outbox, as publishers see it: what is published in it is sent if, and only if, it
  * commits. `Publisher.in` and `dial` take it; the stores of `outbox/` make it.
  */
-export abstract class Transaction {
+export abstract class Transaction implements InvokerSource<BrokerDialOptions> {
   /**
    * The call that the transaction is of: what is published in it is caused by the message of the call, and part of its
    * trace. Undefined for none.
@@ -23,12 +27,9 @@ export abstract class Transaction {
    * @throws ConnectError FAILED_PRECONDITION `the transaction has ended`, without a call of `work`
    */
   abstract include<T>(work: (add: AddMessages) => Promise<T>): Promise<T>;
-}
 
-/**
- * Adds messages to the outbox of a transaction, in their order. In a database whose transactions are synchronous the rows
- * are there when it returns.
- *
- * @throws ConnectError INVALID_ARGUMENT for a message that cannot be a row, such as one that goes to a queue of a group
- */
-export type AddMessages = (messages: readonly OutgoingMessage[]) => Promise<void>;
+  /** What `dial` makes of it. */
+  [makeInvoker](options: Partial<BrokerDialOptions>): MadeInvoker {
+    return dialRows(this, options);
+  }
+}

@@ -156,6 +156,27 @@ test("rule 36: a list comes in pages, and what changes meanwhile behind them, ho
   assert.equal(presenceText(await slow.next()), "JOIN slow×1,late×1 1101/1101");
 });
 
+test("rules 36, 39: a batch that takes several turns is told as one, and what changes amid it in the next", async () => {
+  const { clock, hub, topic, join } = start({ presence: { maxMembers: 1_500, leaveDelayMs: 0 } });
+  const eve = await join("eve");
+  const members = [];
+  for (let i = 0; i < 3_200; i++)
+    members.push(await madeMember(hub, topic, "a", { principal: { id: `u${i}` } }));
+  const batch = async () => {
+    for (let turn = 0; turn < 5; turn++) await clock.pass(0);
+    return eve.take();
+  };
+  clock.advance(500);
+  members[0]?.leave(); // Its part was looked at.
+  members[3_199]?.leave(); // Its part is still to come.
+  assert.deepEqual((await batch()).slice(1), ["UPDATE  3200/3200"]);
+  clock.advance(500);
+  assert.deepEqual(await batch(), ["UPDATE  3199/3199"]);
+  for (const member of members.slice(1, 3_000)) member.leave();
+  clock.advance(500);
+  assert.match((await batch()).join(" "), /^SYNC eve×1,u3000×1,.*u3198×1 200\/200$/);
+});
+
 test("a watcher that is far behind gets the list anew, and no part of the changes", async () => {
   const { clock, hub, topic } = start({ presence: { leaveDelayMs: 0 } });
   const slow = await madeMember(hub, topic, "a", { principal: { id: "slow" } });

@@ -372,6 +372,7 @@ export const arrows: Arrows = {
 
   // Messages of brokers as calls, and calls as messages; a broker is a room of its own, which its programs load.
   "messaging/memory": ["core/…", "messaging"],
+  "messaging/rabbitmq": ["core/…", "messaging"],
   messaging: ["core", "core/…", "messaging/…"],
 
   // The client of live rpcs, for pages: it has nothing of the server, and nothing of Node.

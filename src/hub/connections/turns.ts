@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { notify } from "../../core/call/observer.ts";
 
 /** How many items are looked at between two looks at the clock. */
 const sliceSize = 64;
@@ -24,6 +25,46 @@ export class Turns {
       this.#beganMs = this.#nowMs();
     });
   }
+}
+
+/**
+ * Does pieces of work one behind the other, some milliseconds of them in each turn of the event loop. A piece is a generator
+ * that yields behind each of its items; what it throws ends this piece alone, as a warning of the process.
+ */
+export class OrderedWork {
+  #pieces: Iterator<unknown>[] = [];
+  #isBusy = false;
+
+  /** Begins it at once, where nothing is before it. */
+  add(piece: Iterator<unknown>): void {
+    this.#pieces.push(piece);
+    if (!this.#isBusy) void this.#run();
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    this.#isBusy = true;
+    const pace = new Turns();
+    while (this.#pieces.length > 0) {
+      const pieces = this.#pieces;
+      this.#pieces = [];
+      for (const piece of pieces) {
+        while (goesOn(piece)) {
+          const turn = pace.next();
+          if (turn !== undefined) await turn;
+        }
+      }
+    }
+    this.#isBusy = false;
+  }
+}
+
+function goesOn(piece: Iterator<unknown>): boolean {
+  let goes = false;
+  notify([piece], () => {
+    goes = piece.next().done !== true;
+  });
+  return goes;
 }
 
 /** Calls `visit` with every item; the event loop goes on after some milliseconds. */

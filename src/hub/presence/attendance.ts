@@ -6,28 +6,25 @@ import type { PresentRoom } from "./present-room.ts";
 import { Watch, type Watcher } from "./watch.ts";
 
 /** A call in a room of a topic with presence: by whom, and what it is told of the others. */
-export class Attendance implements RoomNews {
-  readonly room: PresentRoom;
+export class Attendance extends Watch implements RoomNews {
   /** As `keyOf`. */
   readonly key: string;
-  /** Undefined where messages have no field for it. */
-  readonly #watch: Watch | undefined;
-  /** When the info may change again, by the hub's clock. */
-  #nextUpdateMs = Number.NEGATIVE_INFINITY;
+  /** When the info may change again, by the hub's clock; undefined before its first change. */
+  #nextUpdateMs: number | undefined;
 
+  /** @param isTold whether messages have a field for it */
   constructor(room: PresentRoom, key: string, watcher: Watcher, isTold: boolean) {
-    this.room = room;
+    super(room, watcher, isTold);
     this.key = key;
-    this.#watch = isTold ? new Watch(room, watcher) : undefined;
   }
 
   next(): Message | undefined {
-    return this.#watch?.next()?.message;
+    return this.told()?.message;
   }
 
   /** @throws ConnectError RESOURCE_EXHAUSTED for one that comes too early */
   countUpdate(nowMs: number, perSecond: number): void {
-    const lateMs = this.#nextUpdateMs - nowMs;
+    const lateMs = (this.#nextUpdateMs ?? nowMs) - nowMs;
     if (lateMs > 0) {
       const message = `the info of a member changes at most ${perSecond} times in a second`;
       const error = new ConnectError(message, Code.ResourceExhausted);
@@ -35,9 +32,5 @@ export class Attendance implements RoomNews {
       throw error;
     }
     this.#nextUpdateMs = nowMs + 1_000 / perSecond;
-  }
-
-  end(): void {
-    this.#watch?.end();
   }
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import {
   type PresenceEntry,
@@ -12,7 +13,7 @@ import {
 import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
 import { retryAfterMsOf, retryInfo } from "../../core/errors/retry-info.ts";
 import type { Clock } from "../../core/time/clock.ts";
-import { Turns } from "../connections/turns.ts";
+import { OrderedWork } from "../connections/turns.ts";
 import type { Nodes } from "../nodes/nodes.ts";
 import { OthersEntries } from "./others-entries.ts";
 import { OwnEntries } from "./own-entries.ts";
@@ -40,6 +41,8 @@ export class NodePresence {
   readonly #topics = new Map<string, SharedPresence>();
   readonly #own: OwnEntries;
   readonly #others: OthersEntries;
+  /** What other nodes have said, in its order. */
+  readonly #heard = new OrderedWork();
 
   /** @param node id of this node */
   constructor(node: string, nodes: Nodes, clock: Clock) {
@@ -55,7 +58,7 @@ export class NodePresence {
       },
     });
     this.#others = new OthersEntries({
-      said: (from, entries, isAll) => this.#said(from, entries, isAll),
+      said: (from, entries, isAll) => this.#heard.add(this.#said(from, entries, isAll)),
       ask: (from) => void nodes.cast(PresenceWantedSchema, {}, from).catch(() => {}), // The next heartbeat asks again.
     });
   }
@@ -117,15 +120,16 @@ export class NodePresence {
 
   /** All that this node says, for one that has missed some; the event loop goes on amid it. */
   async #tellAll(to: string): Promise<void> {
-    this.#own.flush();
+    await this.#own.tell();
     const number = BigInt(this.#own.number);
-    const pace = new Turns();
     let page = 0;
     let entries: readonly PresenceEntry[] = [];
     for (const next of framesOf(this.#allEntries())) {
-      if (page++ > 0) await this.#cast(to, { number, page: page - 2, more: true, entries });
+      if (page++ > 0) {
+        await this.#cast(to, { number, page: page - 2, more: true, entries });
+        await nextTurn(); // A frame is some milliseconds of work.
+      }
       entries = next;
-      await pace.next();
     }
     await this.#cast(to, { number, page: Math.max(0, page - 1), more: false, entries });
   }
@@ -147,15 +151,22 @@ export class NodePresence {
     return entryOf({ ...said, atOnce });
   }
 
-  #said(node: string, entries: readonly PresenceEntry[], isAll: boolean): void {
-    const all = entries.map((entry) => saidOf(node, entry));
-    if (isAll) {
-      const there = new Set(all.map(({ path, key }) => `${path}\n${key}`));
-      for (const topic of this.#topics.values())
-        for (const { path, key } of [...topic.allSaidBy(node)])
-          if (!there.has(`${path}\n${key}`)) topic.say(nothingOf(node, path, key));
+  /** A node says these entries, and nothing else where they are all. */
+  *#said(node: string, entries: readonly PresenceEntry[], isAll: boolean): Generator<void> {
+    const there = isAll ? new Set<string>() : undefined;
+    for (const entry of entries) {
+      const said = saidOf(node, entry);
+      this.#topicOf(said.path)?.say(said);
+      there?.add(`${said.path}\n${said.key}`);
+      yield;
     }
-    for (const said of all) this.#topicOf(said.path)?.say(said);
+    if (there === undefined) return;
+    for (const topic of this.#topics.values()) {
+      for (const { path, key } of topic.allSaidBy(node)) {
+        if (!there.has(`${path}\n${key}`)) topic.say(nothingOf(node, path, key));
+        yield;
+      }
+    }
   }
 
   #topicOf(path: string): SharedPresence | undefined {
@@ -179,6 +190,6 @@ export class NodePresence {
 
 /** That a node has no connections of a user. */
 function nothingOf(node: string, path: string, key: string): Said {
-  const share = { node, connections: 0, joinedAtMs: 0, info: undefined, infoNumber: 0 };
+  const share = { key, node, connections: 0, joinedAtMs: 0, info: undefined, infoNumber: 0 };
   return { path, key, share, atOnce: false };
 }

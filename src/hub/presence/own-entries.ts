@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { PresenceEntry } from "../../../gen/ts_ms/hub/v1/presence_pb.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import { framesOf } from "./presence-entries.ts";
@@ -21,12 +22,17 @@ interface Changed {
 
 /** How long changes are gathered before other nodes hear of them, in milliseconds. */
 const gatherMs = 20;
+/** How many changes are said in one turn of the event loop: some milliseconds of work. */
+const turnSize = 1_000;
 
 /** What this node says of its own connections: changes have numbers that follow one another. */
 export class OwnEntries {
   readonly #kit: OwnEntriesKit;
-  #changed: Changed[] = [];
+  /** Those that are not said yet. */
+  readonly #changed: Changed[] = [];
   #number = 0;
+  /** While changes are said. */
+  #telling: Promise<void> | undefined;
 
   constructor(kit: OwnEntriesKit) {
     this.#kit = kit;
@@ -40,20 +46,42 @@ export class OwnEntries {
   /** This node says something else of a user. */
   changed(path: string, key: string, atOnce: boolean): void {
     this.#changed.push({ path, key, atOnce });
-    if (this.#changed.length === 1) this.#kit.clock.after(gatherMs, () => this.flush(), false);
+    if (this.#changed.length > 1 || this.#telling !== undefined) return;
+    this.#kit.clock.after(gatherMs, () => void this.tell(), false);
   }
 
-  /** Says what has changed. */
+  /** Says what has changed, some of it in each turn of the event loop. Resolves when all is said; never rejects. */
+  tell(): Promise<void> {
+    if (this.#telling === undefined && this.#changed.length <= turnSize) {
+      this.flush();
+      return Promise.resolve();
+    }
+    return (this.#telling ??= this.#tell());
+  }
+
+  /** Says at once what has changed. */
   flush(): void {
-    const changed = this.#changed;
-    if (changed.length === 0) return;
-    this.#changed = [];
+    while (this.#changed.length > 0) this.#say();
+  }
+
+  async #tell(): Promise<void> {
+    while (this.#changed.length > 0) {
+      this.#say();
+      await nextTurn();
+    }
+    this.#telling = undefined;
+  }
+
+  #say(): void {
     const { hasOthers, entryNow, say } = this.#kit;
     if (!hasOthers()) {
+      this.#changed.length = 0;
       this.#number++; // A node that comes asks for all.
       return;
     }
-    const entries = changed.map(({ path, key, atOnce }) => entryNow(path, key, atOnce));
+    const entries = this.#changed
+      .splice(0, turnSize)
+      .map(({ path, key, atOnce }) => entryNow(path, key, atOnce));
     for (const frame of framesOf(entries)) say(++this.#number, frame);
   }
 }

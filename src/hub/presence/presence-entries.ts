@@ -36,6 +36,7 @@ export function saidOf(node: string, entry: PresenceEntry): Said {
   const { room: path, user, connection, connections, joinedAtMs, info, infoNumber, atOnce } = entry;
   const key = keyOf(connection === "" ? user : undefined, connection);
   const share = {
+    key,
     node,
     connections,
     joinedAtMs: Number(joinedAtMs),

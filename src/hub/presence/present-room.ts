@@ -1,6 +1,7 @@
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import { turns } from "../connections/turns.ts";
+import { ChangedBatch } from "./changed-batch.ts";
 import { differences, type Differences } from "./differences.ts";
 import type { PresenceBounds } from "./presence-bounds.ts";
 import {
@@ -32,6 +33,8 @@ export interface PresentRoomKit {
 
 /** Is told that there is something new to read. */
 export interface RoomWatch extends Live {
+  /** Number of the first change that it has not read. */
+  readonly nextChange: number;
   wake(): void;
 }
 
@@ -51,21 +54,25 @@ export class PresentRoom {
   readonly #kit: PresentRoomKit;
   readonly #present = new Map<string, Present>();
   readonly #watches = new LiveSet<RoomWatch>();
-  /** Those that may differ from what watchers know. */
-  #changed: Present[] = [];
-  #cancelBatch: (() => void) | undefined;
+  readonly #batch: ChangedBatch;
+  /** Whether this batch has something for watchers. */
+  #hasNews = false;
   /** Those of which connections have ended that count for a while, in the order of their times; some come twice. */
   readonly #held: { readonly present: Present; readonly untilMs: number }[] = [];
   #cancelHeld: (() => void) | undefined;
   #users = 0;
   #connections = 0;
-  #list: List | undefined;
+  /** As long as it is read: its pages are larger than what they say. */
+  #list: WeakRef<List> | undefined;
   #wakes = 0;
 
   constructor(name: string, path: string, kit: PresentRoomKit) {
     this.name = name;
     this.path = path;
     this.#kit = kit;
+    const { clock, bounds } = kit;
+    const look = (changed: readonly Present[], isLast: boolean): void => this.#look(changed, isLast);
+    this.#batch = new ChangedBatch({ clock, batchMs: bounds.batchMs, look });
   }
 
   find(key: string): Present | undefined {
@@ -91,7 +98,7 @@ export class PresentRoom {
     let present = this.#present.get(key);
     if (present === undefined) {
       if (share.connections === 0) return;
-      present = new Present(key);
+      present = new Present({ ...share, connections: 0 });
       this.#present.set(key, present);
     }
     const { clock, bounds } = this.#kit;
@@ -99,7 +106,7 @@ export class PresentRoom {
     const held = present.set(share, atOnce || bounds.leaveDelayMs === 0 ? undefined : untilMs);
     if (held > 0) this.#hold(present, untilMs);
     this.#adopt(present);
-    this.#changes(present);
+    this.#batch.add(present);
   }
 
   add(watch: RoomWatch): void {
@@ -119,12 +126,16 @@ export class PresentRoom {
 
   /** The list as watchers know it. */
   list(): List {
-    return (this.#list ??= this.#made());
+    const known = this.#list?.deref();
+    if (known !== undefined) return known;
+    const made = this.#made();
+    this.#list = new WeakRef(made);
+    return made;
   }
 
   /** Nothing of it is told any more. */
   close(): void {
-    this.#cancelBatch?.();
+    this.#batch.close();
     this.#cancelHeld?.();
     this.#kit.counted(-this.#users);
   }
@@ -138,13 +149,6 @@ export class PresentRoom {
     if (joinedAtMs === own.joinedAtMs && infoNumber === own.infoNumber) return;
     present.set({ ...own, joinedAtMs, info, infoNumber }, undefined);
     this.#kit.adopted(this, present.key);
-  }
-
-  #changes(present: Present): void {
-    if (present.isChanged) return;
-    present.isChanged = true;
-    this.#changed.push(present);
-    this.#cancelBatch ??= this.#kit.clock.after(this.#kit.bounds.batchMs, () => this.#tell(), false);
   }
 
   #hold(present: Present, untilMs: number): void {
@@ -162,17 +166,14 @@ export class PresentRoom {
     const nowMs = this.#kit.clock.nowMs();
     const over = this.#held.findIndex(({ untilMs }) => untilMs > nowMs);
     const due = this.#held.splice(0, over === -1 ? this.#held.length : over);
-    for (const { present } of due) if (present.expire(nowMs)) this.#changes(present);
+    for (const { present } of due) if (present.expire(nowMs)) this.#batch.add(present);
     this.#cancelHeld = undefined;
     const [next] = this.#held;
     if (next !== undefined) this.#waitHeld(next.untilMs);
   }
 
-  /** The time of a batch is over: watchers are told what has changed in it. */
-  #tell(): void {
-    this.#cancelBatch = undefined;
-    const changed = this.#changed;
-    this.#changed = [];
+  /** A part of a batch is looked at: what has changed is in the log and the counts from now on. Watchers wake behind its last. */
+  #look(changed: readonly Present[], isLast: boolean): void {
     const wasCrowded = this.isCrowded;
     const found = differences(changed);
     for (const { key } of found.gone) this.#present.delete(key);
@@ -181,23 +182,31 @@ export class PresentRoom {
     this.#kit.counted(found.joined.length - found.left.length);
     if (found.left.length + found.joined.length + found.updated.length > 0) {
       this.#list = undefined;
+      this.#hasNews = true;
       this.#log(found, wasCrowded);
-      this.#wake();
     }
+    if (!isLast) return;
+    if (this.#hasNews) this.#tell();
     this.#end();
   }
 
+  /** The counts of a crowd are told once, at the end of the batch. */
   #log(found: Differences, wasCrowded: boolean): void {
     if (this.#watches.size === 0) this.log.clear();
-    else if (this.isCrowded) this.log.addWhole(this.#event("UPDATE", []));
-    else if (wasCrowded) this.log.addWhole(undefined);
-    else {
+    else if (wasCrowded && !this.isCrowded) this.log.addWhole(undefined);
+    else if (!this.isCrowded) {
       const { left, joined, updated } = found;
       const kinds = [["LEAVE", left] as const, ["JOIN", joined] as const, ["UPDATE", updated] as const];
       this.log.add(
         kinds.flatMap(([kind, members]) => pagesOf(members).map((page) => this.#event(kind, page))),
       );
     }
+  }
+
+  #tell(): void {
+    this.#hasNews = false;
+    if (this.isCrowded && this.#watches.size > 0) this.log.addWhole(this.#event("UPDATE", []));
+    this.#wake();
   }
 
   #event(kind: Kind, members: readonly Known[], more = false): Told {
@@ -239,13 +248,18 @@ export class PresentRoom {
   async #wakeAll(): Promise<void> {
     while (this.#wakes > 0) {
       this.#wakes = 1;
-      await turns(this.#watches, (watch) => watch.wake());
+      let oldest = this.log.next;
+      await turns(this.#watches, (watch) => {
+        watch.wake();
+        oldest = Math.min(oldest, watch.nextChange);
+      });
+      this.log.read(oldest);
       this.#wakes--;
     }
   }
 
   #end(): void {
-    if (this.isEmpty && this.#cancelBatch === undefined) this.#kit.empty(this);
+    if (this.isEmpty && this.#batch.isEmpty) this.#kit.empty(this);
   }
 }
 

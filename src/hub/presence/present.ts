@@ -1,25 +1,25 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 
-/** What one node says of a user in a room. It does not change. */
-export interface Share {
-  readonly node: string;
-  /** Connections of the user at this node; 0 for one that has left. */
-  readonly connections: number;
-  /** When the first of them has joined, in milliseconds since 1970. */
-  readonly joinedAtMs: number;
-  /** Undefined for nothing. */
-  readonly info: Any | undefined;
-  /** Of infos the one with the greatest number counts: about milliseconds since 1970. */
-  readonly infoNumber: number;
-}
-
 /** A user in a room, or a connection without one, as watchers see it. It does not change. */
 export interface Known {
   /** As `keyOf`. */
   readonly key: string;
   readonly connections: number;
+  /** When the first of them has joined, in milliseconds since 1970. */
   readonly joinedAtMs: number;
+  /** Undefined for nothing. */
   readonly info: Any | undefined;
+}
+
+/**
+ * What one node says of a user in a room: of its connections at this node, 0 where it has left. It does not change.
+ *
+ * Most users are at one node alone: then its share is what watchers see, so that a user costs one object less.
+ */
+export interface Share extends Known {
+  readonly node: string;
+  /** Of infos the one with the greatest number counts: about milliseconds since 1970. */
+  readonly infoNumber: number;
 }
 
 /** A mark that names of users do not begin with, unless it is doubled. */
@@ -47,32 +47,37 @@ export function ownerOf(key: string): {
  * A user in a room: the shares of all nodes, and the connections that count for a while behind their end.
  *
  * A connection that comes takes the place of the one that has ended last, so that a page that is reloaded changes nothing.
- * One that ends is held only where watchers would see fewer than they know, and the last one always is.
+ * One that ends is held only where watchers would see fewer than they know, and the last one always is. There are many of them: private methods would cost each a field.
  */
 export class Present {
-  readonly key: string;
   /** What watchers know; undefined while they know nothing of it. */
   known: Known | undefined;
   /** Whether it waits for the next batch. */
   isChanged = false;
   /** The first one stands alone: most users are at one node. */
-  #share: Share | undefined;
+  #share: Share;
   #others: Share[] | undefined;
   /** When connections that have ended count no more, by the hub's clock; in order. */
   #held: number[] | undefined;
 
-  constructor(key: string) {
-    this.key = key;
+  /** @param share the first that is said of it */
+  constructor(share: Share) {
+    this.#share = share;
+  }
+
+  get key(): string {
+    return this.#share.key;
   }
 
   /** The share of a node that has connections of it; undefined for none. */
   shareOf(node: string): Share | undefined {
-    return this.#shares.find((share) => share.node === node && share.connections > 0);
+    const counts = (share: Share): boolean => share.node === node && share.connections > 0;
+    return counts(this.#share) ? this.#share : this.#others?.find(counts);
   }
 
   /** Live connections of all nodes. */
   get live(): number {
-    let sum = this.#share?.connections ?? 0;
+    let sum = this.#share.connections;
     if (this.#others !== undefined) for (const { connections } of this.#others) sum += connections;
     return sum;
   }
@@ -86,8 +91,13 @@ export class Present {
   set(share: Share, untilMs: number | undefined): number {
     const before = this.live;
     // One that has left is shown as it was for as long as it is held.
-    const kept = share.connections === 0 ? { ...this.merged, node: share.node, connections: 0 } : share;
-    this.#put(kept);
+    const kept = share.connections === 0 ? { ...share, ...this.merged, node: share.node } : share;
+    const shares = this.#others === undefined ? [this.#share] : [this.#share, ...this.#others];
+    const rest = shares.filter(({ node, connections }) => node !== share.node && connections > 0);
+    // Those with connections count, or the last one that had some.
+    const all = kept.connections > 0 || rest.length === 0 ? [kept, ...rest] : rest;
+    [this.#share = kept] = all;
+    this.#others = all.length > 1 ? all.slice(1) : undefined;
     const after = this.live;
     if (after >= before) {
       this.#held?.splice(Math.max(0, this.#held.length - (after - before)));
@@ -116,44 +126,23 @@ export class Present {
   now(): Known | undefined {
     const connections = this.live + (this.#held?.length ?? 0);
     if (connections === 0) return undefined;
+    if (this.#others === undefined && this.#held === undefined) return this.#share;
     const { joinedAtMs, info } = this.merged;
     return { key: this.key, connections, joinedAtMs, info };
   }
 
   /** What the shares say together: when the first connection has joined, and the newest info. */
-  get merged(): Omit<Share, "connections"> {
-    const [first = none, ...others] = this.#shares;
-    let { joinedAtMs } = first;
-    let newest = first;
-    for (const share of others) {
+  get merged(): Omit<Share, "key" | "connections"> {
+    let newest = this.#share;
+    let { joinedAtMs } = newest;
+    for (const share of this.#others ?? []) {
       joinedAtMs = Math.min(joinedAtMs, share.joinedAtMs);
       if (isNewer(share, newest)) newest = share;
     }
     const { node, info, infoNumber } = newest;
     return { node, joinedAtMs, info, infoNumber };
   }
-
-  /** The shares that count: those with connections, or the last one that had some. */
-  get #shares(): readonly Share[] {
-    if (this.#share === undefined) return [];
-    return this.#others === undefined ? [this.#share] : [this.#share, ...this.#others];
-  }
-
-  #put(share: Share): void {
-    const rest = this.#shares.filter(({ node, connections }) => node !== share.node && connections > 0);
-    const all = share.connections > 0 || rest.length === 0 ? [share, ...rest] : rest;
-    [this.#share] = all;
-    this.#others = all.length > 1 ? all.slice(1) : undefined;
-  }
 }
-
-const none: Share = Object.freeze({
-  node: "",
-  connections: 0,
-  joinedAtMs: 0,
-  info: undefined,
-  infoNumber: 0,
-});
 
 /** Whether an info counts and another one does not. */
 export function isNewer(

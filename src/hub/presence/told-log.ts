@@ -42,6 +42,11 @@ export class ToldLog {
     this.#members = 0;
   }
 
+  /** All watchers have read what is before a number. */
+  read(number: number): void {
+    while (this.#items.length > this.#next - number) this.#drop();
+  }
+
   /** What a watcher reads that has read everything before a number; undefined where there is nothing more, or it is lost. */
   at(number: number): { readonly item: LogItem; readonly number: number } | undefined {
     const oldest = this.#next - this.#items.length;

@@ -173,6 +173,7 @@ export class TopicPresence implements SharedPresence {
     };
     const hasNews = info !== undefined && !isSameInfo(info, before.info);
     const share = {
+      key,
       node,
       connections: before.connections + connections,
       joinedAtMs: before.joinedAtMs,

@@ -21,7 +21,7 @@ export class WatchReader implements AsyncIterableIterator<PresenceEvent, undefin
 
   wake(): void {
     if (this.#waiting === undefined) return;
-    const told = this.#watch.next();
+    const told = this.#watch.told();
     if (told === undefined) return;
     this.#waiting.resolve({ done: false, value: told.event });
     this.#waiting = undefined;
@@ -29,7 +29,7 @@ export class WatchReader implements AsyncIterableIterator<PresenceEvent, undefin
 
   next(): Promise<Answer> {
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
-    const told = this.#watch.next();
+    const told = this.#watch.told();
     if (told !== undefined) return Promise.resolve({ done: false, value: told.event });
     this.#waiting ??= Promise.withResolvers();
     return this.#waiting.promise;

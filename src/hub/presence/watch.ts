@@ -8,7 +8,7 @@ export interface Watcher {
 
 /**
  * A place in the changes of a room: first the list, in pages, then every change behind it, however long the pages take. One
- * that is further behind than what is kept of the changes gets the list anew.
+ * that is further behind than what is kept of the changes gets the list anew. Without private methods, which would cost each a field.
  */
 export class Watch implements RoomWatch {
   livePlace = -1;
@@ -16,15 +16,24 @@ export class Watch implements RoomWatch {
   readonly #watcher: Watcher;
   /** The list that is read; undefined behind its last page. */
   #list: List | undefined;
-  #page = 0;
-  /** Number of the next change. */
-  #number = 0;
+  /** Number of the next page, behind the list of the next change. */
+  #next = 0;
 
-  constructor(room: PresentRoom, watcher: Watcher) {
+  /** @param isTold whether it reads; else it is only there */
+  constructor(room: PresentRoom, watcher: Watcher, isTold = true) {
     this.#room = room;
     this.#watcher = watcher;
-    this.#begin();
+    if (!isTold) return;
+    this.#list = room.list();
     room.add(this);
+  }
+
+  get room(): PresentRoom {
+    return this.#room;
+  }
+
+  get nextChange(): number {
+    return this.#list?.next ?? this.#next;
   }
 
   wake(): void {
@@ -32,37 +41,29 @@ export class Watch implements RoomWatch {
   }
 
   /** The next event; undefined where there is none. */
-  next(): Told | undefined {
-    for (;;) {
-      const list = this.#list;
-      if (list !== undefined) return this.#read(list);
+  told(): Told | undefined {
+    if (this.livePlace < 0) return undefined;
+    if (this.#list === undefined) {
       const { log } = this.#room;
-      if (this.#number === log.next) return undefined;
-      const found = log.at(this.#number);
-      if (found?.item.told === undefined) {
-        this.#begin(); // A new list, or some changes are lost.
-        continue;
+      if (this.#next === log.next) return undefined;
+      const found = log.at(this.#next);
+      if (found?.item.told !== undefined) {
+        this.#next = found.number + 1;
+        return found.item.told;
       }
-      this.#number = found.number + 1;
-      return found.item.told;
+      this.#list = this.#room.list(); // A new list, or some changes are lost.
+      this.#next = 0;
     }
+    const { pages, next } = this.#list;
+    const told = this.#list.page(this.#next++);
+    if (this.#next === pages) {
+      this.#list = undefined;
+      this.#next = next;
+    }
+    return told;
   }
 
   end(): void {
     this.#room.delete(this);
-  }
-
-  #begin(): void {
-    this.#list = this.#room.list();
-    this.#page = 0;
-  }
-
-  #read(list: List): Told {
-    const told = list.page(this.#page++);
-    if (this.#page === list.pages) {
-      this.#list = undefined;
-      this.#number = list.next;
-    }
-    return told;
   }
 }

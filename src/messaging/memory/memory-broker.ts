@@ -1,3 +1,4 @@
+import { type MadeInvoker, makeInvoker } from "../../core/call/invoker-source.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import {
   defaultGraceMs,
@@ -17,6 +18,8 @@ import type {
   Published,
   SubscriptionSpec,
 } from "../broker.ts";
+import type { BrokerDialOptions } from "../broker-dial-options.ts";
+import { dialBroker } from "../dialled-broker.ts";
 import { MemoryDeadLetters } from "./memory-dead-letters.ts";
 import { type GroupParts, MemoryGroup } from "./memory-group.ts";
 import { mergeMemoryOptions, type MemoryBrokerOptions } from "./memory-options.ts";
@@ -79,6 +82,10 @@ class MemoryBroker implements Broker {
       groupOf: (topic, group) => this.#topics.get(topic)?.get(group),
     });
     for (const state of ["boot", "listen", "ready"] as const) this.#lifecycle.enter(state);
+  }
+
+  [makeInvoker](options: Partial<BrokerDialOptions>): MadeInvoker {
+    return dialBroker(this, options, this.#clock);
   }
 
   get state(): ServerState {

@@ -1,0 +1,101 @@
+import { Code, ConnectError } from "../../core/errors/errors.ts";
+import type { Clock } from "../../core/time/clock.ts";
+import type { Channel, ChannelModel, ConfirmChannel } from "./peer.ts";
+
+/** How long a connection has for its goodbye before its socket is destroyed, in milliseconds. */
+const goodbyeMs = 1_000;
+
+/** One connection to RabbitMQ, from its handshake to its end. */
+export class AmqpLine {
+  readonly #model: ChannelModel;
+  readonly #clock: Clock;
+  #isOver = false;
+  #blockedBy: string | undefined;
+
+  /** @param changed is called when RabbitMQ blocks publishing, and when it does so no more */
+  constructor(model: ChannelModel, clock: Clock, changed: () => void) {
+    this.#model = model;
+    this.#clock = clock;
+    model.on("blocked", (reason) => {
+      this.#blockedBy = reason;
+      changed();
+    });
+    model.on("unblocked", () => {
+      this.#blockedBy = undefined;
+      changed();
+    });
+  }
+
+  /** Whether it has ended. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Why RabbitMQ takes no messages now, such as `low on memory`; undefined where it takes them. */
+  get blockedBy(): string | undefined {
+    return this.#blockedBy;
+  }
+
+  /** A channel, which closes with the first request that RabbitMQ refuses. */
+  openChannel(): Promise<Channel> {
+    return this.#opened(this.#model.createChannel());
+  }
+
+  /** A channel on which RabbitMQ confirms each message. */
+  openConfirmChannel(): Promise<ConfirmChannel> {
+    return this.#opened(this.#model.createConfirmChannel());
+  }
+
+  /** Does something with a channel of its own, which is closed afterwards. */
+  async use<T>(work: (channel: Channel) => Promise<T>): Promise<T> {
+    const channel = await this.openChannel();
+    let isOpen = true;
+    channel.once("close", () => (isOpen = false));
+    try {
+      return await work(channel);
+    } finally {
+      if (isOpen) channel.close().catch(() => {}); // The connection is ending.
+    }
+  }
+
+  /** Ends it: its channels close. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const destroy = (): void => destroySocket(this.#model);
+    this.#clock.after(goodbyeMs, destroy, false);
+    this.#model.close().then(destroy, destroy);
+  }
+
+  async #opened<C extends Channel>(opening: Promise<C>): Promise<C> {
+    const channel = await opening;
+    channel.on("error", () => {}); // Without a listener the event would throw; `close` follows.
+    return channel;
+  }
+}
+
+/** `amqplib` only half-closes its socket, which a peer that has gone would keep open for ever. */
+function destroySocket({ connection }: ChannelModel): void {
+  const { stream } = connection as { stream?: { destroy?(): void } }; // Of its source: the socket.
+  stream?.destroy?.();
+}
+
+/** What RabbitMQ or its client says has gone wrong. */
+export function textOf(reason: unknown): string {
+  if (!(reason instanceof Error)) return String(reason);
+  // `Operation failed: QueueDeclare; 404 (NOT-FOUND) with message "NOT_FOUND - no queue …"`
+  return /with message "(.*)"$/s.exec(reason.message)?.[1] ?? reason.message;
+}
+
+/** The number by which RabbitMQ has closed a channel or a connection; undefined where it has not. */
+export function replyCodeOf(reason: unknown): number | undefined {
+  return reason instanceof Error && "code" in reason && typeof reason.code === "number"
+    ? reason.code
+    : undefined;
+}
+
+/** UNAVAILABLE with what has gone wrong. */
+export function unavailable(reason: unknown): ConnectError {
+  if (reason instanceof ConnectError) return reason;
+  return new ConnectError(`RabbitMQ: ${textOf(reason)}`, Code.Unavailable, undefined, undefined, reason);
+}

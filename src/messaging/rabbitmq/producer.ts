@@ -1,0 +1,252 @@
+import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
+import { unavailableFor } from "../../core/errors/retry-info.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import type { OutgoingMessage } from "../broker.ts";
+import { type AmqpLine, replyCodeOf, textOf } from "./amqp-line.ts";
+import { toAmqp } from "./amqp-message.ts";
+import { Confirms } from "./confirms.ts";
+import { replyCodes } from "./declaring.ts";
+import { type Outcome, Publication } from "./publication.ts";
+import { type FullRabbitMqOptions, slotCount } from "./rabbitmq-options.ts";
+
+/** When a message that a full queue has refused may be tried again, in milliseconds. */
+const refusedForMs = 1_000;
+/** So often a message is sent while the channel closes with it each time. */
+const maxSends = 5;
+
+/** What the producer asks its broker. */
+export interface ProducerOwner {
+  /** Makes the target of a publication, or looks for it. @throws Error as `declaring.ts` */
+  declare(line: AmqpLine, publication: Publication): Promise<void>;
+  /** Why there is no connection. */
+  away(): string;
+}
+
+/**
+ * Publishes in the order of the calls, over one channel. What is not confirmed when it closes is sent again over the
+ * next one, in its order and before anything newer.
+ *
+ * ```
+ *   publish ─▶ waiting ── sent ──▶ unconfirmed ── confirmed, refused ──▶ outcome
+ *                 ▲                     │
+ *                 └── channel closes ───┘
+ * ```
+ */
+export class Producer {
+  readonly #options: FullRabbitMqOptions;
+  readonly #owner: ProducerOwner;
+  /** Not sent yet, or to be sent again; in order. */
+  #waiting = new Set<Publication>();
+  /** Sent over the channel; in order. */
+  readonly #unconfirmed = new Set<Publication>();
+  /** Places that are there, as far as is known. */
+  readonly #declared = new Set<string>();
+  #declaring: string | undefined;
+  #line: AmqpLine | undefined;
+  #confirms: Confirms | undefined;
+  #turn = 0;
+  #idle: (() => void) | undefined;
+
+  constructor(options: FullRabbitMqOptions, owner: ProducerOwner) {
+    this.#options = options;
+    this.#owner = owner;
+  }
+
+  /** How many messages have no outcome yet. */
+  get pending(): number {
+    return this.#waiting.size + this.#unconfirmed.size;
+  }
+
+  /** As `Broker.publish`. */
+  publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<readonly Outcome[]> {
+    const outcomes: Outcome[] = [];
+    if (messages.length === 0) return Promise.resolve(outcomes);
+    return new Promise((resolve) => {
+      let left = messages.length;
+      const publications = messages.map((message, at) => {
+        const amqp = toAmqp(message, this.#options, this.#nextTurn());
+        const publication: Publication = new Publication(message, amqp, (outcome) => {
+          this.#forget(publication);
+          outcomes[at] = outcome;
+          if (--left > 0) return;
+          signal.removeEventListener("abort", abandon);
+          resolve(outcomes);
+        });
+        return publication;
+      });
+      const abandon = (): void => {
+        for (const publication of publications) publication.abandon(this.#hindrance());
+      };
+      if (signal.aborted) {
+        const { code, rawMessage } = toCallError(signal.reason);
+        for (const publication of publications) publication.abandon(rawMessage, code);
+        return;
+      }
+      for (const publication of publications) this.#waiting.add(publication);
+      signal.addEventListener("abort", abandon);
+      this.#send();
+    });
+  }
+
+  /** There is a connection. */
+  up(line: AmqpLine): void {
+    this.#line = line;
+    this.#declared.clear();
+    this.#declaring = undefined;
+    void this.#open(line);
+  }
+
+  /** What hinders publishing has changed. */
+  changed(): void {
+    this.#send();
+  }
+
+  /** Resolves when nothing is pending any more. */
+  async idle(): Promise<void> {
+    if (this.pending > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+  }
+
+  /** Ends the wait for everything that is pending. */
+  abandonAll(why: string): string[] {
+    const all = [...this.#unconfirmed, ...this.#waiting];
+    for (const publication of all) publication.abandon(why);
+    return all.map(({ topic }) => `publish ${topic}`);
+  }
+
+  async #open(line: AmqpLine): Promise<void> {
+    try {
+      const channel = await line.openConfirmChannel();
+      const confirms: Confirms = new Confirms(channel, {
+        confirmed: (publication) => this.#confirmed(publication),
+        refused: (publication) =>
+          publication.end(unavailableFor(`RabbitMQ: a queue of ${publication.target} is full`, refusedForMs)),
+        drained: () => this.#send(),
+        closed: (unconfirmed, reason) => this.#closed(line, confirms, unconfirmed, reason),
+      });
+      if (this.#line !== line) return confirms.end();
+      this.#confirms = confirms;
+      this.#send();
+    } catch {
+      // The connection has ended; another one follows.
+    }
+  }
+
+  #send(): void {
+    const confirms = this.#confirms;
+    const line = this.#line;
+    if (confirms === undefined || line === undefined || line.blockedBy !== undefined) return;
+    for (const publication of this.#waiting) {
+      if (confirms.isFull || !this.#isDeclared(line, publication)) return;
+      this.#waiting.delete(publication);
+      this.#unconfirmed.add(publication);
+      try {
+        confirms.send(publication);
+      } catch (reason) {
+        if (this.#confirms !== confirms) return;
+        publication.end(formError(reason));
+      }
+    }
+  }
+
+  /** Whether its target has been looked for; otherwise it is, and `#send` follows. */
+  #isDeclared(line: AmqpLine, publication: Publication): boolean {
+    const { place } = publication;
+    if (this.#declared.has(place)) return true;
+    if (this.#declaring !== undefined) return false;
+    this.#declaring = place;
+    this.#owner.declare(line, publication).then(
+      () => this.#looked(line, place, undefined),
+      (reason: unknown) => this.#looked(line, place, reason),
+    );
+    return false;
+  }
+
+  #looked(line: AmqpLine, place: string, reason: unknown): void {
+    if (this.#line !== line) return;
+    this.#declaring = undefined;
+    if (line.isOver) return;
+    if (reason === undefined) this.#declared.add(place);
+    else this.#failPlace(place, targetError(reason));
+    this.#send();
+  }
+
+  #confirmed(publication: Publication): void {
+    // A queue that has been deleted is made again before the next message for it.
+    if (publication.isReturned && publication.message.exchange === "") {
+      this.#declared.delete(publication.place);
+    }
+    publication.confirm();
+  }
+
+  #closed(
+    line: AmqpLine,
+    confirms: Confirms,
+    unconfirmed: readonly Publication[],
+    reason: Error | undefined,
+  ): void {
+    if (this.#confirms === confirms) this.#confirms = undefined;
+    const again = unconfirmed.filter(({ isOver }) => !isOver);
+    this.#waiting = new Set([...again, ...this.#waiting]);
+    for (const publication of again) {
+      publication.isReturned = false;
+      this.#unconfirmed.delete(publication);
+    }
+    if (reason === undefined || line.isOver || this.#line !== line) return;
+    this.#refusedBy(reason, again);
+    void this.#open(line);
+  }
+
+  /** RabbitMQ has closed the channel for something that was published. */
+  #refusedBy(reason: Error, unconfirmed: readonly Publication[]): void {
+    this.#declared.clear(); // An exchange may be gone: it is looked for again.
+    const exchange = /exchange '([^']*)'/.exec(textOf(reason))?.[1];
+    for (const publication of unconfirmed) {
+      const isRefused = replyCodeOf(reason) === replyCodes.refused;
+      if (isRefused && publication.message.exchange === exchange) publication.end(targetError(reason));
+      else if (publication.sent >= maxSends) publication.abandon(textOf(reason));
+    }
+  }
+
+  #failPlace(place: string, error: ConnectError): void {
+    for (const publication of [...this.#waiting]) {
+      if (publication.place === place) publication.end(error);
+    }
+  }
+
+  #forget(publication: Publication): void {
+    this.#waiting.delete(publication);
+    this.#unconfirmed.delete(publication);
+    if (this.pending === 0) this.#idle?.();
+  }
+
+  #hindrance(): string {
+    const line = this.#line;
+    if (line === undefined || line.isOver) return this.#owner.away();
+    if (line.blockedBy !== undefined) return `RabbitMQ takes no messages: ${line.blockedBy}`;
+    return "RabbitMQ has not answered in time";
+  }
+
+  /** Messages without a key take the slots by turns. */
+  #nextTurn(): number {
+    this.#turn = (this.#turn + 1) % slotCount;
+    return this.#turn;
+  }
+}
+
+/** Why a message cannot be sent to where it goes: c=7 where that is not allowed, c=9 where it is missing or something else. */
+function targetError(reason: unknown): ConnectError {
+  if (reason instanceof ConnectError) return reason;
+  if (reason instanceof SetupError) {
+    return new ConnectError(reason.message, Code.FailedPrecondition, undefined, undefined, reason);
+  }
+  const isRefused = replyCodeOf(reason) === replyCodes.refused;
+  const code = isRefused ? Code.PermissionDenied : Code.Unavailable;
+  return new ConnectError(`RabbitMQ: ${textOf(reason)}`, code, undefined, undefined, reason);
+}
+
+/** The client cannot write it: its headers are too large, or a name is too long. */
+function formError(reason: unknown): ConnectError {
+  const text = textOf(reason);
+  const code = text.includes("exceeds") ? Code.ResourceExhausted : Code.InvalidArgument;
+  return new ConnectError(`not sent: RabbitMQ: ${text}`, code, undefined, undefined, reason);
+}

@@ -1,0 +1,7 @@
+import { rabbitmq } from "../support/brokers/rabbitmq.ts";
+import { brokerCases } from "./broker-cases.ts";
+
+/** The brokers with servers; that of this process is in `brokers.test.ts`. */
+const fixtures = [rabbitmq];
+
+for (const fixture of fixtures) brokerCases(fixture);
