@@ -32,6 +32,7 @@ import {
   type MessageServerOptions,
 } from "./message-server-options.ts";
 import { Subscription } from "./subscription.ts";
+import { type MetricsPage, SubscriptionMetrics } from "./subscription-metrics.ts";
 import { SubscriptionLog } from "./subscription-log.ts";
 import { checkAckTimeout, type PlanParts, planOf } from "./subscription-plan.ts";
 import { type SubscriptionStatistics, statisticsOf } from "./subscription-statistics.ts";
@@ -132,6 +133,11 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
   /** What each subscription is doing, and has done; none before the start. */
   get subscriptions(): readonly SubscriptionStatistics[] {
     return this.#subscriptions.map(statisticsOf);
+  }
+
+  /** Adds the figures of its subscriptions to a page of metrics. @returns a function that takes them from there */
+  watch(metrics: MetricsPage): () => void {
+    return new SubscriptionMetrics(() => this.#subscriptions, this.#parts.clock).watch(metrics);
   }
 
   /** Lines for a log or terminal: what is read by which rpcs. */

@@ -1,6 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import { MailService, StockService } from "../../gen/tsms/test/v1/messages_pb.ts";
 import { service, type AnyService, type ServiceImpl } from "../../src/core/call/service.ts";
+import { makeInvoker } from "../../src/core/call/invoker-source.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import type { Broker } from "../../src/messaging/broker.ts";
 import { memoryBroker } from "../../src/messaging/memory/memory-broker.ts";
@@ -92,6 +93,7 @@ export function impatientBroker(clock: VirtualClock): Broker {
     subscribe: (spec, receive) => broker.subscribe(spec, receive),
     check: () => broker.check(),
     deadLetters: (topic, group) => broker.deadLetters(topic, group),
+    [makeInvoker]: (options) => broker[makeInvoker](options),
     drain: () => broker.drain(),
     gracefulStop: (options) => broker.gracefulStop(options),
   };

@@ -66,6 +66,19 @@ export const watchedMetrics = [
   "hubPresent",
   "hubPresenceEvents",
   "hubAcks",
+  "queueReceived",
+  "queueSettled",
+  "queueReleased",
+  "queueDead",
+  "queueAge",
+  "queueLag",
+  "queueInFlight",
+  "queueBuffered",
+  "queueBufferedBytes",
+  "queueLanesHeld",
+  "queuePaused",
+  "queueMovesFailing",
+  "inboxDuplicates",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */
