@@ -18,6 +18,7 @@ export { openBroker, type OpenBrokerOptions } from "../messaging/brokers.ts";
 export { memoryBroker } from "../messaging/memory/memory-broker.ts";
 export type { MemoryBrokerOptions } from "../messaging/memory/memory-options.ts";
 export { createPublisher, type Publisher } from "../messaging/publisher.ts";
+export { watchPublishing, type MessagingMetrics } from "../messaging/publish-counts.ts";
 export { breakPublishing } from "../messaging/publish-breaker.ts";
 export type {
   Publish,
@@ -32,7 +33,7 @@ export { Transaction, type AddMessages } from "../messaging/transaction.ts";
 export type { CloudEvent } from "../messaging/cloud-event.ts";
 export type { ConsumeOverride } from "../messaging/consume-settings.ts";
 export { messageOf, type ConsumedMessage } from "../messaging/message-context.ts";
-export type { Outcome, Ordering } from "../messaging/consume-settings.ts";
+export type { Outcome as ConsumeOutcome, Ordering } from "../messaging/consume-settings.ts";
 export { MessageServer } from "../messaging/message-server.ts";
 export {
   messageServerDefaults,

@@ -36,7 +36,7 @@ import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
 import type { CompleteHead } from "./http/response-head.ts";
 import { doorOptions, type HttpServerOptions } from "./http-server-options.ts";
-import { upstreamInvoker, type Upstream } from "../core/upstream.ts";
+import { upstreamInvoker, type Upstream } from "../core/upstream/upstream.ts";
 
 /** What the parts ask of their server while it runs. */
 export interface RunningServer {

@@ -7,12 +7,11 @@ import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
 import { newRequestId } from "../core/metadata/request-id.ts";
 import { type BodyReader, bodyReader, decodeBodyBytes, encodeBody } from "./body-codec.ts";
 import type { BrokerDialOptions } from "./broker-dial-options.ts";
-import type { OutgoingMessage } from "./broker.ts";
 import { readReply } from "./call-reply.ts";
 import { type ConsumedRpc, keyOf, sentCommand } from "./contract.ts";
 import { checkedMessage } from "./event-draft.ts";
 import { MessageMetadata } from "./message-metadata.ts";
-import { type MessageParts, newMessage } from "./new-message.ts";
+import { type MadeMessage, type MessageParts, newMessage } from "./new-message.ts";
 import type { OpenCalls } from "./open-calls.ts";
 import { sentId } from "./sent-id.ts";
 
@@ -23,7 +22,7 @@ export interface InvokerRoute {
   /** The name of the system, for errors and as protocol of its calls. */
   readonly system: string;
   /** Resolves when the message is stored. */
-  send(message: OutgoingMessage, signal: AbortSignal): Promise<unknown>;
+  send(message: MadeMessage, signal: AbortSignal): Promise<unknown>;
   /** Undefined where a message cannot be answered. */
   readonly calls: OpenCalls | undefined;
 }
@@ -51,7 +50,7 @@ export class BrokerInvoker implements Invoker {
     this.#route = route;
     this.#options = options;
     const metadata = new MessageMetadata("dial", options.forwardHeaders);
-    this.#parts = { options, metadata, newId: newRequestId, wallMs };
+    this.#parts = { system: route.system, options, metadata, newId: newRequestId, wallMs };
   }
 
   async unary<T = Message>(
@@ -110,10 +109,13 @@ export class BrokerInvoker implements Invoker {
       );
     }
     const timeoutMs = calls.timeoutMs(context.timeoutMs());
-    const message = this.#message(rpc, request, context, timeoutMs);
+    const { message, span } = this.#message(rpc, request, context, timeoutMs);
     const reply = await calls.run(message, timeoutMs, context.signal).catch((reason: unknown) => {
-      throw named(toCallError(reason), rpc);
+      const failure = named(toCallError(reason), rpc);
+      span?.end(failure);
+      throw failure;
     });
+    span?.end(undefined);
     const { error, data, headers, trailers } = readReply(reply);
     if (error !== undefined) throw error;
     context.receiveHeader(() => headers);
@@ -129,7 +131,7 @@ export class BrokerInvoker implements Invoker {
     request: Message | Uint8Array,
     context: CallContext,
     expiresAfterMs: number | undefined,
-  ): OutgoingMessage {
+  ): MadeMessage {
     const { encoding, registry } = this.#options;
     const { input } = rpc.method;
     const isPlain = request instanceof Uint8Array && rpc.key === undefined && encoding === "protobuf";

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from "../core/time/clock.ts";
 import { type BrokerDialOptions, mergeBrokerDialOptions } from "./broker-dial-options.ts";
 import { BrokerInvoker } from "./broker-invoker.ts";
 import type { Broker } from "./broker.ts";
+import type { MadeMessage } from "./new-message.ts";
 import { OpenCalls } from "./open-calls.ts";
 import { Sender } from "./sender.ts";
 import { senderDefaults } from "./sender-options.ts";
@@ -21,8 +22,7 @@ export function dialBroker(
   );
   const call = broker.call?.bind(broker);
   const calls = call === undefined ? undefined : new OpenCalls(call, clock, merged);
-  const send = (message: Parameters<Sender["send"]>[0], signal: AbortSignal) =>
-    sender.send(message, { signal });
+  const send = (message: MadeMessage, signal: AbortSignal) => sender.send(message, { signal });
   return {
     invoker: new BrokerInvoker({ system: broker.system, send, calls }, merged),
     isReady: () => broker.state === "ready",

@@ -3,6 +3,7 @@ import type { MadeInvoker } from "../core/call/invoker-source.ts";
 import { type BrokerDialOptions, mergeBrokerDialOptions } from "./broker-dial-options.ts";
 import { BrokerInvoker } from "./broker-invoker.ts";
 import type { OutgoingMessage } from "./broker.ts";
+import type { MadeMessage } from "./new-message.ts";
 
 /**
  * Adds messages to the outbox of a transaction, in their order. In a database whose transactions are synchronous the rows
@@ -27,7 +28,10 @@ export interface RowSink {
  */
 export function dialRows(sink: RowSink, options: Partial<BrokerDialOptions>): MadeInvoker {
   const merged = mergeBrokerDialOptions(options);
-  const send = (message: OutgoingMessage): Promise<void> => sink.include((add) => add([message]));
+  const send = async ({ message, span }: MadeMessage): Promise<void> => {
+    await sink.include((add) => add([message]));
+    span?.end(undefined);
+  };
   return {
     invoker: new BrokerInvoker(
       { system: "a transaction", send, calls: undefined, context: sink.context },

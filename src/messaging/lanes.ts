@@ -44,7 +44,7 @@ export class Lanes<T> {
   readonly #keyed = new Map<string, Lane<T>>();
   /** All lanes, keyed or not. */
   readonly #all = new Set<Lane<T>>();
-  #ready: Lane<T>[] = [];
+  readonly #ready: Lane<T>[] = [];
   #running = 0;
   #held = 0;
   #isClosed = false;

@@ -10,7 +10,7 @@ import type { Code } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { BreakerOptions } from "../core/resilience/breaker-options.ts";
 import type { Principal } from "../core/security/principal.ts";
-import { checkUpstream } from "../core/upstream.ts";
+import { checkUpstream } from "../core/upstream/upstream.ts";
 import type { BodyFraming } from "./body-codec.ts";
 import type { Broker } from "./broker.ts";
 import type { Outcome } from "./consume-settings.ts";

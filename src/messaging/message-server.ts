@@ -21,7 +21,7 @@ import {
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import { Pauses } from "../core/time/pauses.ts";
 import { WakeablePause } from "../core/time/wakeable-pause.ts";
-import { upstreamInvoker, type Upstream } from "../core/upstream.ts";
+import { upstreamInvoker, type Upstream } from "../core/upstream/upstream.ts";
 import type { ConsumeOverride } from "./consume-settings.ts";
 import { checkConsumed, type ConsumedRpc, consumedRpcs } from "./contract.ts";
 import { DeadLetters, type DeadSelection } from "./dead-letter-box.ts";

@@ -1,4 +1,6 @@
 import { traceOf } from "../core/call/call-trace.ts";
+import type { AttemptTrace } from "../core/call/client-trace.ts";
+import { messageTracing } from "../core/call/message-trace.ts";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { formatTraceparent, traceparentHeader, tracestateHeader } from "../core/metadata/trace-context.ts";
 import type { OutgoingMessage } from "./broker.ts";
@@ -12,6 +14,8 @@ import { structuredJson, writeStructured } from "./structured-event.ts";
 
 /** What messages of one publisher have in common. */
 export interface MessageParts {
+  /** Name of the broker's system. */
+  readonly system: string;
   readonly options: Pick<SenderOptions, "source" | "mode" | "maxMessageBytes">;
   readonly metadata: MessageMetadata;
   /** Makes the ids of messages. */
@@ -37,10 +41,11 @@ export interface Draft {
   readonly callHeaders: Headers | undefined;
 }
 
-/** The span that sends a message; its headers say that the message is part of it. */
-export interface SentTrace {
-  readonly traceparent: string;
-  readonly tracestate: string | undefined;
+/** A message that is to be sent. */
+export interface MadeMessage {
+  readonly message: OutgoingMessage;
+  /** Its span, which ends when it is sent; undefined while traces are off. */
+  readonly span: AttemptTrace | undefined;
 }
 
 const extensionName = /^[a-z0-9]{1,64}$/;
@@ -59,24 +64,27 @@ const namedAttributes: ReadonlySet<string> = new Set([
 const control = /[\p{Cc}\p{Cs}]/u;
 
 /**
- * Makes a message of a draft.
+ * Makes a message of a draft. It is part of the trace of its span, else of the call that publishes it.
  *
- * @param trace the span that sends it; undefined for that of the call that publishes it
  * @throws ConnectError INVALID_ARGUMENT naming the option, RESOURCE_EXHAUSTED for a body that is too large
  */
-export function newMessage(parts: MessageParts, draft: Draft, trace?: SentTrace): OutgoingMessage {
+export function newMessage(parts: MessageParts, draft: Draft): MadeMessage {
   const { options, wallMs } = parts;
   const { given, key } = draft;
   const headers = headersOf(parts, draft);
-  if (trace !== undefined) {
-    headers.set(traceparentHeader, trace.traceparent);
-    if (trace.tracestate === undefined) headers.delete(tracestateHeader);
-    else headers.set(tracestateHeader, trace.tracestate);
-  }
+  const id = textOf("id", given.id) ?? parts.newId();
   const time = given.time === undefined ? wallMs() : Number(given.time);
   if (!(Math.abs(time) <= 8.64e15)) throw invalidArgument("time must be milliseconds since 1970, or a date");
+  const span = messageTracing.tracer?.send({
+    system: parts.system,
+    topic: draft.topic,
+    id,
+    context: given.context,
+    header: (name) => headers.get(name),
+  });
+  span?.eachHeader((name, value) => headers.set(name, value));
   const event: CloudEvent = {
-    id: textOf("id", given.id) ?? parts.newId(),
+    id,
     source: textOf("source", given.source) ?? options.source,
     type: draft.type,
     subject: textOf("subject", given.subject) ?? draft.subject,
@@ -87,7 +95,7 @@ export function newMessage(parts: MessageParts, draft: Draft, trace?: SentTrace)
   const isStructured = options.mode === "structured";
   const body = isStructured ? writeStructured(event, plain) : draft.body;
   checkSize(draft.type, body.length, options.maxMessageBytes);
-  return {
+  const message: OutgoingMessage = {
     to: { kind: "topic", topic: draft.topic },
     event,
     key,
@@ -97,6 +105,7 @@ export function newMessage(parts: MessageParts, draft: Draft, trace?: SentTrace)
     body,
     mandatory: draft.mandatory,
   };
+  return { message, span };
 }
 
 function checkSize(type: string, bytes: number, maxMessageBytes: number): void {

@@ -11,6 +11,12 @@ export interface WindowBounds {
   readonly maxWaiting: number;
 }
 
+/** How much is under way, of any number of windows. */
+export interface WindowGauge {
+  inFlight: number;
+  waiting: number;
+}
+
 /** A message that waits for its place, or has left the queue. */
 interface Waiter {
   readonly bytes: number;
@@ -29,6 +35,7 @@ const spareWaiters = 1_000;
  */
 export class PublishWindow {
   readonly #bounds: WindowBounds;
+  readonly #gauge: WindowGauge;
   #queue: Waiter[] = [];
   /** Place of the first waiter. */
   #head = 0;
@@ -36,8 +43,10 @@ export class PublishWindow {
   #inFlight = 0;
   #bytes = 0;
 
-  constructor(bounds: WindowBounds) {
+  /** @param gauge is kept up to date with what is under way, together with that of others */
+  constructor(bounds: WindowBounds, gauge: WindowGauge = { inFlight: 0, waiting: 0 }) {
     this.#bounds = bounds;
+    this.#gauge = gauge;
   }
 
   get inFlight(): number {
@@ -69,6 +78,7 @@ export class PublishWindow {
       const giveUp = (): void => {
         waiter.begin = undefined;
         this.#waiting--;
+        this.#gauge.waiting--;
         reject(notSent(signal.reason));
         this.#next(); // What is behind a large message may fit.
         if (this.#queue.length > 2 * this.#waiting + spareWaiters) this.#compact();
@@ -83,6 +93,7 @@ export class PublishWindow {
       signal.addEventListener("abort", giveUp, { once: true });
       this.#queue.push(waiter);
       this.#waiting++;
+      this.#gauge.waiting++;
     });
   }
 
@@ -102,9 +113,11 @@ export class PublishWindow {
 
   #begin<T>(bytes: number, send: () => Promise<T>): Promise<T> {
     this.#inFlight++;
+    this.#gauge.inFlight++;
     this.#bytes += bytes;
     return send().finally(() => {
       this.#inFlight--;
+      this.#gauge.inFlight--;
       this.#bytes -= bytes;
       if (this.#waiting > 0) this.#next();
     });
@@ -119,6 +132,7 @@ export class PublishWindow {
       if (waiter === undefined || begin === undefined) continue;
       waiter.begin = undefined;
       this.#waiting--;
+      this.#gauge.waiting--;
       begin();
     }
     if (this.#head > spareWaiters || this.#head === this.#queue.length) this.#compact();

@@ -5,10 +5,10 @@ import { Code, ConnectError, toCallError, toStatus } from "../core/errors/errors
 import { SetupError } from "../core/errors/setup-error.ts";
 import { newRequestId } from "../core/metadata/request-id.ts";
 import { systemClock, type Clock } from "../core/time/clock.ts";
-import type { Broker, OutgoingMessage, Published } from "./broker.ts";
+import type { Broker, Published } from "./broker.ts";
 import { draftOf } from "./event-draft.ts";
 import { MessageMetadata } from "./message-metadata.ts";
-import { type MessageParts, newMessage } from "./new-message.ts";
+import { type MadeMessage, type MessageParts, newMessage } from "./new-message.ts";
 import {
   mergePublisherOptions,
   type Publish,
@@ -71,7 +71,7 @@ export function createPublisher(
   }
   const merged = mergePublisherOptions(options);
   const metadata = new MessageMetadata("createPublisher", merged.forwardHeaders);
-  const parts: MessageParts = { options: merged, metadata, newId, wallMs };
+  const parts: MessageParts = { system: broker.system, options: merged, metadata, newId, wallMs };
   const sender = new Sender(broker, merged, clock);
   return new EventPublisher(parts, merged, sender, undefined);
 }
@@ -118,31 +118,31 @@ class EventPublisher implements Publisher {
     return new EventPublisher(this.#parts, this.#options, this.#sender, tx);
   }
 
-  #newMessage(schema: DescMessage, init: object, options: Partial<MessageOptions>): OutgoingMessage {
+  #newMessage(schema: DescMessage, init: object, options: Partial<MessageOptions>): MadeMessage {
     const context = options.context ?? this.#tx?.context;
     const given = context === undefined ? options : { ...options, context };
     return newMessage(this.#parts, draftOf(schema, init, given, this.#options));
   }
 
-  #send(message: OutgoingMessage, options: Pick<Partial<MessageOptions>, "timeoutMs" | "signal">) {
+  #send(made: MadeMessage, options: Pick<Partial<MessageOptions>, "timeoutMs" | "signal">) {
     const tx = this.#tx;
     const { interceptors } = this.#options;
-    if (tx === undefined) return this.#sender.send(message, options);
+    if (tx === undefined) return this.#sender.send(made, options);
     return tx.include((add) => {
       const base: Publish = async (inner) => {
         await add([inner]);
         return { id: inner.event?.id ?? "", topic: inner.to.topic, confirmed: false };
       };
-      return this.#sender.sendBy(intercept(base, interceptors), message, options);
+      return this.#sender.sendBy(intercept(base, interceptors), made, options);
     });
   }
 }
 
 function partlyPublished(
-  messages: readonly OutgoingMessage[],
+  messages: readonly MadeMessage[],
   outcomes: readonly PromiseSettledResult<Published>[],
 ): ConnectError {
-  const ids = messages.map(({ event }) => event?.id ?? "");
+  const ids = messages.map(({ message }) => message.event?.id ?? "");
   const failed = outcomes.flatMap((outcome, place) =>
     outcome.status === "fulfilled" ? [] : [{ id: ids[place] ?? "", error: toCallError(outcome.reason) }],
   );

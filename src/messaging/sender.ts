@@ -1,6 +1,8 @@
 import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Broker, OutgoingMessage, Published } from "./broker.ts";
+import type { MadeMessage } from "./new-message.ts";
+import { publishCountsOf, type PublishCounts, type PublishResult, resultOf } from "./publish-counts.ts";
 import { PublishWait } from "./publish-wait.ts";
 import type { Publish, PublishInterceptor } from "./publish-options.ts";
 import type { SenderOptions } from "./sender-options.ts";
@@ -17,6 +19,7 @@ export class Sender {
   readonly #timeoutMs: number;
   readonly #clock: Clock;
   readonly #window: PublishWindow;
+  readonly #counts: PublishCounts;
   readonly #publish: Publish;
 
   constructor(
@@ -27,7 +30,8 @@ export class Sender {
     this.#broker = broker;
     this.#timeoutMs = options.timeoutMs;
     this.#clock = clock;
-    this.#window = new PublishWindow(options);
+    this.#counts = publishCountsOf(broker);
+    this.#window = new PublishWindow(options, this.#counts);
     this.#publish = intercept(
       (message, signal) => this.#inWindow(message, signal),
       options.interceptors ?? [],
@@ -45,21 +49,40 @@ export class Sender {
   }
 
   /** Resolves when the broker has stored the message. */
-  send(message: OutgoingMessage, options: SendOptions): Promise<Published> {
-    return this.sendBy(this.#publish, message, options);
+  async send(made: MadeMessage, options: SendOptions): Promise<Published> {
+    const { topic } = made.message.to;
+    const startedMs = this.#clock.nowMs();
+    const ended = (result: PublishResult): void =>
+      this.#counts.ended(topic, result, this.#clock.nowMs() - startedMs);
+    const published = await this.sendBy(this.#publish, made, options, (error, isOver) => {
+      const result = resultOf(error, isOver);
+      if (result !== undefined) ended(result);
+    });
+    ended("confirmed");
+    return published;
   }
 
-  /** As `send`, by another way than to the broker. */
+  /**
+   * As `send`, by another way than to the broker.
+   *
+   * @param failed is told of an error, and whether the time-out has passed
+   */
   async sendBy(
     publish: Publish,
-    message: OutgoingMessage,
+    { message, span }: MadeMessage,
     { timeoutMs, signal }: SendOptions,
+    failed?: (error: ConnectError, isOver: boolean) => void,
   ): Promise<Published> {
     const wait = new PublishWait(this.#clock, timeoutMs ?? this.#timeoutMs, signal);
     try {
-      return await publish(message, wait.signal);
+      const published = await publish(message, wait.signal);
+      span?.end(undefined);
+      return published;
     } catch (reason) {
-      throw toCallError(reason);
+      const error = toCallError(reason);
+      span?.end(error);
+      failed?.(error, wait.isOver);
+      throw error;
     } finally {
       wait.end();
     }

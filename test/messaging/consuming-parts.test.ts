@@ -10,13 +10,17 @@ import { RetrySchedule } from "../../src/messaging/retry.ts";
 import { SettleLedger } from "../../src/messaging/settle-ledger.ts";
 import { seeded, VirtualClock } from "../support/virtual-clock.ts";
 
+interface Entry {
+  readonly id: string;
+  readonly bytes: number;
+}
+
 suite("the ledger of a subscription:", () => {
   for (let seed = 1; seed <= 100; seed++) {
     test(`21, 22: bytes and runs agree with a model: seed ${seed}`, () => {
       const random = seeded(seed);
       const pick = (below: number): number => Math.floor(random() * below);
-      const ledger = new SettleLedger<{ id: string; bytes: number }>({ maxBufferedBytes: 500 });
-      type Entry = { id: string; bytes: number };
+      const ledger = new SettleLedger<Entry>({ maxBufferedBytes: 500 });
       const waiting = new Set<Entry>();
       const running = new Map<string, { entry: Entry; followers: Entry[] }>();
       let isFull = false;

@@ -109,6 +109,12 @@ export class Handled<T = Message> {
     for (const look of this.#waiting) look();
   }
 
+  /** As `add`, as a handler that replies with a message of defaults. */
+  took(item: T): object {
+    this.add(item);
+    return {};
+  }
+
   /** Resolves when there are so many. Fails after five seconds. */
   async count(count: number): Promise<T[]> {
     if (this.items.length < count) {

@@ -79,6 +79,9 @@ export const watchedMetrics = [
   "queuePaused",
   "queueMovesFailing",
   "inboxDuplicates",
+  "queuePublished",
+  "queuePublishSeconds",
+  "queuePublishing",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -454,6 +454,24 @@ export const metricList = {
     help: "Acknowledgements of publications, and what became of those without, by topic: acknowledged, refused, redelivered, replaced (a call whose subscriber came by another one).",
     labels: ["topic", "result"],
   },
+  queuePublished: {
+    name: "ts_ms_queue_published_total",
+    type: "counter",
+    help: "Messages that were published to a broker, by topic: confirmed, refused, returned (no queue takes it), timeout, or unavailable.",
+    labels: ["topic", "result"],
+  },
+  queuePublishSeconds: {
+    name: "ts_ms_queue_publish_seconds",
+    type: "histogram",
+    help: "Time from the call that publishes a message to the broker's confirm or its failure.",
+    labels: ["topic"],
+  },
+  queuePublishing: {
+    name: "ts_ms_queue_publishing",
+    type: "gauge",
+    help: "Messages that are in_flight, sent and not confirmed, or waiting for a place among these.",
+    labels: ["state"],
+  },
   overloadLimit: {
     name: "ts_ms_overload_limit",
     type: "gauge",

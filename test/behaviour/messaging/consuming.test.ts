@@ -50,7 +50,11 @@ class Held<T> {
 
 suite("messages of a broker as calls:", () => {
   test("19 a published event becomes a call of the rpc that takes it, with all that is known of it", async () => {
-    type Got = { message: OrderPlaced; of: ReturnType<typeof messageOf>; timeoutMs: number | undefined };
+    interface Got {
+      readonly message: OrderPlaced;
+      readonly of: ReturnType<typeof messageOf>;
+      readonly timeoutMs: number | undefined;
+    }
     const handled = new Handled<Got>();
     await using rig = await startRig({
       mail: {
@@ -91,7 +95,7 @@ suite("messages of a broker as calls:", () => {
 
   test("10 what has expired is not run, and no dead letter", async () => {
     const handled = new Handled<unknown>();
-    await using rig = await startRig({ mail: { onOrderCancelled: (message) => (handled.add(message), {}) } });
+    await using rig = await startRig({ mail: { onOrderCancelled: (message) => handled.took(message) } });
     await rig.events.publish(OrderCancelledSchema, { order: { id: 7n } }, { expiresAfterMs: 1 });
     await new Promise((resolve) => setTimeout(resolve, 5));
     await turns();
@@ -131,13 +135,13 @@ suite("messages of a broker as calls:", () => {
     assert.deepEqual(statistics(rig, "stock").settled, { ok: 5 });
   });
 
-  test("M08, 21: a slow handler stops its own subscription at `prefetch`, and no other", async () => {
+  test("M08 a slow handler stops its own subscription at `prefetch`, and no other", async () => {
     const slow = new Held<MessageShape<typeof StockCountedSchema>>();
     const orders = new Handled<OrderPlaced>();
     await using rig = await startRig({
       concurrency: 2,
       prefetch: 4,
-      mail: { onStockCounted: slow.handle, onOrderPlaced: (message) => (orders.add(message), {}) },
+      mail: { onStockCounted: slow.handle, onOrderPlaced: (message) => orders.took(message) },
     });
     for (let i = 0; i < 10; i++) await rig.events.publish(StockCountedSchema, { count: i });
     for (let i = 0; i < 10; i++) await rig.events.publish(OrderPlacedSchema, { orderId: String(i) });
@@ -262,7 +266,7 @@ suite("messages of a broker as calls:", () => {
     const handled = new Handled<number | undefined>();
     await using rig = await startRig({
       gates: [gate],
-      mail: { onOrderPlaced: (_, context) => (handled.add(messageOf(context)?.attempt), {}) },
+      mail: { onOrderPlaced: (_, context) => handled.took(messageOf(context)?.attempt) },
     });
     await rig.events.publish(OrderPlacedSchema, { orderId: "1" });
     await turns();
@@ -297,14 +301,19 @@ suite("messages of a broker as calls:", () => {
     const handled = new Handled<string | undefined>();
     await using rig = await startRig({
       identity: (message) => (message.key === "1" ? who : undefined),
-      interceptors: [(next) => (request) => (seen.push(request.method.name), next(request))],
+      interceptors: [
+        (next) => (request) => {
+          seen.push(request.method.name);
+          return next(request);
+        },
+      ],
       observers: [
         {
           started: ({ protocolName }) => seen.push(`started ${protocolName}`),
           finished: (_, error) => seen.push(`finished ${error?.code ?? "OK"}`),
         },
       ],
-      mail: { onOrderPlaced: (_, context) => (handled.add(principal(context)?.id), {}) },
+      mail: { onOrderPlaced: (_, context) => handled.took(principal(context)?.id) },
     });
     await rig.events.publish(OrderPlacedSchema, { orderId: "1" });
     await handled.count(1);
@@ -345,7 +354,7 @@ suite("messages of a broker as calls:", () => {
 
   test("27 a paused group runs and fetches nothing until it is resumed", async () => {
     const handled = new Handled<OrderPlaced>();
-    await using rig = await startRig({ mail: { onOrderPlaced: (message) => (handled.add(message), {}) } });
+    await using rig = await startRig({ mail: { onOrderPlaced: (message) => handled.took(message) } });
     rig.messages.pause("orders", group);
     await rig.events.publish(OrderPlacedSchema, { orderId: "1" });
     await turns();
@@ -448,7 +457,7 @@ suite("messages of a broker as calls:", () => {
   ] as const) {
     test(`M20 ${name}: dead with its reason or skipped, and its neighbours are handled`, async () => {
       const handled = new Handled<OrderPlaced>();
-      await using rig = await startRig({ mail: { onOrderPlaced: (order) => (handled.add(order), {}) } });
+      await using rig = await startRig({ mail: { onOrderPlaced: (order) => handled.took(order) } });
       const good = messageTo("orders", "");
       assert.ok(good.event !== undefined);
       const event = { ...good.event, type: "tsms.test.v1.OrderPlaced" };

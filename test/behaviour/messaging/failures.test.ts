@@ -17,7 +17,7 @@ function deadOf(rig: MessageRig, topic: string): Promise<DeadLetter[]> {
 
 function header({ headers }: IncomingMessage, name: string): string | undefined {
   const found = headers.find(([each]) => each === name)?.[1];
-  return found === undefined ? undefined : String(found);
+  return typeof found === "string" ? found : undefined;
 }
 
 function statistics(rig: MessageRig, topic: string) {

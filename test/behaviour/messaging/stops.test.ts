@@ -184,7 +184,7 @@ suite("stops of a server of messages:", () => {
     const broker = memoryBroker({}, { clock });
     const got = new Handled<string>();
     const rigOf = (name: string) =>
-      startRig({ clock, broker, broadcast: true, mail: { onStockCounted: () => (got.add(name), {}) } });
+      startRig({ clock, broker, broadcast: true, mail: { onStockCounted: () => got.took(name) } });
     const [one, two] = [await rigOf("one"), await rigOf("two")];
     await one.events.publish(StockCountedSchema, {});
     assert.deepEqual(

@@ -14,6 +14,7 @@ import { resourceFromAttributes } from "@opentelemetry/resources";
 import { SamplingDecision, type Sampler, TracerProvider } from "@opentelemetry/sdk-trace";
 import { type AttemptTrace, type ClientTracer, clientTracing } from "../../call/client-trace.ts";
 import type { CallContext } from "../../call/context.ts";
+import { messageTracing } from "../../call/message-trace.ts";
 import type { CallArrival } from "../../call/observer.ts";
 import { rpcName } from "../../call/service.ts";
 import {
@@ -33,6 +34,7 @@ import {
   serverAttributes,
   serverSpanName,
 } from "./span-attributes.ts";
+import { MessageSpans } from "./message-spans.ts";
 import { remoteContext } from "./remote-context.ts";
 import { newSpanId, newTraceId } from "./span-ids.ts";
 import { SpanQueue } from "./span-queue.ts";
@@ -85,6 +87,7 @@ export class Traces implements ClientTracer {
     otelContext.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
     otelTrace.setGlobalTracerProvider(this.#provider);
     clientTracing.tracer = this;
+    messageTracing.tracer = new MessageSpans(this.#tracer);
   }
 
   update(rules: Partial<TracingRules>): void {
@@ -142,6 +145,7 @@ export class Traces implements ClientTracer {
   async #stop(): Promise<void> {
     if (clientTracing.tracer === this) {
       clientTracing.tracer = undefined;
+      messageTracing.tracer = undefined;
       otelTrace.disable();
       otelContext.disable();
     }

@@ -1,8 +1,8 @@
 import type { Transport } from "@connectrpc/connect";
-import type { Invoker } from "./call/invoker.ts";
-import { toInvoker } from "./call/transport.ts";
-import { checkRequired, hasFunctions } from "./config/check-options.ts";
-import { dialInvoker, type DialableServer, type DialOptions } from "./dial.ts";
+import type { Invoker } from "../call/invoker.ts";
+import { toInvoker } from "../call/transport.ts";
+import { checkRequired, hasFunctions } from "../config/check-options.ts";
+import { dialInvoker, type DialableServer, type DialOptions } from "../dial.ts";
 
 /** What answers the calls of a server in front of it, and how it is called. */
 export interface UpstreamOptions {
