@@ -1,9 +1,9 @@
 import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { Admit } from "../core/admission/admission.ts";
 import type { CallSource } from "../core/admission/arrived-call.ts";
-import type { CallReports } from "../core/admission/call-reports.ts";
 import { CallContext } from "../core/call/context.ts";
 import type { Invoker } from "../core/call/invoker.ts";
+import { messageTracing, type MessageTracer } from "../core/call/message-trace.ts";
 import { type ConnectError, toCallError } from "../core/errors/errors.ts";
 import { type Principal, principalKey } from "../core/security/principal.ts";
 import { type BodyOptions, bodyReader, decodeBody, decodeBodyBytes, type DecodedBody } from "./body-codec.ts";
@@ -15,8 +15,6 @@ import type { MessageMetadata } from "./message-metadata.ts";
 /** What the calls of a server have in common. */
 export interface CallParts {
   readonly invoker: Invoker;
-  /** Undefined where no observer is told of arrivals. */
-  readonly reports: CallReports | undefined;
   /** The broker's system. */
   readonly protocolName: string;
   readonly group: string;
@@ -68,12 +66,12 @@ export class MessageCaller {
       timeoutMs,
     });
     if (first !== undefined) context.values.set(messageKey, this.#messageOf(first));
-    this.#parts.reports?.arrived(context, sourceOf(context));
     return context;
   }
 
   /** Calls the rpc. Never rejects. */
   async call(messages: readonly Consumed[], context: CallContext): Promise<CallEnd> {
+    const endSpan = this.#beginSpan(messages, context);
     let end: CallEnd;
     try {
       this.#identify(context);
@@ -84,9 +82,27 @@ export class MessageCaller {
       const error = toCallError(reason);
       end = { kind: error === context.reason ? "failed" : "refused", error };
     }
-    const error = "error" in end ? end.error : undefined;
-    this.#parts.reports?.answered(context, error, false);
+    endSpan?.("error" in end ? end.error : undefined);
     return end;
+  }
+
+  /** The span of a run; undefined while traces are off. */
+  #beginSpan(
+    messages: readonly Consumed[],
+    context: CallContext,
+  ): ReturnType<MessageTracer["process"]> | undefined {
+    const { tracer } = messageTracing;
+    if (tracer === undefined) return undefined;
+    const { protocolName: system, group } = this.#parts;
+    const [first] = messages;
+    return tracer.process(context, {
+      system,
+      topic: this.rpc.topic,
+      id: first?.event?.id ?? "",
+      group,
+      partition: first?.delivery.partition,
+      headers: messages.map(({ headers }) => headers),
+    });
   }
 
   /** Says who makes the call: the server does, no message. */

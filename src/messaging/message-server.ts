@@ -1,6 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { Admission } from "../core/admission/admission.ts";
-import { CallReports } from "../core/admission/call-reports.ts";
 import { ClientAddresses } from "../core/admission/client-address.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
 import { interceptInvoker, type Invoker } from "../core/call/invoker.ts";
@@ -70,7 +69,6 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
   readonly #upstream: Upstream;
   readonly #invoker: Invoker;
   readonly #admission: Admission | undefined;
-  readonly #reports: CallReports | undefined;
   readonly #metadata: MessageMetadata;
   readonly #log: SubscriptionLog;
   readonly #services: DescService[] = [];
@@ -91,7 +89,6 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
     this.#upstream = upstreamInvoker(merged);
     this.#invoker = observeInvoker(interceptInvoker(this.#upstream.invoker, interceptors), observers, faults);
     this.#admission = gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses });
-    this.#reports = CallReports.of(observers, addresses);
     this.#metadata = new MessageMetadata("MessageServer", merged.forwardHeaders);
   }
 
@@ -247,7 +244,6 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
       options,
       invoker: this.#invoker,
       admission: this.#admission,
-      reports: this.#reports,
       metadata: this.#metadata,
       random,
     };

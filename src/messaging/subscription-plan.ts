@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { Admission } from "../core/admission/admission.ts";
-import type { CallReports } from "../core/admission/call-reports.ts";
 import type { Invoker } from "../core/call/invoker.ts";
 import type { Code } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
@@ -19,7 +18,6 @@ export interface PlanParts {
   readonly invoker: Invoker;
   /** Undefined without gates. */
   readonly admission: Admission | undefined;
-  readonly reports: CallReports | undefined;
   readonly metadata: MessageMetadata;
   readonly random: () => number;
 }
@@ -83,10 +81,10 @@ export function planOf(rpcs: readonly [ConsumedRpc, ...ConsumedRpc[]], parts: Pl
 }
 
 function rpcPlan(rpc: ConsumedRpc, group: string, parts: PlanParts): RpcPlan {
-  const { options, invoker, admission, reports, metadata, random } = parts;
+  const { options, invoker, admission, metadata, random } = parts;
   const { maxMessageBytes, framing, registry, identity, broker } = options;
   const body = { maxMessageBytes, framing, ...(registry && { json: { registry } }) };
-  const common = { invoker, reports, protocolName: broker.system, group, identity, metadata, body };
+  const common = { invoker, protocolName: broker.system, group, identity, metadata, body };
   const timeoutMs = rpc.timeoutMs ?? options.timeoutMs;
   return {
     rpc,
