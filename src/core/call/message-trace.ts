@@ -15,7 +15,7 @@ export interface SentMessage extends TracedMessage {
   /** The call that it is part of; undefined for none. */
   readonly context: HandlerContext | undefined;
   /** A header that the caller has set. @param name in lower case */
-  header(name: string): string | undefined;
+  readonly header: (name: string) => string | undefined;
 }
 
 /** Messages that are handled in one run. */
