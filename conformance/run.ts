@@ -3,6 +3,7 @@ import { commandLineTools } from "./command-line-tools.ts";
 import { connectConformance } from "./connect/connect-conformance.ts";
 import { envelope } from "./envelope/envelope.ts";
 import { h2spec } from "./h2spec.ts";
+import { brokers } from "./brokers/brokers.ts";
 import { hubBrokers } from "./hub-brokers/hub-brokers.ts";
 import { hpack } from "./hpack/hpack.ts";
 import { consul } from "./consul.ts";
@@ -87,6 +88,7 @@ const alone: readonly Suite[] = [
   consul,
   dnsmasq,
   hubBrokers,
+  brokers,
   ...realClients,
   kubernetes,
   xds,

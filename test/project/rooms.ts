@@ -378,6 +378,9 @@ export const arrows: Arrows = {
   "messaging/rabbitmq": ["core/…", "messaging"],
   messaging: ["core", "core/…", "messaging/…"],
 
+  // Sagas: steps that are calls, with what undoes them. Loaded by programs that have some.
+  saga: ["core/…"],
+
   // The client of live rpcs, for pages: it has nothing of the server, and nothing of Node.
   "hub-client/call": [],
   "hub-client/links": ["hub-client/call"],
@@ -404,6 +407,7 @@ export const arrows: Arrows = {
     "hub-client/…",
     "messaging",
     "messaging/…",
+    "saga",
     "app",
   ],
 };

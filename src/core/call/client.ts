@@ -7,6 +7,7 @@ import {
   type Transport,
 } from "@connectrpc/connect";
 import { Code, ConnectError } from "../errors/errors.ts";
+import { noteClient } from "./client-services.ts";
 import { checkProtobufCopy } from "./protobuf-copy.ts";
 
 export type { CallOptions, Client, Transport };
@@ -21,6 +22,7 @@ export type { CallOptions, Client, Transport };
  */
 export function createClient<D extends DescService>(service: D, transport: Transport): Client<D> {
   checkProtobufCopy(service);
+  noteClient(service);
   const client = createConnectClient(service, transport);
   const functions = client as Record<string, unknown>; // Its keys are the local names of the rpcs.
   for (const anyMethod of service.methods) {

@@ -82,6 +82,11 @@ export const watchedMetrics = [
   "queuePublished",
   "queuePublishSeconds",
   "queuePublishing",
+  "sagaBegun",
+  "sagaEnded",
+  "sagaOpen",
+  "sagaStuck",
+  "sagaUndone",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -472,6 +472,36 @@ export const metricList = {
     help: "Messages that are in_flight, sent and not confirmed, or waiting for a place among these.",
     labels: ["state"],
   },
+  sagaBegun: {
+    name: "ts_ms_saga_begun_total",
+    type: "counter",
+    help: "Sagas that this process has begun.",
+    labels: ["saga"],
+  },
+  sagaEnded: {
+    name: "ts_ms_saga_ended_total",
+    type: "counter",
+    help: "Sagas that have ended in this process, by outcome: done or undone.",
+    labels: ["saga", "outcome"],
+  },
+  sagaOpen: {
+    name: "ts_ms_saga_open",
+    type: "gauge",
+    help: "Sagas that this process runs; those that are stuck are not among them.",
+    labels: ["saga"],
+  },
+  sagaStuck: {
+    name: "ts_ms_saga_stuck",
+    type: "gauge",
+    help: "Sagas in the database that are stuck, the same number in each process; asked every 10 s at most, while the page is read.",
+    labels: ["saga"],
+  },
+  sagaUndone: {
+    name: "ts_ms_saga_undone_total",
+    type: "counter",
+    help: "Steps that this process has undone.",
+    labels: ["saga", "step"],
+  },
   overloadLimit: {
     name: "ts_ms_overload_limit",
     type: "gauge",

@@ -133,7 +133,7 @@ export class AmqpLink {
     const url = new URL(urls[this.#lastUrl] ?? "");
     url.searchParams.set("heartbeat", String(heartbeatMs / 1_000));
     url.searchParams.set("frameMax", String(maxFrameBytes));
-    const clientProperties = { connection_name: `${name} (${this.#what})` };
+    const clientProperties = { connection_name: `${name ?? "ts-ms"} (${this.#what})` };
     return this.#parts.peer.connect(url.href, { ...this.#socket, clientProperties });
   }
 

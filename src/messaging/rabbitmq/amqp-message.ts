@@ -18,6 +18,9 @@ export interface AmqpMessage {
 const attributePrefix = "cloudEvents_";
 /** Headers that RabbitMQ writes itself, and reads where a message has them. */
 const brokersOwn = /^(?:x-delivery-count|x-death|x-(?:first|last)-death-.*|cc|bcc)$/i;
+/** The header that has the key of a message, by this room and by other senders. */
+const keyName = /^(?:cloudevents[_:]|ce[_-])partitionkey$/i;
+const longestKeyName = `${attributePrefix}partitionkey`.length;
 const empty = Buffer.alloc(0);
 
 /**
@@ -27,7 +30,7 @@ const empty = Buffer.alloc(0);
  */
 export function toAmqp(
   message: OutgoingMessage,
-  { prefix, name }: { readonly prefix: string; readonly name: string },
+  { prefix, name }: { readonly prefix: string; readonly name: string | undefined },
   turn: number,
 ): AmqpMessage {
   const { to, event, body } = message;
@@ -50,7 +53,7 @@ export function toAmqp(
       deliveryMode: 2,
       // A queue of a group that is gone must not swallow what is moved there.
       mandatory: message.mandatory || to.kind === "queue",
-      appId: name,
+      ...(name !== undefined && { appId: name }),
       ...(message.contentType !== undefined && { contentType: message.contentType }),
       ...(message.contentEncoding !== undefined && { contentEncoding: message.contentEncoding }),
       ...(event !== undefined && { messageId: event.id, type: event.type }),
@@ -102,7 +105,7 @@ export function originOf({ properties }: Message, queue: "topic" | "again"): "to
 
 function keyOf(headers: readonly (readonly [string, unknown])[]): string | undefined {
   for (const [name, value] of headers) {
-    const isKey = name.length === 24 && /^cloudevents[_:]partitionkey$/i.test(name);
+    const isKey = name.length <= longestKeyName && keyName.test(name);
     if (isKey && typeof value === "string") return value;
   }
   return undefined;

@@ -6,9 +6,14 @@ import { deliveriesOf, fromAmqp, originOf } from "./amqp-message.ts";
 import type { Channel, ConsumeMessage } from "./peer.ts";
 import type { ReadQueue } from "./topology.ts";
 
+/** A reply, as `Delivery.reply` is given it. */
+export type ReplyMessage = Parameters<NonNullable<Delivery["reply"]>>[0];
+
 /** What a channel is read for. */
 export interface ConsumedChannelOwner {
   receive(delivery: Delivery): void;
+  /** Answers a message that says where replies go. @param correlationId what the reply must say */
+  reply(message: ReplyMessage, to: string, correlationId: unknown): Promise<void>;
   /** A queue under its reader has been deleted, or the channel has closed. */
   ended(why: string): void;
   /** Whether its queues count deliveries. */
@@ -118,7 +123,7 @@ export class ConsumedChannel {
       this.#ended(`the queue ${queue.name} has been deleted`);
       return;
     }
-    this.#held.push(new AmqpDelivery(this, message, queue, this.#owner.isCounting));
+    this.#held.push(new AmqpDelivery(this, message, queue, this.#owner));
     this.#handOverHeld();
   }
 
@@ -163,17 +168,27 @@ class AmqpDelivery implements Delivery {
   readonly offset = undefined;
   readonly redelivered: boolean;
   readonly deliveries: number | undefined;
+  readonly reply?: NonNullable<Delivery["reply"]>;
   readonly #channel: ConsumedChannel;
   #isDone = false;
 
-  constructor(channel: ConsumedChannel, source: ConsumeMessage, queue: ReadQueue, isCounting: boolean) {
+  constructor(
+    channel: ConsumedChannel,
+    source: ConsumeMessage,
+    queue: ReadQueue,
+    owner: ConsumedChannelOwner,
+  ) {
     this.#channel = channel;
     this.source = source;
     this.message = fromAmqp(source);
     this.from = originOf(source, queue.from);
     this.partition = queue.partition;
     this.redelivered = source.fields.redelivered;
-    this.deliveries = deliveriesOf(source, isCounting);
+    this.deliveries = deliveriesOf(source, owner.isCounting);
+    const { replyTo, correlationId } = source.properties as { replyTo?: unknown; correlationId?: unknown };
+    if (typeof replyTo === "string" && replyTo !== "") {
+      this.reply = (message) => owner.reply(message, replyTo, correlationId);
+    }
   }
 
   get lost(): AbortSignal {

@@ -1,12 +1,12 @@
-import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
 import { unavailableFor } from "../../core/errors/retry-info.ts";
-import { SetupError } from "../../core/errors/setup-error.ts";
 import type { OutgoingMessage } from "../broker.ts";
 import { type AmqpLine, replyCodeOf, textOf } from "./amqp-line.ts";
 import { toAmqp } from "./amqp-message.ts";
 import { Confirms } from "./confirms.ts";
 import { replyCodes } from "./declaring.ts";
-import { type Outcome, Publication } from "./publication.ts";
+import { type Outcome, Publication, sourceOf, type WrittenMessage } from "./publication.ts";
+import { codeOf, formError, targetError } from "./publish-errors.ts";
 import { type FullRabbitMqOptions, slotCount } from "./rabbitmq-options.ts";
 
 /** When a message that a full queue has refused may be tried again, in milliseconds. */
@@ -59,13 +59,21 @@ export class Producer {
 
   /** As `Broker.publish`. */
   publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<readonly Outcome[]> {
+    const written = messages.map((message) => ({
+      source: sourceOf(message),
+      message: toAmqp(message, this.#options, this.#nextTurn()),
+    }));
+    return this.send(written, signal);
+  }
+
+  /** Publishes what has its form already. */
+  send(messages: readonly WrittenMessage[], signal: AbortSignal): Promise<readonly Outcome[]> {
     const outcomes: Outcome[] = [];
     if (messages.length === 0) return Promise.resolve(outcomes);
     return new Promise((resolve) => {
       let left = messages.length;
-      const publications = messages.map((message, at) => {
-        const amqp = toAmqp(message, this.#options, this.#nextTurn());
-        const publication: Publication = new Publication(message, amqp, (outcome) => {
+      const publications = messages.map((written, at) => {
+        const publication: Publication = new Publication(written, (outcome) => {
           this.#forget(publication);
           outcomes[at] = outcome;
           if (--left > 0) return;
@@ -75,13 +83,9 @@ export class Producer {
         return publication;
       });
       const abandon = (): void => {
-        for (const publication of publications) publication.abandon(this.#hindrance());
+        for (const publication of publications) publication.abandon(this.hindrance(), codeOf(signal));
       };
-      if (signal.aborted) {
-        const { code, rawMessage } = toCallError(signal.reason);
-        for (const publication of publications) publication.abandon(rawMessage, code);
-        return;
-      }
+      if (signal.aborted) return abandon();
       for (const publication of publications) this.#waiting.add(publication);
       signal.addEventListener("abort", abandon);
       this.#send();
@@ -110,7 +114,7 @@ export class Producer {
   abandonAll(why: string): string[] {
     const all = [...this.#unconfirmed, ...this.#waiting];
     for (const publication of all) publication.abandon(why);
-    return all.map(({ topic }) => `publish ${topic}`);
+    return all.map(({ source }) => `publish ${source.topic}`);
   }
 
   async #open(line: AmqpLine): Promise<void> {
@@ -119,7 +123,9 @@ export class Producer {
       const confirms: Confirms = new Confirms(channel, {
         confirmed: (publication) => this.#confirmed(publication),
         refused: (publication) =>
-          publication.end(unavailableFor(`RabbitMQ: a queue of ${publication.target} is full`, refusedForMs)),
+          publication.end(
+            unavailableFor(`RabbitMQ: a queue of ${publication.source.target} is full`, refusedForMs),
+          ),
         drained: () => this.#send(),
         closed: (unconfirmed, reason) => this.#closed(line, confirms, unconfirmed, reason),
       });
@@ -219,7 +225,8 @@ export class Producer {
     if (this.pending === 0) this.#idle?.();
   }
 
-  #hindrance(): string {
+  /** What keeps messages from being sent or confirmed. */
+  hindrance(): string {
     const line = this.#line;
     if (line === undefined || line.isOver) return this.#owner.away();
     if (line.blockedBy !== undefined) return `RabbitMQ takes no messages: ${line.blockedBy}`;
@@ -231,22 +238,4 @@ export class Producer {
     this.#turn = (this.#turn + 1) % slotCount;
     return this.#turn;
   }
-}
-
-/** Why a message cannot be sent to where it goes: c=7 where that is not allowed, c=9 where it is missing or something else. */
-function targetError(reason: unknown): ConnectError {
-  if (reason instanceof ConnectError) return reason;
-  if (reason instanceof SetupError) {
-    return new ConnectError(reason.message, Code.FailedPrecondition, undefined, undefined, reason);
-  }
-  const isRefused = replyCodeOf(reason) === replyCodes.refused;
-  const code = isRefused ? Code.PermissionDenied : Code.Unavailable;
-  return new ConnectError(`RabbitMQ: ${textOf(reason)}`, code, undefined, undefined, reason);
-}
-
-/** The client cannot write it: its headers are too large, or a name is too long. */
-function formError(reason: unknown): ConnectError {
-  const text = textOf(reason);
-  const code = text.includes("exceeds") ? Code.ResourceExhausted : Code.InvalidArgument;
-  return new ConnectError(`not sent: RabbitMQ: ${text}`, code, undefined, undefined, reason);
 }

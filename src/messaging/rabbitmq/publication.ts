@@ -1,18 +1,36 @@
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { OutgoingMessage, Published } from "../broker.ts";
+import { queueName } from "../queue-names.ts";
 import type { AmqpMessage } from "./amqp-message.ts";
 
 /** What has become of a message. */
 export type Outcome = Published | ConnectError;
 
-/** One message on its way, until its outcome is known. */
-export class Publication {
-  readonly message: AmqpMessage;
+/** What is said of a message in its outcome. */
+export interface MessageSource {
   /** `id` of the CloudEvent; empty without one. */
   readonly id: string;
   readonly topic: string;
-  /** What takes it, for errors. */
-  readonly target: string;
+  /** What takes it, for errors; undefined where nothing is declared for it: a reply. */
+  readonly target: string | undefined;
+}
+
+/** A message in the form of AMQP. */
+export interface WrittenMessage {
+  readonly source: MessageSource;
+  readonly message: AmqpMessage;
+}
+
+/** What outcomes of a message say. */
+export function sourceOf({ to, event }: OutgoingMessage): MessageSource {
+  const target = to.kind === "queue" ? queueName(to.topic, to.group, to.queue) : to.topic;
+  return { id: event?.id ?? "", topic: to.topic, target };
+}
+
+/** One message on its way, until its outcome is known. */
+export class Publication {
+  readonly message: AmqpMessage;
+  readonly source: MessageSource;
   /** Where it goes, as a key. */
   readonly place: string;
   /** Whether RabbitMQ has returned it: no queue takes it. */
@@ -22,12 +40,12 @@ export class Publication {
   readonly #settled: (outcome: Outcome) => void;
   #isOver = false;
 
-  constructor(source: OutgoingMessage, message: AmqpMessage, settled: (outcome: Outcome) => void) {
+  constructor({ source, message }: WrittenMessage, settled: (outcome: Outcome) => void) {
+    this.source = source;
     this.message = message;
-    this.id = source.event?.id ?? "";
-    this.topic = source.to.topic;
-    this.target = source.to.kind === "queue" ? message.routingKey : source.to.topic;
-    this.place = message.exchange === "" ? `queue ${message.routingKey}` : `exchange ${message.exchange}`;
+    const { exchange, routingKey } = message;
+    if (source.target === undefined) this.place = "reply";
+    else this.place = exchange === "" ? `queue ${routingKey}` : `exchange ${exchange}`;
     this.#settled = settled;
   }
 
@@ -40,8 +58,8 @@ export class Publication {
   confirm(): void {
     this.end(
       this.isReturned
-        ? new ConnectError(`no queue takes ${this.target}`, Code.Unavailable)
-        : { id: this.id, topic: this.topic, confirmed: true },
+        ? new ConnectError(`no queue takes ${this.source.target}`, Code.Unavailable)
+        : { id: this.source.id, topic: this.source.topic, confirmed: true },
     );
   }
 
@@ -50,7 +68,7 @@ export class Publication {
     const what =
       this.sent === 0
         ? "not sent"
-        : `sent and not confirmed: it may be stored; publish again with id ${this.id}`;
+        : `sent and not confirmed: it may be stored; publish again with id ${this.source.id}`;
     this.end(new ConnectError(`${what}: ${why}`, code));
   }
 

@@ -2,7 +2,7 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import type { BrokerSubscription, Delivery, SubscriptionSpec } from "../broker.ts";
 import type { AmqpLine } from "./amqp-line.ts";
-import { ConsumedChannel } from "./consumed-channel.ts";
+import { ConsumedChannel, type ReplyMessage } from "./consumed-channel.ts";
 import { declareGroup, endOtherPartitions } from "./declaring.ts";
 import type { GroupTopology, ReadQueue } from "./topology.ts";
 
@@ -12,6 +12,8 @@ export interface SubscriptionParts {
   readonly topology: GroupTopology;
   readonly isCounting: boolean;
   receive(delivery: Delivery): void;
+  /** As of `ConsumedChannelOwner`. */
+  reply(message: ReplyMessage, to: string, correlationId: unknown): Promise<void>;
   /** The connection that is used now. */
   line(): AmqpLine | undefined;
   /** It has ended. */
@@ -125,6 +127,7 @@ export class RabbitSubscription implements BrokerSubscription {
       isCounting: this.#parts.isCounting,
       isOrdered: this.#parts.topology.isOrdered,
       receive: (delivery) => this.#parts.receive(delivery),
+      reply: (message, to, correlationId) => this.#parts.reply(message, to, correlationId),
       ended: () => {
         if (this.#channel !== opened) return;
         this.#channel = undefined;

@@ -34,8 +34,8 @@ export interface RabbitMqOptions {
   readonly prefix: string;
   /** Default: none beside what the URL says. */
   readonly tls: RabbitMqTls | undefined;
-  /** The name of the connections in what RabbitMQ shows of them, and the `app_id` of messages. Default: `ts-ms`. */
-  readonly name: string;
+  /** The name of the broker, of its connections in what RabbitMQ shows of them, and the `app_id` of messages. Default: `rabbitmq`, and no `app_id`. */
+  readonly name: string | undefined;
   readonly reconnect: Partial<ReconnectOptions>;
   /** What the queues of groups are: replicated, with a count of deliveries, or neither. Default: `quorum`. */
   readonly queueType: "quorum" | "classic";
@@ -67,7 +67,7 @@ export const rabbitMqDefaults: RabbitMqOptions = Object.freeze({
   urls: Object.freeze([]),
   prefix: "",
   tls: undefined,
-  name: "ts-ms",
+  name: undefined,
   reconnect: reconnectDefaults,
   queueType: "quorum",
   partitions: 1,

@@ -13,6 +13,7 @@ import type {
   BrokerSubscription,
   DeadLetterBox,
   Delivery,
+  IncomingMessage,
   OutgoingMessage,
   SubscriptionSpec,
 } from "../broker.ts";
@@ -22,6 +23,9 @@ import { checkQueueNames, queueName } from "../queue-names.ts";
 import type { AmqpLine } from "./amqp-line.ts";
 import { unavailable } from "./amqp-line.ts";
 import { AmqpLink, type LinkParts } from "./amqp-link.ts";
+import { toAmqp } from "./amqp-message.ts";
+import { Caller } from "./caller.ts";
+import type { ReplyMessage } from "./consumed-channel.ts";
 import { DeadLetterQueue } from "./dead-letter-queue.ts";
 import { assertQueue, declareExchange } from "./declaring.ts";
 import { loadAmqplib } from "./peer.ts";
@@ -50,8 +54,11 @@ export async function rabbitmq(options: Partial<RabbitMqOptions> = {}): Promise<
   return broker;
 }
 
+/** How long a reply waits for a connection that takes it, in milliseconds. */
+const replyMs = 30_000;
+
 class RabbitMqBroker implements Broker {
-  readonly name = "RABBITMQ";
+  readonly name: string;
   readonly system = "rabbitmq";
   readonly capabilities: BrokerCapabilities;
   readonly #options: FullRabbitMqOptions;
@@ -59,6 +66,7 @@ class RabbitMqBroker implements Broker {
   readonly #publishing: AmqpLink;
   readonly #consuming: AmqpLink;
   readonly #producer: Producer;
+  readonly #caller: Caller;
   readonly #subscriptions = new Set<RabbitSubscription>();
   /** Queues that subscriptions of this process have declared, by their names. */
   readonly #queues = new Map<string, QueueDeclaration>();
@@ -68,17 +76,25 @@ class RabbitMqBroker implements Broker {
 
   constructor(options: FullRabbitMqOptions, parts: LinkParts) {
     const isCounting = options.queueType === "quorum";
-    this.capabilities = { replies: false, keyOrder: "group", deliveryCount: isCounting };
+    this.capabilities = { replies: true, keyOrder: "group", deliveryCount: isCounting, ackTimeout: true };
+    this.name = options.name ?? "rabbitmq";
     this.#options = options;
     this.#parts = parts;
     this.#producer = new Producer(options, {
       declare: (line, publication) => this.#declare(line, publication),
       away: () => this.#publishing.why.rawMessage,
     });
+    this.#caller = new Caller(options, {
+      declare: (line, exchange) => declareExchange(line, exchange, options.declare),
+      hindrance: () => this.#producer.hindrance(),
+    });
     const publishing = {
       up: (line: AmqpLine) => this.#publishingUp(line),
       down: () => {},
-      blocked: () => this.#producer.changed(),
+      blocked: () => {
+        this.#producer.changed();
+        this.#caller.changed();
+      },
     };
     const consuming = { up: (line: AmqpLine) => this.#consumingUp(line), down: () => {}, blocked: () => {} };
     this.#publishing = new AmqpLink(options, "publishing", publishing, parts);
@@ -109,6 +125,14 @@ class RabbitMqBroker implements Broker {
     return outcomes;
   }
 
+  async call(
+    message: OutgoingMessage,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<IncomingMessage> {
+    if (this.#stopping !== undefined) throw unavailable("not sent: it has been closed");
+    return this.#caller.call(message, signal);
+  }
+
   async subscribe(
     spec: SubscriptionSpec,
     receive: (delivery: Delivery) => void,
@@ -119,6 +143,7 @@ class RabbitMqBroker implements Broker {
     const subscription: RabbitSubscription = new RabbitSubscription(spec, {
       topology,
       receive,
+      reply: (message, to, correlationId) => this.#reply(message, to, correlationId),
       clock: this.#parts.clock,
       isCounting: this.capabilities.deliveryCount,
       line: () => this.#consuming.line,
@@ -179,6 +204,7 @@ class RabbitMqBroker implements Broker {
     await Promise.race([Promise.all([ended, this.#producer.idle()]), grace]);
     cancel();
     const cut = this.#producer.abandonAll("this process is stopping");
+    this.#caller.abandonAll("this process is stopping");
     this.#publishing.close();
     this.#consuming.close();
     this.#lifecycle.enter("stop");
@@ -188,12 +214,32 @@ class RabbitMqBroker implements Broker {
   #publishingUp(line: AmqpLine): void {
     if (this.#lifecycle.state === "listen") this.#lifecycle.enter("ready");
     this.#producer.up(line);
+    this.#caller.up(line);
   }
 
   #consumingUp(line: AmqpLine): void {
     for (const subscription of this.#subscriptions) {
       subscription.begin(line).catch(() => {}); // `check` has it.
     }
+  }
+
+  async #reply(reply: ReplyMessage, to: string, correlationId: unknown): Promise<void> {
+    const outgoing: OutgoingMessage = {
+      ...reply,
+      to: { kind: "topic", topic: to },
+      key: undefined,
+      mandatory: false,
+    };
+    const { options, body } = toAmqp(outgoing, this.#options, 0);
+    const message = {
+      exchange: "",
+      routingKey: to,
+      body,
+      options: { ...options, correlationId: String(correlationId) },
+    };
+    const source = { id: reply.event?.id ?? "", topic: to, target: undefined };
+    const [outcome] = await this.#producer.send([{ source, message }], AbortSignal.timeout(replyMs));
+    if (outcome instanceof ConnectError) throw outcome;
   }
 
   async #declare(line: AmqpLine, { message }: Publication): Promise<void> {

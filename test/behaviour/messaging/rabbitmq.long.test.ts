@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { SetupError } from "../../../src/core/errors/setup-error.ts";
+import type { Delivery } from "../../../src/messaging/broker.ts";
 import { publish, Reading, refusalOf, specOf, messageTo } from "../../support/brokers/readings.ts";
 import { withoutRabbitMq as skip } from "../../support/rabbitmq-server.ts";
-import { all } from "../../support/failure.ts";
+import { all, failure } from "../../support/failure.ts";
 import { inQueue, messagesTo, rabbitMqFixture, soon, textOf } from "./rabbitmq-fixture.ts";
 
 const rabbit = rabbitMqFixture();
@@ -237,3 +238,45 @@ test(
     assert.deepEqual(reading.texts, ["1"]);
   },
 );
+
+test("17 calls wait for their replies; a lost connection ends those that were sent", { skip }, async () => {
+  const [caller, server] = [await rabbit.broker(), await rabbit.broker()];
+  const reading = await Reading.start(server, specOf("calls", "calls"));
+  const call = (text: string, timeoutMs = inTime) =>
+    caller.call?.(messageTo("calls", text, { mandatory: true }), { signal: AbortSignal.timeout(timeoutMs) });
+  const replyOf = async (asked: ReturnType<typeof call>) => Buffer.from((await asked)?.body ?? []).toString();
+  const answer = async (delivery: Delivery, text: string): Promise<void> => {
+    const { event, contentType, contentEncoding } = messageTo("", "");
+    await delivery.reply?.({
+      event,
+      contentType,
+      contentEncoding,
+      headers: new Map(),
+      body: Buffer.from(text),
+    });
+    delivery.settle();
+  };
+  const [first, second] = [call("1"), call("2")];
+  const [one, two] = [await reading.next(inTime), await reading.next(inTime)];
+  await answer(two, `to ${textOf(two)}`);
+  await answer(one, `to ${textOf(one)}`);
+  assert.deepEqual([await replyOf(first), await replyOf(second)], ["to 1", "to 2"]);
+
+  const late = failure(call("3", 300) ?? Promise.resolve(), Code.Unavailable);
+  const third = await reading.next(inTime);
+  const error = await late;
+  assert.match(error.rawMessage, /^sent, and no reply has come/);
+  await answer(third, "too late"); // Its caller is gone; nothing happens.
+
+  const lost = failure(call("4") ?? Promise.resolve(), Code.Unavailable);
+  await reading.next(inTime);
+  await rabbit.server.closeConnections();
+  const cut = await lost;
+  assert.match(cut.rawMessage, /its outcome is unknown/);
+  const again = await reading.next(inTime); // By the server's own new connection.
+  await answer(again, "too late");
+  const fifth = call("5");
+  const five = await reading.next(inTime);
+  await answer(five, "to 5");
+  assert.equal(await replyOf(fifth), "to 5");
+});
