@@ -58,11 +58,11 @@ export class MessageCaller {
   open(messages: readonly Consumed[], timeoutMs: number): CallContext {
     const { protocolName, metadata } = this.#parts;
     const [first] = messages;
-    const headers = first === undefined ? new Headers() : metadata.of(first.headers);
     const context = new CallContext({
       method: this.rpc.method,
       protocolName,
-      requestHeader: headers,
+      // Made when they are first read: by then the span of the run is known, which they name.
+      requestHeader: () => (first === undefined ? new Headers() : metadata.of(first.headers)),
       timeoutMs,
     });
     if (first !== undefined) context.values.set(messageKey, this.#messageOf(first));
