@@ -45,3 +45,5 @@ export type { RetryOptions } from "../messaging/retry.ts";
 export type { SubscriptionStatistics } from "../messaging/subscription-statistics.ts";
 export type { DeadLetters, DeadSelection } from "../messaging/dead-letter-box.ts";
 export type { Inbox } from "../messaging/inbox.ts";
+export type { MessageAdminOptions } from "../messaging/admin-service.ts";
+export { messagingFlags, messagingOptions } from "../messaging/messaging-flags.ts";

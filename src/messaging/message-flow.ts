@@ -22,6 +22,8 @@ export interface FlowParts {
   readonly maxBufferedBytes: number;
   /** Whether a run may begin now; where not, `wake` must be called as soon as one may. */
   readonly mayRun: () => boolean;
+  /** Whether a delivery is to be settled without a run. */
+  readonly isSkipped: (delivery: Delivery) => boolean;
   /** Called when there are more or fewer deliveries that wait. */
   readonly changed: () => void;
 }
@@ -104,8 +106,9 @@ export class MessageFlow {
 
   /** A delivery has come. */
   receive(delivery: Delivery): void {
-    const { plan, clock, counts, changed } = this.#parts;
-    const message = consumedOf(delivery, plan.rules, clock.nowMs());
+    const { plan, clock, counts, changed, isSkipped } = this.#parts;
+    const read = consumedOf(delivery, plan.rules, clock.nowMs());
+    const message: Consumed = isSkipped(delivery) ? { ...read, fate: { kind: "skip" } } : read;
     counts.received++;
     this.#open.add(message);
     this.ledger.received(message, message.bytes);

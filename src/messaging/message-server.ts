@@ -1,11 +1,12 @@
 import type { DescService } from "@bufbuild/protobuf";
+import type { MessageAdminService } from "../../gen/ts_ms/messaging/v1/admin_pb.ts";
 import { Admission } from "../core/admission/admission.ts";
 import { ClientAddresses } from "../core/admission/client-address.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
 import { interceptInvoker, type Invoker } from "../core/call/invoker.ts";
 import { observeInvoker } from "../core/call/observe-invoker.ts";
 import { checkProtobufCopy } from "../core/call/protobuf-copy.ts";
-import type { AnyService } from "../core/call/service.ts";
+import type { AnyService, Service } from "../core/call/service.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import {
@@ -21,6 +22,7 @@ import { type Clock, systemClock } from "../core/time/clock.ts";
 import { Pauses } from "../core/time/pauses.ts";
 import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import { upstreamInvoker, type Upstream } from "../core/upstream/upstream.ts";
+import { type MessageAdminOptions, messageAdminService } from "./admin-service.ts";
 import type { ConsumeOverride } from "./consume-settings.ts";
 import { checkConsumed, type ConsumedRpc, consumedRpcs } from "./contract.ts";
 import { DeadLetters, type DeadSelection } from "./dead-letter-box.ts";
@@ -191,6 +193,29 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
   deadLetters(topic: string, group: string): DeadLetters {
     const { ownGroup } = this.find(topic, group).plan;
     return new DeadLetters(this.#options.broker, topic, ownGroup, this.#parts.clock);
+  }
+
+  /** How many messages wait at the broker, by partition. @throws SetupError where there is no such subscription */
+  lag(topic: string, group: string): Promise<ReadonlyMap<number, number>> {
+    return this.find(topic, group).lag();
+  }
+
+  /**
+   * A message is settled without a run when it is delivered next: for one that ends each process that handles it.
+   *
+   * @throws SetupError where there is no such subscription
+   */
+  skip(topic: string, group: string, partition: number | undefined, offset: bigint): void {
+    this.find(topic, group).skip(partition, offset);
+  }
+
+  /**
+   * The service `ts_ms.messaging.v1.MessageAdminService`, which shows this server and changes it, to be added to a server.
+   *
+   * @throws SetupError without `allow`
+   */
+  admin(options: MessageAdminOptions): Service<typeof MessageAdminService> {
+    return messageAdminService(this, options);
   }
 
   /**

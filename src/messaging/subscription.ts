@@ -40,6 +40,8 @@ export class Subscription {
   readonly #flow: MessageFlow;
   readonly #breaker: ConsumeBreaker | undefined;
   readonly #stopping = new AbortController();
+  /** Messages that are settled without a run when they come. */
+  readonly #skips = new Set<string>();
   #source: BrokerSubscription | undefined;
   #isPaused = false;
   #isFetching = true;
@@ -89,6 +91,7 @@ export class Subscription {
       concurrency,
       maxBufferedBytes,
       mayRun: () => !this.#isPaused && (this.#breaker?.admits ?? true),
+      isSkipped: ({ partition, offset }) => this.#skips.delete(placeOf(partition, offset)),
       changed: () => this.#fetch(),
     });
   }
@@ -152,6 +155,11 @@ export class Subscription {
     this.#flow.wake();
   }
 
+  /** The message at this place is settled without a run when it is delivered next. */
+  skip(partition: number | undefined, offset: bigint): void {
+    this.#skips.add(placeOf(partition, offset));
+  }
+
   /** How many messages wait at the broker, by partition. */
   async lag(): Promise<ReadonlyMap<number, number>> {
     return (await this.#source?.lag()) ?? new Map();
@@ -199,4 +207,8 @@ export class Subscription {
       false,
     );
   }
+}
+
+function placeOf(partition: number | undefined, offset: bigint | undefined): string {
+  return `${partition} ${offset}`;
 }
