@@ -46,4 +46,3 @@ export type { SubscriptionStatistics } from "../messaging/subscription-statistic
 export type { DeadLetters, DeadSelection } from "../messaging/dead-letter-box.ts";
 export type { Inbox } from "../messaging/inbox.ts";
 export type { MessageAdminOptions } from "../messaging/admin-service.ts";
-export { messagingFlags, messagingOptions } from "../messaging/messaging-flags.ts";

@@ -42,7 +42,6 @@ export class SubscriptionMetrics {
       ["queueLag", (subscription) => valuesOf("partition", this.#lags.get(subscription) ?? new Map())],
     ];
     const ends = watched.map(([metric, values]) => metrics.watch(metric, () => this.#read(metric, values)));
-    ends.push(metrics.watch("inboxDuplicates", () => this.#duplicates()));
     return () => {
       for (const end of ends) end();
     };
@@ -54,13 +53,6 @@ export class SubscriptionMetrics {
       const { topic, group } = subscription.plan;
       for (const { labels, value } of values(subscription))
         yield { labels: { topic, group, ...labels }, value };
-    }
-  }
-
-  *#duplicates(): Generator<WatchedValue> {
-    for (const { plan, counts } of this.#subscriptions()) {
-      const value = counts.settled.get("duplicate");
-      if (value !== undefined) yield { labels: { group: plan.group }, value };
     }
   }
 

@@ -78,7 +78,6 @@ export const watchedMetrics = [
   "queueLanesHeld",
   "queuePaused",
   "queueMovesFailing",
-  "inboxDuplicates",
   "queuePublished",
   "queuePublishSeconds",
   "queuePublishing",

@@ -634,10 +634,4 @@ export const metricList = {
     help: "Messages that stay because their retry or dead-letter queue cannot be written.",
     labels: ["topic", "group"],
   },
-  inboxDuplicates: {
-    name: "ts_ms_inbox_duplicates_total",
-    type: "counter",
-    help: "Messages that an inbox knew as done.",
-    labels: ["group"],
-  },
 } as const satisfies Record<string, MetricDefinition>;
