@@ -13,3 +13,4 @@ export {
 export { type BeginOptions, type SagaHandle, Sagas } from "../saga/sagas.ts";
 export { sagasDefaults, type SagasInit, type SagasOptions } from "../saga/sagas-options.ts";
 export { type SagaFilter, type SagaState, sagaStates, type SagaStatus } from "../saga/saga-status.ts";
+export { sagaService, type SagaServiceOptions } from "../saga/saga-service.ts";

@@ -97,13 +97,22 @@ class EventPublisher implements Publisher {
     try {
       return this.#send(this.#newMessage(schema, message, options), options);
     } catch (reason) {
-      return Promise.reject(reason); // A ConnectError or a SetupError.
+      const refuse = (): Promise<never> => Promise.reject(reason); // A ConnectError or a SetupError.
+      return this.#tx?.include(refuse) ?? refuse(); // One that is not awaited rolls back too.
     }
   }
 
-  async publishAll(
+  publishAll(
     items: readonly PublishItem[],
     options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<readonly Published[]> {
+    const publish = (): Promise<readonly Published[]> => this.#publishAll(items, options);
+    return this.#tx?.include(publish) ?? publish();
+  }
+
+  async #publishAll(
+    items: readonly PublishItem[],
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
   ): Promise<readonly Published[]> {
     // All of them before the first is sent, since a bad one refuses the call.
     const messages = items.map(({ schema, message, ...rest }) => this.#newMessage(schema, message, rest));

@@ -58,8 +58,11 @@ export class Execution implements SagaControl {
     this.#lost.abort(new ConnectError("the saga goes on in another process", Code.Unavailable));
   }
 
-  enter(): Promise<() => void> {
-    return this.isLost ? never() : this.#host.enter(this.taken.id);
+  async enter(): Promise<() => void> {
+    const leave = await this.#host.enter(this.taken.id);
+    if (!this.isLost) return leave;
+    leave();
+    return never();
   }
 
   async pass(pivot: string): Promise<boolean> {

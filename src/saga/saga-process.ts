@@ -1,6 +1,5 @@
 import { codeName } from "../core/errors/code-name.ts";
 import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
-import { loggerOfProgram } from "../core/telemetry/program-logger.ts";
 import { systemClock } from "../core/time/clock.ts";
 import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import { Engine } from "./dbos-engine.ts";
@@ -11,6 +10,8 @@ import { never, pause } from "./long-timer.ts";
 import { ReplyTypes } from "./reply-types.ts";
 import type { Saga } from "./saga.ts";
 import type { SagaCounts } from "./saga-counts.ts";
+import { asked } from "./saga-errors.ts";
+import { warn } from "./saga-log.ts";
 import { type SagaEnd, SagaRun } from "./saga-run.ts";
 import { type NewSaga, SagaRows } from "./saga-rows.ts";
 import { executorName, type SagasOptions, versionOf } from "./sagas-options.ts";
@@ -99,19 +100,7 @@ export class SagaProcess {
     if (this.#host.isStopping || !this.#leases.isHeld) {
       throw new ConnectError("this process begins no sagas: it stops, or has no database", Code.Unavailable);
     }
-    let known: (NewSaga & { readonly runs: number }) | undefined;
-    try {
-      known = await this.rows.add(saga);
-    } catch (reason) {
-      const text = toCallError(reason).message;
-      throw new ConnectError(
-        `the database of the sagas cannot be used: ${text}`,
-        Code.Unavailable,
-        undefined,
-        [],
-        reason,
-      );
-    }
+    const known = await asked(this.rows.add(saga));
     if (known === undefined) this.#counts.begun(saga.name);
     // One that has never run may be one whose begin was cut off.
     if (known === undefined || known.runs === 0) await this.#engine.begin(saga.id);
@@ -249,10 +238,4 @@ export class SagaProcess {
     for (const execution of this.#open.values()) execution.lost();
     this.#open.clear();
   }
-}
-
-function warn(text: string, fields: Readonly<Record<string, string>>): void {
-  const logger = loggerOfProgram();
-  if (logger === undefined) process.emitWarning(`SAGA: ${text}`);
-  else logger.warn(fields, text);
 }

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import {
   create,
   type DescMessage,
-  equals,
   fromBinary,
   type Message,
   type MessageInitShape,
@@ -21,6 +20,7 @@ import {
   type StopReport,
 } from "../core/lifecycle/lifecycle.ts";
 import type { Saga } from "./saga.ts";
+import { asked, checkSame, refusal, unavailable, unknownSaga } from "./saga-errors.ts";
 import { type MetricsPage, SagaCounts } from "./saga-counts.ts";
 import { SagaProcess } from "./saga-process.ts";
 import type { SagaFilter, SagaStatus } from "./saga-status.ts";
@@ -126,7 +126,7 @@ export class Sagas implements ManagedServer {
       deadlineMs: timeoutMs === undefined ? undefined : begunMs + Math.round(timeoutMs),
       traceparent: newTraceparent(context?.requestHeader),
     });
-    if (known !== undefined) this.#checkSame(saga, create(saga.input, input), id, known);
+    if (known !== undefined) checkSame(saga, create(saga.input, input), id, known);
     return {
       id,
       isNew: known === undefined,
@@ -147,7 +147,7 @@ export class Sagas implements ManagedServer {
       const process = this.#running();
       const woken = process.ended(id, resultPollMs);
       const status = await asked(process.rows.status(id));
-      if (status === undefined) throw unknown(id);
+      if (status === undefined) throw unknownSaga(id);
       if (status.state === "DONE")
         return fromBinary(this.#outputOf(status), status.output ?? new Uint8Array());
       if (status.state === "UNDONE") {
@@ -244,20 +244,6 @@ export class Sagas implements ManagedServer {
     return this.#process;
   }
 
-  #checkSame<I extends DescMessage>(
-    { name, input }: Saga<I>,
-    message: MessageShape<I>,
-    id: string,
-    known: { readonly name: string; readonly input: Uint8Array },
-  ): void {
-    if (known.name !== name) {
-      throw new ConnectError(`the saga id ${id} is that of a saga ${known.name}`, Code.AlreadyExists);
-    }
-    if (!equals(input, message, fromBinary(input, known.input))) {
-      throw new ConnectError(`saga ${id} has begun with another input`, Code.AlreadyExists);
-    }
-  }
-
   #outputOf({ saga, version }: SagaStatus): DescMessage {
     const { sagas } = this.#options;
     const found =
@@ -268,33 +254,6 @@ export class Sagas implements ManagedServer {
   }
 
   async #refusal(id: string, problem: string): Promise<ConnectError> {
-    const status = await this.status(id);
-    if (status === undefined) return unknown(id);
-    const pivot = status.pivot === undefined ? "" : `, past its pivot ${status.pivot}`;
-    return new ConnectError(`saga ${id} ${problem}: it is ${status.state}${pivot}`, Code.FailedPrecondition);
+    return refusal(id, await this.status(id), problem);
   }
-}
-
-/** What the database says; UNAVAILABLE where it cannot be asked. */
-async function asked<T>(answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (reason) {
-    throw unavailable(reason);
-  }
-}
-
-function unavailable(reason: unknown): ConnectError {
-  const text = reason instanceof Error ? reason.message : String(reason);
-  return new ConnectError(
-    `the database of the sagas cannot be used: ${text}`,
-    Code.Unavailable,
-    undefined,
-    [],
-    reason,
-  );
-}
-
-function unknown(id: string): ConnectError {
-  return new ConnectError(`there is no saga ${id}`, Code.NotFound);
 }

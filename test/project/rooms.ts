@@ -386,6 +386,9 @@ export const arrows: Arrows = {
   "hub-client/links": ["hub-client/call"],
   "hub-client": ["hub-client/call", "hub-client/links"],
 
+  // Effects and messages in one transaction.
+  outbox: ["core/…", "messaging"],
+
   // Services, written as a user writes his.
   services: ["core/…", "hub"],
 
@@ -408,6 +411,7 @@ export const arrows: Arrows = {
     "messaging",
     "messaging/…",
     "saga",
+    "outbox",
     "app",
   ],
 };

@@ -86,6 +86,11 @@ export const watchedMetrics = [
   "sagaOpen",
   "sagaStuck",
   "sagaUndone",
+  "outboxPending",
+  "outboxOldest",
+  "outboxLeader",
+  "outboxRelayed",
+  "inboxDuplicates",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

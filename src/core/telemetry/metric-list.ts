@@ -502,6 +502,36 @@ export const metricList = {
     help: "Steps that this process has undone.",
     labels: ["saga", "step"],
   },
+  outboxPending: {
+    name: "ts_ms_outbox_pending",
+    type: "gauge",
+    help: "Rows of the outbox that wait for the relay of this process; asked every 10 s at most, while the page is read.",
+    labels: [],
+  },
+  outboxOldest: {
+    name: "ts_ms_outbox_oldest_seconds",
+    type: "gauge",
+    help: "Age of the oldest row of the outbox that waits for the relay of this process; 0 without rows.",
+    labels: [],
+  },
+  outboxLeader: {
+    name: "ts_ms_outbox_leader",
+    type: "gauge",
+    help: "Whether the relay of this process is the one of its store.",
+    labels: [],
+  },
+  outboxRelayed: {
+    name: "ts_ms_outbox_relayed_total",
+    type: "counter",
+    help: "Rows of the outbox that were published, by result: confirmed, refused, unavailable, or dead after the last refusal.",
+    labels: ["result"],
+  },
+  inboxDuplicates: {
+    name: "ts_ms_inbox_duplicates_total",
+    type: "counter",
+    help: "Deliveries of messages that the inbox knew as done.",
+    labels: ["group"],
+  },
   overloadLimit: {
     name: "ts_ms_overload_limit",
     type: "gauge",

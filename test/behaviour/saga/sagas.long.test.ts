@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import {
   EchoRequestSchema,
+  type EchoResponse,
   EchoResponseSchema,
   EchoService,
   RepeatRequestSchema,
@@ -186,5 +187,30 @@ suite("sagas on PostgreSQL", { skip: withoutPostgres }, () => {
       (await sagas.list({ saga: "failing" })).map(({ id }) => id),
       ["failing-3", "failing-2", "failing-1"],
     );
+  });
+
+  test("there is one Sagas in a process at a time; another goes on with what it has left", async () => {
+    const other = new Sagas({ databaseUrl: postgres.url, sagas: [plain], leaseMs: 60_000 });
+    await assert.rejects(other.start(), /DBOS runs in this process already: give all sagas to one Sagas/);
+    await assert.rejects(other.begin(plain, {}), { code: Code.Unavailable });
+    await sagas.begin(plain, { text: "left" }, { id: "left-1" });
+    while (!seen.some(({ key }) => key === "left-1/first")) await pause(10);
+    assert.deepEqual(await sagas.gracefulStop(), { finished: 0, notified: [], cut: [] });
+    await assert.rejects(sagas.begin(plain, {}), { code: Code.Unavailable });
+    sagas = new Sagas({ databaseUrl: postgres.url, sagas: [plain, failing, pivoting] });
+    await sagas.start();
+    await assert.rejects(
+      sagas.begin(
+        saga({ name: "unlisted", version: 1, ...types }, async () => ({})),
+        {},
+      ),
+      {
+        message: "Sagas: saga unlisted version 1 is not among `sagas`",
+      },
+    );
+    await sagas.signal("left-1", RepeatRequestSchema, { text: "again" });
+    const result = await sagas.result("left-1", { timeoutMs: 15_000 });
+    assert.equal((result as EchoResponse).text, "left! again");
+    assert.equal(seen.filter(({ key }) => key === "left-1/first").length, 1);
   });
 });
