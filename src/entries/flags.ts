@@ -46,3 +46,6 @@ export { commonFlags, createTelemetry, type Telemetry } from "../core/telemetry/
 export { exporterFlags, startExporter } from "../core/telemetry/exporter-flags.ts";
 export { logFlags } from "../core/telemetry/log-flags.ts";
 export { stopFlags } from "../core/lifecycle/lifecycle-flags.ts";
+
+// Flags of programs that read messages of a broker.
+export { messagingFlags, messagingOptions } from "../messaging/messaging-flags.ts";

@@ -33,3 +33,16 @@ export { Transaction, type AddMessages } from "../messaging/transaction.ts";
 export type { CloudEvent } from "../messaging/cloud-event.ts";
 export type { ConsumeOverride } from "../messaging/consume-settings.ts";
 export { messageOf, type ConsumedMessage } from "../messaging/message-context.ts";
+export type { Outcome as ConsumeOutcome, Ordering } from "../messaging/consume-settings.ts";
+export { MessageServer } from "../messaging/message-server.ts";
+export {
+  messageServerDefaults,
+  type GivenMessageOptions,
+  type MessageServerOptions,
+} from "../messaging/message-server-options.ts";
+export { discard, retryAfter, type DeadReason } from "../messaging/outcome.ts";
+export type { RetryOptions } from "../messaging/retry.ts";
+export type { SubscriptionStatistics } from "../messaging/subscription-statistics.ts";
+export type { DeadLetters, DeadSelection } from "../messaging/dead-letter-box.ts";
+export type { Inbox } from "../messaging/inbox.ts";
+export type { MessageAdminOptions } from "../messaging/admin-service.ts";

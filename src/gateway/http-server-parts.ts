@@ -21,7 +21,7 @@ import { observeExchanges } from "./connections/observe-exchanges.ts";
 import { PortServer } from "./connections/port-server.ts";
 import { refusedExchanges, type RequestPurpose } from "./connections/refused-exchange.ts";
 import { healthPaths } from "./doors/health/health-door.ts";
-import { observeInvoker } from "./doors/observe-invoker.ts";
+import { observeInvoker } from "../core/call/observe-invoker.ts";
 import { RequestRouter } from "./doors/request-router.ts";
 import { watchInvoker } from "./doors/watch-invoker.ts";
 import { commentsFrom } from "./faces/comment-files.ts";
@@ -36,7 +36,7 @@ import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
 import type { CompleteHead } from "./http/response-head.ts";
 import { doorOptions, type HttpServerOptions } from "./http-server-options.ts";
-import { upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
+import { upstreamInvoker, type Upstream } from "../core/upstream/upstream.ts";
 
 /** What the parts ask of their server while it runs. */
 export interface RunningServer {

@@ -19,7 +19,7 @@ import { checkTuning } from "../core/http2/server-session-options.ts";
 import type { RuleText } from "../core/http-rule/service-config.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { hubOf, HttpServerParts, withTypesOf } from "./http-server-parts.ts";
-import { checkUpstream } from "./upstreams/upstream.ts";
+import { checkUpstream } from "../core/upstream/upstream.ts";
 import type { Contracts } from "./doors/live-rpcs.ts";
 import { fastifyPlugin, type RpcPluginOptions } from "./fastify/fastify-plugin.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
@@ -60,7 +60,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
     checkOptions<HttpServerOptions>("HttpServer", options, { ...httpServerDefaults, upstream: undefined });
     checkTuning("HttpServer", options);
-    checkUpstream(options.upstream);
+    checkUpstream("HttpServer", options.upstream);
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options, hub: hubOf(options) };
     this.#options = merged;
     if (merged.registry !== undefined) checkRegistryCopy(merged.registry);

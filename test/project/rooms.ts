@@ -228,6 +228,9 @@ export const arrows: Arrows = {
   // The assemblers of core.
   core: ["core/…"],
 
+  // What stands behind a server: another one of this process, a target, a transport.
+  "core/upstream": ["core", "core/config", "core/call"],
+
   // HTTP in front of a transport.
   "gateway/http": [
     "core/errors",

@@ -49,7 +49,11 @@ export function memoryBroker(
 class MemoryBroker implements Broker {
   readonly system = "memory";
   readonly name: string;
-  readonly capabilities: BrokerCapabilities = { replies: true, keyOrder: "group", deliveryCount: true };
+  readonly capabilities: BrokerCapabilities = {
+    replies: true,
+    keyOrder: "group",
+    deliveryCount: true,
+  };
   readonly #lifecycle = new Lifecycle();
   readonly #clock: Clock;
   readonly #parts: GroupParts;

@@ -1,10 +1,10 @@
 import type { Transport } from "@connectrpc/connect";
-import type { Invoker } from "../../core/call/invoker.ts";
-import { toInvoker } from "../../core/call/transport.ts";
-import { checkRequired, hasFunctions } from "../../core/config/check-options.ts";
-import { dialInvoker, type DialableServer, type DialOptions } from "../../core/dial.ts";
+import type { Invoker } from "../call/invoker.ts";
+import { toInvoker } from "../call/transport.ts";
+import { checkRequired, hasFunctions } from "../config/check-options.ts";
+import { dialInvoker, type DialableServer, type DialOptions } from "../dial.ts";
 
-/** What answers the calls of a gateway, and how it is called. */
+/** What answers the calls of a server in front of it, and how it is called. */
 export interface UpstreamOptions {
   readonly upstream: DialableServer | string | Transport;
   /** How a server of this process is called. */
@@ -29,11 +29,14 @@ interface Described {
 
 const upstreamKinds = 'a GrpcServer of this process, a target such as "users:42001", or a transport';
 
-/** @throws TypeError for a value that is no upstream; JavaScript callers can pass any */
-export function checkUpstream(upstream: unknown): void {
+/**
+ * @param owner whose option `upstream` it is, for errors
+ * @throws TypeError for a value that is no upstream; JavaScript callers can pass any
+ */
+export function checkUpstream(owner: string, upstream: unknown): void {
   const isServer = typeof upstream === "object" && upstream !== null && "dispatcher" in upstream;
   const canBeCalled = typeof upstream === "string" || isServer || hasFunctions(upstream, "unary", "stream");
-  checkRequired("HttpServer", "upstream", upstream, canBeCalled, upstreamKinds);
+  checkRequired(owner, "upstream", upstream, canBeCalled, upstreamKinds);
 }
 
 /** The invoker of an upstream. @throws TypeError for a target or certificates that are invalid */

@@ -1,21 +1,15 @@
-import { LayeredStream } from "../../core/call/layered-stream.ts";
-import type { Invoker } from "../../core/call/invoker.ts";
-import { wrapCalls } from "../../core/call/invoker-forms.ts";
-import type { CallContext } from "../../core/call/context.ts";
-import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
-import type { FaultLog } from "../../core/call/fault-log.ts";
-import {
-  answerersOf,
-  answerOf,
-  type CallObserver,
-  notifyFinished,
-  notifyStarted,
-} from "../../core/call/observer.ts";
+import { LayeredStream } from "./layered-stream.ts";
+import type { Invoker } from "./invoker.ts";
+import { wrapCalls } from "./invoker-forms.ts";
+import type { CallContext } from "./context.ts";
+import { Code, ConnectError, toCallError } from "../errors/errors.ts";
+import type { FaultLog } from "./fault-log.ts";
+import { answerersOf, answerOf, type CallObserver, notifyFinished, notifyStarted } from "./observer.ts";
 
 /**
  * Wraps `invoker` so that `observers` are notified of every call, with the protocol of its context, and unexpected
- * exceptions are logged by `faults`; returns `invoker` itself without any observer. This is the one point where a gateway
- * observes calls: observers of a server of this process behind it are not notified of them.
+ * exceptions are logged by `faults`; returns `invoker` itself without any observer. This is the one point where a
+ * server in front of another observes calls: observers of a server of this process behind it are not notified of them.
  */
 export function observeInvoker(
   invoker: Invoker,

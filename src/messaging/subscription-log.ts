@@ -1,0 +1,60 @@
+import { inspect } from "node:util";
+import type { FaultLogger, FaultLogOptions } from "../core/call/fault-log.ts";
+import type { ConnectError } from "../core/errors/errors.ts";
+import type { OutgoingMessage } from "./broker.ts";
+import type { Consumed } from "./consumed.ts";
+import type { DeadReason } from "./outcome.ts";
+
+/** What a subscription logs, all of it as errors: messages that wait for a queue or are dropped, and faults of ours. */
+export class SubscriptionLog {
+  readonly #logger: FaultLogger | undefined;
+
+  constructor({ logger }: FaultLogOptions) {
+    this.#logger = logger === false ? undefined : (logger ?? standardError);
+  }
+
+  /** A move has failed for the first time; it is tried again. */
+  moveFails({ to, event }: OutgoingMessage, error: ConnectError): void {
+    const queue = to.kind === "queue" ? to.queue.kind : "topic";
+    const group = to.kind === "queue" ? to.group : "";
+    const fields = { topic: to.topic, group, queue, id: event?.id, reason: error.message };
+    this.#write(fields, "a message cannot be moved, and stays until it can be");
+  }
+
+  /** A message that could not be handled is dropped, since dead letters are off. */
+  lost({ event, delivery, fate }: Consumed, reason: DeadReason, why: string): void {
+    const { partition, offset } = delivery;
+    const rpc = fate.kind === "run" ? fate.rpc.name : undefined;
+    this.#write(
+      {
+        id: event?.id,
+        source: event?.source,
+        type: event?.type,
+        rpc,
+        partition,
+        offset: offset?.toString(),
+        reason,
+        why,
+      },
+      "a message that could not be handled is dropped: dead letters are off",
+    );
+  }
+
+  fault(reason: unknown): void {
+    this.#write({ err: reason }, "unexpected exception while a message was handled");
+  }
+
+  #write(fields: Readonly<Record<string, unknown>>, text: string): void {
+    try {
+      this.#logger?.error(fields, text);
+    } catch (reason) {
+      process.emitWarning(reason instanceof Error ? reason : String(reason));
+    }
+  }
+}
+
+const standardError: FaultLogger = {
+  error(fields, text) {
+    process.stderr.write(`${text}: ${inspect(fields, { breakLength: Infinity })}\n`);
+  },
+};
