@@ -5,7 +5,7 @@ import { CallContext } from "../core/call/context.ts";
 import type { Invoker } from "../core/call/invoker.ts";
 import { messageTracing, type MessageTracer } from "../core/call/message-trace.ts";
 import { type ConnectError, toCallError } from "../core/errors/errors.ts";
-import { type Principal, principalKey } from "../core/security/principal.ts";
+import { givePrincipal, type Principal } from "../core/security/principal.ts";
 import { type BodyOptions, bodyReader, decodeBody, decodeBodyBytes, type DecodedBody } from "./body-codec.ts";
 import type { Consumed } from "./consumed.ts";
 import type { ConsumedRpc } from "./contract.ts";
@@ -107,11 +107,12 @@ export class MessageCaller {
   }
 
   /** Says who makes the call: the server does, no message. */
-  #identify({ values }: CallContext): void {
+  #identify(context: CallContext): void {
     const { identity } = this.#parts;
-    const message = values.get(messageKey);
+    if (identity === undefined) return;
+    const message = context.values.get(messageKey);
     const who = typeof identity === "function" && message !== undefined ? identity(message) : identity;
-    if (who !== undefined && typeof who !== "function") values.set(principalKey, who);
+    if (who !== undefined && typeof who !== "function") givePrincipal(context, who);
   }
 
   #messageOf({ event, headers, key, delivery, attempts }: Consumed): ConsumedMessage {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { StockService } from "../../gen/tsms/test/v1/messages_pb.ts";
+import type { Gate } from "../../src/core/admission/gate.ts";
 import { createClient } from "../../src/core/call/client.ts";
 import type { HandlerContext } from "../../src/core/call/context.ts";
 import { type ServiceImpl, service } from "../../src/core/call/service.ts";
@@ -17,13 +18,14 @@ import { failure } from "./failure.ts";
 /** Where the calls of StockService are read. */
 export const stockTopic = "tsms.test.v1.StockService";
 
-/** Handlers of StockService behind a server of messages. */
+/** Handlers of StockService behind a server of messages. @param gates of the server that has the handlers */
 export async function serveStock(
   broker: Broker,
   handlers: Partial<ServiceImpl<typeof StockService>>,
   options: Partial<GivenMessageOptions> = {},
+  gates: readonly Gate[] = [],
 ) {
-  const grpc = new GrpcServer({ listen: false, logger: false });
+  const grpc = new GrpcServer({ listen: false, logger: false, gates });
   const stock = service(StockService, handlers);
   grpc.addService(stock);
   const messages = new MessageServer({ logger: false, ...options, broker, upstream: grpc });
@@ -34,7 +36,7 @@ export async function serveStock(
     await messages.gracefulStop({ graceMs });
     await grpc.gracefulStop({ graceMs });
   };
-  return { messages, stop, [Symbol.asyncDispose]: () => stop(1_000) };
+  return { grpc, messages, stop, [Symbol.asyncDispose]: () => stop(1_000) };
 }
 
 /** What handlers of calls do with each broker. */
