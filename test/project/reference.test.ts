@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { helpText } from "../../src/entries/flags.ts";
@@ -20,6 +20,17 @@ test("docs/flags.md lists the flags of the programs", () => {
 
 test("docs/metrics.md lists the metrics", () => {
   assert.equal(tableOf("metrics.md"), metricTable());
+});
+
+test("docs/guarantees.md names tests that are there", () => {
+  const rows = readFileSync(join(root, "docs/guarantees.md"), "utf8").split("\n");
+  const claims = rows.filter((row) => /^\| [^|]+\|/.test(row) && !/^\| (?:what|---)/.test(row));
+  assert.ok(claims.length > 20);
+  for (const claim of claims) {
+    const files = [...claim.matchAll(/`([\w/-]+(?:\.\w+)*\.test\.ts)`/g)].map(([, file = ""]) => file);
+    assert.ok(files.length > 0, `no test: ${claim}`);
+    for (const file of files) assert.ok(existsSync(join(root, "test", file)), `${file} of: ${claim}`);
+  }
 });
 
 for (const [name, group] of Object.entries(programs)) {
