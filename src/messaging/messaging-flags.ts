@@ -10,14 +10,17 @@ export const messagingFlags = {
   consumeFrom: choiceFlag(["start", "new"], "start", "Where a group begins that has not read before"),
 } as const;
 
-/** What the flags say of a `MessageServer`; `group` is for the overrides of `addService`. */
+/**
+ * What the flags say of a `MessageServer`; `group` is for the overrides of `addService`. Twice as many messages are fetched
+ * as are handled at once: with more, each would wait for so long that brokers take them back.
+ */
 export function messagingOptions({
   consumeConcurrency: concurrency,
   consumeGroup: group,
   consumeFrom: from,
 }: FlagValues<typeof messagingFlags>): {
-  readonly options: Pick<MessageServerOptions, "concurrency" | "from">;
+  readonly options: Pick<MessageServerOptions, "concurrency" | "prefetch" | "from">;
   readonly group: string | undefined;
 } {
-  return { options: { concurrency, from }, group };
+  return { options: { concurrency, prefetch: 2 * concurrency, from }, group };
 }

@@ -50,6 +50,8 @@ const pages = [
   "docs/hub.md",
   "docs/hub-client.md",
   "docs/messaging.md",
+  "docs/outbox.md",
+  "docs/sagas.md",
   "docs/ext-authz.md",
   "docs/signatures.md",
   "docs/envelope.md",
@@ -96,6 +98,7 @@ before(async () => {
     "@grpc",
     "@types",
     "fastify",
+    "pg",
     "http-message-sig",
     "structured-headers",
   ]) {

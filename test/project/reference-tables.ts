@@ -5,7 +5,9 @@ import {
   grpcFlags,
   httpFlags,
   hubFlags,
+  messagingFlags,
   onePortFlags,
+  portFlag,
   registerFlags,
   schemaFlags,
   tlsFlags,
@@ -15,7 +17,7 @@ import {
 import { metricList } from "../../src/entries/telemetry.ts";
 import { flagUsage } from "../../src/core/config/flags.ts";
 
-/** The flags of the three programs, by the programs' names. */
+/** The flags of the programs, by the programs' names. */
 export const programs: Readonly<Record<string, FlagGroup>> = {
   "grpc-only": { ...grpcFlags, ...tlsFlags, ...authFlags, ...hubFlags, ...registerFlags, ...commonFlags },
   "http-only": {
@@ -38,6 +40,11 @@ export const programs: Readonly<Record<string, FlagGroup>> = {
     ...commonFlags,
     ...faceFlags,
     ...hubFlags,
+  },
+  messaging: {
+    ...messagingFlags,
+    httpPort: portFlag(8080, "Port to serve HTTP on; 0 picks a free one"),
+    ...commonFlags,
   },
 };
 

@@ -392,7 +392,7 @@ export const arrows: Arrows = {
   dispatch: ["core/…"],
 
   // Services, written as a user writes his.
-  services: ["core/…", "hub"],
+  services: ["core/…", "hub", "messaging"],
 
   // Programs: servers, configuration and parts put together. Only entries import it.
   app: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "services"],
