@@ -2,7 +2,7 @@ import { MethodOptions_IdempotencyLevel as Level } from "@bufbuild/protobuf/wkt"
 import type { CallContext } from "../core/call/context.ts";
 import { ownMetadata } from "../core/call/invoker.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
-import { replyMessage, type CallResult } from "./call-reply.ts";
+import { type CallResult, type ReplyMessage, replyMessage } from "./call-reply.ts";
 import type { Consumed, Fate } from "./consumed.ts";
 import { type Disposition, hold, release, settle } from "./disposition.ts";
 import type { InboxRun } from "./inbox.ts";
@@ -37,7 +37,8 @@ const empty = new Uint8Array(0);
  * Handles calls: commands whose senders wait for a reply.
  *
  * The outcome of a run is the reply, a failure too: a call is never tried again, and never a dead letter. A call that was
- * delivered before runs again only if its rpc is `NO_SIDE_EFFECTS` or `IDEMPOTENT`.
+ * delivered before runs again only if its rpc is `NO_SIDE_EFFECTS` or `IDEMPOTENT`: see `stopReply` for others that wait
+ * at a stop.
  */
 export class CallRuns {
   readonly #parts: CallRunsParts;
@@ -104,6 +105,19 @@ export function isCall({ delivery, fate }: Consumed, { rpcs }: SubscriptionPlan)
   if (fate.kind === "run") return fate.rpc.kind === "command";
   for (const { kind } of rpcs.keys()) if (kind === "command") return true;
   return false;
+}
+
+/**
+ * The reply of a call that waits while its consumer stops: what is given back would be taken for one that has run.
+ *
+ * @returns undefined for what can be given back
+ */
+export function stopReply(message: Consumed, plan: SubscriptionPlan): ReplyMessage | undefined {
+  const { fate, hasBegun, delivery } = message;
+  if (hasBegun || delivery.redelivered || fate.kind !== "run" || !isCall(message, plan)) return undefined;
+  const rpc = plan.rpcs.get(fate.rpc);
+  if (rpc === undefined || mayRunAgain(rpc)) return undefined;
+  return replyMessage(failed(new ConnectError("not run: the consumer stops", Code.Unavailable)));
 }
 
 function mayRunAgain({ rpc: { method } }: RpcPlan): boolean {

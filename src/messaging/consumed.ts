@@ -47,6 +47,8 @@ export interface Consumed {
   isLost: boolean;
   /** Why this side has ended its call; undefined while it has not. */
   abortedBy: ConnectError | undefined;
+  /** Whether a run of it has begun, here. */
+  hasBegun: boolean;
   /** What its caller was answered; undefined for what is no call, and before. */
   answer: ReplyMessage | undefined;
   /** Whether a run has ended well, and is only to be recorded as done. */
@@ -85,6 +87,7 @@ export function consumedOf(delivery: Delivery, rules: FateRules, nowMs: number):
     work: undefined,
     isLost: false,
     abortedBy: undefined,
+    hasBegun: false,
     answer: undefined,
     isHandled: false,
   };

@@ -2,6 +2,7 @@ import type { ConnectError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
 import { Batches } from "./batch.ts";
 import type { Delivery } from "./broker.ts";
+import { stopReply } from "./call-runs.ts";
 import { type Consumed, consumedOf } from "./consumed.ts";
 import type { ConsumedRpc } from "./contract.ts";
 import type { Disposition } from "./disposition.ts";
@@ -291,8 +292,26 @@ export class MessageFlow {
   /** Gives a message back, unless it is settled already. */
   release(message: Consumed, why: ReleasedFor): void {
     if (!this.#open.has(message)) return;
+    if (why === "drain" && this.#refuse(message)) return;
     message.delivery.release();
     this.#gone(message, why);
+  }
+
+  /** Answers a call that may not be given back. @returns whether it is one; its reply may be under way */
+  #refuse(message: Consumed): boolean {
+    if (message.answer !== undefined) return !message.hasBegun;
+    const answer = stopReply(message, this.#parts.plan);
+    if (answer === undefined) return false;
+    message.answer = answer;
+    const { delivery } = message;
+    void delivery.reply?.(answer).then(
+      () => this.#dispose(message, { kind: "settle", as: "ok" }),
+      () => {
+        delivery.release();
+        this.#gone(message, "drain");
+      },
+    );
+    return true;
   }
 
   /** @param why it was not settled; undefined where it was */

@@ -151,6 +151,7 @@ export class MessageRuns {
     for (const message of messages) {
       this.#age(message);
       message.call = context;
+      message.hasBegun = true;
       message.abortedBy = undefined;
       if (message.isLost) context.abort(message.delivery.lost.reason as ConnectError); // Brokers give one.
     }

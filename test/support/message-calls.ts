@@ -222,4 +222,40 @@ export const messageCalls: readonly MessageCall[] = [
       await noDeadLetters(served);
     },
   },
+  {
+    name: "18, 40 a call that waits while its consumer stops runs elsewhere if it is idempotent, else was not run",
+    async run(open) {
+      const held = Promise.withResolvers<object>();
+      const begun = Promise.withResolvers<void>();
+      const first = await serveStock(
+        await open(),
+        {
+          sell: () => {
+            begun.resolve();
+            return held.promise;
+          },
+        },
+        { concurrency: 1, prefetch: 4 },
+      );
+      const client = createClient(StockService, dial(await open()));
+      const options = { timeoutMs: 20_000 };
+      const running = client.sell({}, options);
+      await begun.promise;
+      const sold = failure(client.sell({}, options), Code.Unavailable);
+      const counted = client.count({}, options);
+      const untilMs = performance.now() + 5_000;
+      while (first.messages.subscriptions[0]?.buffered !== 2) {
+        assert.ok(performance.now() < untilMs, "the calls do not come");
+        await new Promise(setImmediate);
+      }
+      await using served = await serveStock(await open(), { count: () => ({ count: 9 }) });
+      const stopped = first.stop(5_000);
+      held.resolve({ left: 3 });
+      assert.equal((await running).left, 3);
+      assert.equal((await sold).rawMessage, "not run: the consumer stops");
+      assert.equal((await counted).count, 9);
+      await stopped;
+      await noDeadLetters(served);
+    },
+  },
 ];
