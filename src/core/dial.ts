@@ -120,17 +120,6 @@ export interface DialedTransport extends Transport, Dialed {}
 export interface DialedInvoker extends Invoker, Dialed {}
 
 /**
- * Makes a transport to a server: `createClient(Descriptor, dial(target))` is a typed client.
- *
- * With a list, a service or a resolver, each call goes to one of the endpoints, see `DialOptions.balance`.
- *
- * @param target A `GrpcServer` of this process, `"host:port"` or `"unix:/path"`, a list of such addresses or of
- *   endpoints, a service by `"dns:///host:port"`, `"srv:///name"` or `"consul:///service"`, or a resolver.
- * @throws TypeError if the target, an option or the certificates are invalid. A server that is not running is no error: calls are
- *   UNAVAILABLE until it runs.
- */
-export function dial(target: DialTarget, options?: Partial<DialOptions>): DialedTransport;
-/**
  * Makes a transport to a broker or into a transaction: unary rpcs with `(ts_ms.v1.consume)` are sent as commands, or
  * called.
  *
@@ -140,6 +129,18 @@ export function dial<O extends object>(
   source: InvokerSource<O>,
   options?: Partial<O & SourceDialOptions>,
 ): DialedTransport;
+/**
+ * Makes a transport to a server: `createClient(Descriptor, dial(target))` is a typed client.
+ *
+ * With a list, a service or a resolver, each call goes to one of the endpoints, see `DialOptions.balance`.
+ *
+ * @param target A `GrpcServer` of this process, `"host:port"` or `"unix:/path"`, a list of such addresses or of
+ *   endpoints, a service by `"dns:///host:port"`, `"srv:///name"` or `"consul:///service"`, or a resolver.
+ * @throws TypeError if the target, an option or the certificates are invalid. A server that is not running is no error: calls are
+ *   UNAVAILABLE until it runs.
+ */
+// The last one, since that is what `Parameters<typeof dial>` of a user's program has.
+export function dial(target: DialTarget, options?: Partial<DialOptions>): DialedTransport;
 export function dial(
   target: DialTarget | InvokerSource,
   options: Partial<DialOptions> = {},

@@ -1,6 +1,7 @@
 import type { CallContext } from "../core/call/context.ts";
 import type { ConnectError } from "../core/errors/errors.ts";
 import type { Delivery } from "./broker.ts";
+import type { ReplyMessage } from "./call-reply.ts";
 import { type CloudEvent, eventOf, type EventData, type ReadEvent } from "./cloud-event.ts";
 import type { ConsumedRpc } from "./contract.ts";
 import { attemptHeader, countIn } from "./dead-letters.ts";
@@ -46,6 +47,8 @@ export interface Consumed {
   isLost: boolean;
   /** Why this side has ended its call; undefined while it has not. */
   abortedBy: ConnectError | undefined;
+  /** What its caller was answered; undefined for what is no call, and before. */
+  answer: ReplyMessage | undefined;
   /** Whether a run has ended well, and is only to be recorded as done. */
   isHandled: boolean;
 }
@@ -82,6 +85,7 @@ export function consumedOf(delivery: Delivery, rules: FateRules, nowMs: number):
     work: undefined,
     isLost: false,
     abortedBy: undefined,
+    answer: undefined,
     isHandled: false,
   };
 }

@@ -1,11 +1,11 @@
-import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import { type DescMethodStreaming, type DescMethodUnary, type Message, toBinary } from "@bufbuild/protobuf";
 import type { Admit } from "../core/admission/admission.ts";
 import type { CallSource } from "../core/admission/arrived-call.ts";
 import { CallContext } from "../core/call/context.ts";
 import type { Invoker } from "../core/call/invoker.ts";
 import { messageTracing, type MessageTracer } from "../core/call/message-trace.ts";
 import { type ConnectError, toCallError } from "../core/errors/errors.ts";
-import { type Principal, principalKey } from "../core/security/principal.ts";
+import { givePrincipal, type Principal } from "../core/security/principal.ts";
 import { type BodyOptions, bodyReader, decodeBody, decodeBodyBytes, type DecodedBody } from "./body-codec.ts";
 import type { Consumed } from "./consumed.ts";
 import type { ConsumedRpc } from "./contract.ts";
@@ -26,7 +26,8 @@ export interface CallParts {
 
 /** How a call of messages has ended. */
 export type CallEnd =
-  | { readonly kind: "ok" }
+  /** The protobuf bytes of the reply, where they were asked for. */
+  | { readonly kind: "ok"; readonly reply: Uint8Array | undefined }
   | { readonly kind: "failed"; readonly error: ConnectError }
   /** A gate has not admitted it, or who makes the call cannot be said. */
   | { readonly kind: "refused"; readonly error: ConnectError }
@@ -41,7 +42,7 @@ export class MessageCaller {
   readonly rpc: ConsumedRpc;
   readonly #parts: CallParts;
   readonly #admit: Admit | undefined;
-  readonly #run: (messages: readonly Consumed[], context: CallContext) => Promise<CallEnd>;
+  readonly #run: Run;
 
   constructor(rpc: ConsumedRpc, parts: CallParts, admit: Admit | undefined) {
     this.rpc = rpc;
@@ -69,15 +70,15 @@ export class MessageCaller {
     return context;
   }
 
-  /** Calls the rpc. Never rejects. */
-  async call(messages: readonly Consumed[], context: CallContext): Promise<CallEnd> {
+  /** Calls the rpc. Never rejects. @param isAnswered whether the reply is of interest */
+  async call(messages: readonly Consumed[], context: CallContext, isAnswered: boolean): Promise<CallEnd> {
     const endSpan = this.#beginSpan(messages, context);
     let end: CallEnd;
     try {
       this.#identify(context);
       const admitted = this.#admit?.("queue", sourceOf(context), context);
       if (admitted !== undefined) await admitted;
-      end = await this.#run(messages, context);
+      end = await this.#run(messages, context, isAnswered);
     } catch (reason) {
       const error = toCallError(reason);
       end = { kind: error === context.reason ? "failed" : "refused", error };
@@ -106,11 +107,12 @@ export class MessageCaller {
   }
 
   /** Says who makes the call: the server does, no message. */
-  #identify({ values }: CallContext): void {
+  #identify(context: CallContext): void {
     const { identity } = this.#parts;
-    const message = values.get(messageKey);
+    if (identity === undefined) return;
+    const message = context.values.get(messageKey);
     const who = typeof identity === "function" && message !== undefined ? identity(message) : identity;
-    if (who !== undefined && typeof who !== "function") values.set(principalKey, who);
+    if (who !== undefined && typeof who !== "function") givePrincipal(context, who);
   }
 
   #messageOf({ event, headers, key, delivery, attempts }: Consumed): ConsumedMessage {
@@ -143,11 +145,10 @@ function sourceOf(context: CallContext): CallSource {
   };
 }
 
+type Run = (messages: readonly Consumed[], context: CallContext, isAnswered: boolean) => Promise<CallEnd>;
+
 /** Compiles the call itself. It throws what is no answer of the rpc. */
-function runOf(
-  rpc: ConsumedRpc,
-  parts: CallParts,
-): (messages: readonly Consumed[], context: CallContext) => Promise<CallEnd> {
+function runOf(rpc: ConsumedRpc, parts: CallParts): Run {
   const { invoker, body } = parts;
   const { method } = rpc;
   const options = rpc.framing === undefined ? body : { ...body, framing: rpc.framing };
@@ -162,22 +163,26 @@ function runOf(
   const unaryBytes = invoker.unaryBytes?.bind(invoker);
   if (unaryBytes === undefined) {
     const decode = (message: Consumed) => decodeBody(reader, dataOf(message), options);
-    return (messages, context) =>
+    const write = (reply: Message): Uint8Array => toBinary(method.output, reply);
+    return (messages, context, isAnswered) =>
       withBodies(messages, decode, async ([value]) => {
-        if (value !== undefined) await invoker.unary(unary, value, context);
+        if (value === undefined) return undefined;
+        if (isAnswered) return invoker.unary(unary, value, context, write);
+        await invoker.unary(unary, value, context);
+        return undefined;
       });
   }
   const decode = (message: Consumed) => decodeBodyBytes(reader, dataOf(message), options);
-  return (messages, context) =>
-    withBodies(messages, decode, async ([value]) => {
-      if (value !== undefined) await unaryBytes(unary, value, context, nothing);
-    });
+  return (messages, context, isAnswered) =>
+    withBodies(messages, decode, async ([value]) =>
+      value === undefined ? undefined : unaryBytes(unary, value, context, isAnswered ? same : nothing),
+    );
 }
 
 async function withBodies<T>(
   messages: readonly Consumed[],
   decode: (message: Consumed) => DecodedBody<T> | Promise<DecodedBody<T>>,
-  call: (values: readonly T[]) => Promise<void>,
+  call: (values: readonly T[]) => Promise<Uint8Array | undefined>,
 ): Promise<CallEnd> {
   const values: T[] = [];
   const unreadable = new Map<Consumed, Extract<DecodedBody<unknown>, { why: string }>>();
@@ -189,8 +194,7 @@ async function withBodies<T>(
   }
   if (unreadable.size > 0) return { kind: "unreadable", messages: unreadable };
   try {
-    await call(values);
-    return { kind: "ok" };
+    return { kind: "ok", reply: await call(values) };
   } catch (reason) {
     return { kind: "failed", error: toCallError(reason) };
   }
@@ -201,7 +205,7 @@ async function callStream(
   method: DescMethodStreaming,
   values: readonly Message[],
   context: CallContext,
-): Promise<void> {
+): Promise<undefined> {
   for await (const reply of invoker.stream(method, inOrder(values), context)) void reply;
 }
 
@@ -213,4 +217,8 @@ function dataOf({ fate, delivery }: Consumed): Parameters<typeof decodeBody>[1] 
   return fate.kind === "run" ? fate.data : delivery.message;
 }
 
-function nothing(): void {}
+function same(reply: Uint8Array): Uint8Array {
+  return reply;
+}
+
+function nothing(): undefined {}

@@ -4,8 +4,9 @@ import { Batches } from "./batch.ts";
 import type { Delivery } from "./broker.ts";
 import { type Consumed, consumedOf } from "./consumed.ts";
 import type { ConsumedRpc } from "./contract.ts";
+import type { Disposition } from "./disposition.ts";
 import { Lanes, type Then } from "./lanes.ts";
-import type { Disposition, MessageRuns } from "./message-runs.ts";
+import type { MessageRuns } from "./message-runs.ts";
 import { SettleLedger } from "./settle-ledger.ts";
 import type { ReleasedFor, SubscriptionCounts } from "./subscription-counts.ts";
 import type { SubscriptionLog } from "./subscription-log.ts";
@@ -215,8 +216,17 @@ export class MessageFlow {
   }
 
   /** Deliveries that have waited for the run of the same message take its outcome, or are run now. */
-  #follow({ identity }: Consumed, outcome: Disposition | undefined): void {
+  #follow({ identity, answer }: Consumed, given: Disposition | undefined): void {
     for (const follower of this.ledger.end(identity)) {
+      const { delivery } = follower;
+      const isCall = delivery.reply !== undefined;
+      if (isCall && answer !== undefined && given !== undefined) {
+        const settled = (): unknown => this.#dispose(follower, given);
+        void delivery.reply?.(answer).then(settled, settled);
+        continue;
+      }
+      // A call needs its reply: where the run has given none, it is decided on by itself.
+      const outcome = isCall ? undefined : given;
       if (outcome !== undefined || follower.isLost)
         this.#dispose(follower, outcome ?? { kind: "release", why: "lost" });
       else {

@@ -1,26 +1,19 @@
 import type { ConnectError } from "../core/errors/errors.ts";
 import { retryAfterMsOf } from "../core/errors/retry-info.ts";
 import type { Permit } from "../core/resilience/breaker.ts";
+import { CallRuns, isCall, type CallRun } from "./call-runs.ts";
 import type { Consumed } from "./consumed.ts";
 import type { ConsumeBreaker } from "./consume-breaker.ts";
 import { deadLetterOf, retryOf } from "./dead-letters.ts";
+import { type Disposition, hold, release, settle } from "./disposition.ts";
 import { InboxRun, inboxRunKey } from "./inbox.ts";
 import type { CallEnd } from "./message-call.ts";
 import type { Moves } from "./moves.ts";
 import { type DeadReason, gateVerdictOf, verdictOf } from "./outcome.ts";
 import type { RetrySchedule } from "./retry.ts";
 import type { RunRecords } from "./run-records.ts";
-import type { ReleasedFor, SettledAs, SubscriptionCounts } from "./subscription-counts.ts";
+import type { SubscriptionCounts } from "./subscription-counts.ts";
 import type { RpcPlan, SubscriptionPlan } from "./subscription-plan.ts";
-
-/** What becomes of a message. */
-export type Disposition =
-  | { readonly kind: "settle"; readonly as: SettledAs }
-  /** It waits in its lane, at the head. */
-  | { readonly kind: "hold"; readonly ms: number }
-  | { readonly kind: "release"; readonly why: ReleasedFor }
-  /** Of a batch: its messages are run one by one. */
-  | { readonly kind: "alone" };
 
 /** What runs need. */
 export interface RunsParts {
@@ -38,6 +31,8 @@ export interface RunsParts {
   readonly deadLetters: boolean;
   /** Called with what is dropped although it could not be handled. */
   readonly lost: (message: Consumed, reason: DeadReason, why: string) => void;
+  /** Called for a call whose reply the broker does not take. */
+  readonly unanswered: (message: Consumed, reason: unknown) => void;
 }
 
 /** How long a message waits that a gate does not admit now, in milliseconds, where the gate does not say. */
@@ -46,9 +41,17 @@ const gateWaitMs = 1_000;
 /** Handles messages of a subscription: calls, and what their ends make of messages. */
 export class MessageRuns {
   readonly #parts: RunsParts;
+  readonly #calls: CallRuns;
 
   constructor(parts: RunsParts) {
     this.#parts = parts;
+    const { plan, records, unanswered } = parts;
+    this.#calls = new CallRuns({
+      plan,
+      records,
+      unanswered,
+      run: (message, rpc) => this.#call([message], rpc, true),
+    });
   }
 
   /** Handles one message. */
@@ -56,6 +59,7 @@ export class MessageRuns {
     const { fate } = message;
     const { plan } = this.#parts;
     if (this.#hasExpired(message)) return settle("expired");
+    if (isCall(message, plan)) return this.#calls.one(message);
     switch (fate.kind) {
       case "skip":
         return settle("skip");
@@ -137,7 +141,8 @@ export class MessageRuns {
   async #call(
     messages: readonly Consumed[],
     plan: RpcPlan,
-  ): Promise<{ end: CallEnd; inboxRun: InboxRun; isOutage: boolean }> {
+    isAnswered = false,
+  ): Promise<CallRun & { readonly isOutage: boolean }> {
     const { breaker, records } = this.#parts;
     const permit = breaker?.acquire();
     const context = plan.caller.open(messages, this.#timeoutOf(messages, plan));
@@ -149,14 +154,14 @@ export class MessageRuns {
       message.abortedBy = undefined;
       if (message.isLost) context.abort(message.delivery.lost.reason as ConnectError); // Brokers give one.
     }
-    const end = await plan.caller.call(messages, context);
+    const end = await plan.caller.call(messages, context, isAnswered);
     context.end();
     for (const message of messages) {
       message.call = undefined;
       message.work = context.reason === undefined ? undefined : context.work;
     }
     await records.ended(messages);
-    return { end, inboxRun, isOutage: this.#isOutage(permit, end, messages) };
+    return { end, context, inboxRun, isOutage: this.#isOutage(permit, end, messages) };
   }
 
   /** Whether the end of a run shows that a dependency is away. */
@@ -272,16 +277,4 @@ export class MessageRuns {
     if (event?.timeMs === undefined || attempts > 0) return;
     this.#parts.counts.ages.observe(Math.max(0, this.#parts.wallMs() - event.timeMs) / 1000);
   }
-}
-
-function settle(as: SettledAs): Disposition {
-  return { kind: "settle", as };
-}
-
-function hold(ms: number): Disposition {
-  return { kind: "hold", ms };
-}
-
-function release(why: ReleasedFor): Disposition {
-  return { kind: "release", why };
 }

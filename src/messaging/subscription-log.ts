@@ -40,6 +40,12 @@ export class SubscriptionLog {
     );
   }
 
+  /** The broker has not taken the reply of a call. */
+  unanswered({ event, fate }: Consumed, reason: unknown): void {
+    const rpc = fate.kind === "run" ? fate.rpc.name : undefined;
+    this.#write({ id: event?.id, source: event?.source, rpc, err: reason }, "a call cannot be answered");
+  }
+
   fault(reason: unknown): void {
     this.#write({ err: reason }, "unexpected exception while a message was handled");
   }

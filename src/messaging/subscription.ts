@@ -81,6 +81,7 @@ export class Subscription {
       stopping: this.#stopping.signal,
       deadLetters,
       lost: (message, reason, why) => log.lost(message, reason, why),
+      unanswered: (message, reason) => log.unanswered(message, reason),
     });
     this.#flow = new MessageFlow({
       plan,

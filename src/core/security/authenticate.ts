@@ -8,7 +8,7 @@ import type { FailureWindows } from "./failure-windows.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import type { Place } from "./places.ts";
 import type { Presented } from "./presented.ts";
-import { principalKey, type Principal } from "./principal.ts";
+import { givenPrincipal, principalKey, type Principal } from "./principal.ts";
 import type { AuthBooks } from "./security-parts.ts";
 
 /** What the gate of authentication is made of. */
@@ -27,7 +27,8 @@ export interface AuthenticationInit {
 /**
  * The gate that finds out who makes a call and leaves it in the context value of `principal`.
  *
- * Every credential that a call presents must be good, and the first by the order of places is the principal. *Errors*:
+ * Every credential that a call presents must be good, and the first by the order of places is the principal. Where a
+ * server has said itself who makes a call, none is looked at. *Errors*:
  * UNAUTHENTICATED for a bad one, and for none where one is needed; RESOURCE_EXHAUSTED after too many bad ones;
  * UNAVAILABLE where a provider cannot tell.
  */
@@ -54,7 +55,7 @@ export class Authentication implements Gate {
 
   admit(call: CallHead): void | Promise<void> {
     const need = this.#init.needOf(call);
-    if (need === "none") return undefined;
+    if (need === "none" || givenPrincipal(call.context) !== undefined) return undefined;
     return this.#from(call, need, 0, undefined);
   }
 
