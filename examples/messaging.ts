@@ -1,6 +1,6 @@
 /**
  * Messages between services. HTTP answers 202 as soon as the broker has a command; the stock service handles it and
- * publishes an event, and the mail service reads that.
+ * publishes an event, and the mail service reads that. A call goes the same way, and waits for its reply.
  *
  * `npm run messaging` has a broker in its own process; with `-- --broker amqp://localhost` it is RabbitMQ, and what was
  * not handled at the stop is handled by the next process.
@@ -62,6 +62,7 @@ const exporter = await startExporter();
 for (const server of [grpc, messages, http]) await server.start();
 
 print(http, messages, exporter);
+console.log(`Try: curl ${urlOf(http)}/v1/stock/A1`);
 const order = `'{"orderId": "7", "sku": "A1", "count": 2}'`;
 console.log(
   `Try: curl -i -X POST ${urlOf(http)}/v1/stock:reserve -H 'content-type: application/json' -d ${order}`,

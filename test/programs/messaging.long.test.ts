@@ -18,6 +18,8 @@ test("in memory: HTTP answers 202, the command makes an event, and the event a m
   assert.deepEqual([status, body], [202, "{}"]);
   await program.line(/^\[STOCK\] order 7: 2 of A1 reserved, 8 left$/);
   await program.line(/^\[MAIL\] order 7: 2 of A1 are on their way \(attempt 1\)$/);
+  const count = await curl(`http://${await program.address("HTTP")}/v1/stock/A1`);
+  assert.deepEqual([count.status, count.body], [200, '{"count":8}']);
   assert.equal((await program.stop()).code, 0, program.errors);
   assert.match(program.lines.at(-1) ?? "", /^Stopped by SIGTERM: \d calls finished, 0 notified, 0 cut$/);
 });

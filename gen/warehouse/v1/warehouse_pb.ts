@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file warehouse/v1/warehouse.proto.
  */
 export const file_warehouse_v1_warehouse: GenFile = /*@__PURE__*/
-  fileDesc("Chx3YXJlaG91c2UvdjEvd2FyZWhvdXNlLnByb3RvEgx3YXJlaG91c2UudjEiUwoLT3JkZXJQbGFjZWQSEAoIb3JkZXJfaWQYASABKAkSCwoDc2t1GAIgASgJEg0KBWNvdW50GAMgASgNOhbS7B0SCgZvcmRlcnMSCG9yZGVyX2lkIj4KDlJlc2VydmVSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEgsKA3NrdRgCIAEoCRINCgVjb3VudBgDIAEoDTJ2CgxTdG9ja1NlcnZpY2USZgoHUmVzZXJ2ZRIcLndhcmVob3VzZS52MS5SZXNlcnZlUmVxdWVzdBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eSIl0uwdBRoDc2t1gtPkkwIWOgEqIhEvdjEvc3RvY2s6cmVzZXJ2ZTJXCgtNYWlsU2VydmljZRJICg1Pbk9yZGVyUGxhY2VkEhkud2FyZWhvdXNlLnYxLk9yZGVyUGxhY2VkGhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5IgTS7B0AYgZwcm90bzM", [file_google_api_annotations, file_google_protobuf_empty, file_ts_ms_v1_messaging]);
+  fileDesc("Chx3YXJlaG91c2UvdjEvd2FyZWhvdXNlLnByb3RvEgx3YXJlaG91c2UudjEiUwoLT3JkZXJQbGFjZWQSEAoIb3JkZXJfaWQYASABKAkSCwoDc2t1GAIgASgJEg0KBWNvdW50GAMgASgNOhbS7B0SCgZvcmRlcnMSCG9yZGVyX2lkIj4KDlJlc2VydmVSZXF1ZXN0EhAKCG9yZGVyX2lkGAEgASgJEgsKA3NrdRgCIAEoCRINCgVjb3VudBgDIAEoDSIbCgxDb3VudFJlcXVlc3QSCwoDc2t1GAEgASgJIh4KDUNvdW50UmVzcG9uc2USDQoFY291bnQYASABKA0y1QEKDFN0b2NrU2VydmljZRJmCgdSZXNlcnZlEhwud2FyZWhvdXNlLnYxLlJlc2VydmVSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5IiXS7B0FGgNza3WC0+STAhY6ASoiES92MS9zdG9jazpyZXNlcnZlEl0KBUNvdW50Ehoud2FyZWhvdXNlLnYxLkNvdW50UmVxdWVzdBobLndhcmVob3VzZS52MS5Db3VudFJlc3BvbnNlIhvS7B0AgtPkkwIREg8vdjEvc3RvY2sve3NrdX0yVwoLTWFpbFNlcnZpY2USSAoNT25PcmRlclBsYWNlZBIZLndhcmVob3VzZS52MS5PcmRlclBsYWNlZBoWLmdvb2dsZS5wcm90b2J1Zi5FbXB0eSIE0uwdAGIGcHJvdG8z", [file_google_api_annotations, file_google_protobuf_empty, file_ts_ms_v1_messaging]);
 
 /**
  * OrderPlaced is a fact, which any number of groups read.
@@ -78,6 +78,40 @@ export const ReserveRequestSchema: GenMessage<ReserveRequest> = /*@__PURE__*/
   messageDesc(file_warehouse_v1_warehouse, 1);
 
 /**
+ * @generated from message warehouse.v1.CountRequest
+ */
+export type CountRequest = Message<"warehouse.v1.CountRequest"> & {
+  /**
+   * @generated from field: string sku = 1;
+   */
+  sku: string;
+};
+
+/**
+ * Describes the message warehouse.v1.CountRequest.
+ * Use `create(CountRequestSchema)` to create a new message.
+ */
+export const CountRequestSchema: GenMessage<CountRequest> = /*@__PURE__*/
+  messageDesc(file_warehouse_v1_warehouse, 2);
+
+/**
+ * @generated from message warehouse.v1.CountResponse
+ */
+export type CountResponse = Message<"warehouse.v1.CountResponse"> & {
+  /**
+   * @generated from field: uint32 count = 1;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message warehouse.v1.CountResponse.
+ * Use `create(CountResponseSchema)` to create a new message.
+ */
+export const CountResponseSchema: GenMessage<CountResponse> = /*@__PURE__*/
+  messageDesc(file_warehouse_v1_warehouse, 3);
+
+/**
  * StockService keeps what there is.
  *
  * @generated from service warehouse.v1.StockService
@@ -93,6 +127,16 @@ export const StockService: GenService<{
     methodKind: "unary";
     input: typeof ReserveRequestSchema;
     output: typeof EmptySchema;
+  },
+  /**
+   * Count says how many there are. It is a call: its caller waits for the reply.
+   *
+   * @generated from rpc warehouse.v1.StockService.Count
+   */
+  count: {
+    methodKind: "unary";
+    input: typeof CountRequestSchema;
+    output: typeof CountResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_warehouse_v1_warehouse, 0);

@@ -2,6 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import {
   OrderPlacedSchema,
   StockService as descriptor,
+  type CountRequest,
   type ReserveRequest,
 } from "../../../gen/warehouse/v1/warehouse_pb.ts";
 import type { Service } from "../../core/call/service.ts";
@@ -17,7 +18,7 @@ export interface StockParts {
   readonly log: (line: string) => void;
 }
 
-/** A warehouse in memory. Its contract, `warehouse/v1/warehouse.proto`, documents the rpc. */
+/** A warehouse in memory. Its contract, `warehouse/v1/warehouse.proto`, documents each rpc. */
 export class StockService implements Service<typeof descriptor> {
   readonly descriptor = descriptor;
   readonly #left: Map<string, number>;
@@ -44,5 +45,9 @@ export class StockService implements Service<typeof descriptor> {
     // It may have failed the first time: what reads events takes one twice, too.
     await this.#events.publish(OrderPlacedSchema, { orderId, sku, count }, { context });
     return {};
+  }
+
+  count({ sku }: CountRequest) {
+    return { count: this.#left.get(sku) ?? 0 };
   }
 }
