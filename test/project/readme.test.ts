@@ -37,6 +37,18 @@ test("the first commands print what they are said to print", async () => {
   }
 });
 
+test("messages are sent and calls are answered as shown", async () => {
+  await using program = new Program("examples/messaging.ts", "--http-port=0", "--exporter-port=off");
+  const port = portOf(await program.address("HTTP"));
+  const commands = markedCommands(root, "messaging");
+  assert.equal(commands.length, 2);
+  for (const { command, output } of commands) {
+    const { code, stdout, stderr } = await shell(atPorts(command, { 8080: port }));
+    assert.equal(code, 0, `${command}\n${stderr}`);
+    assert.match(stdout, output ?? /^$/, command);
+  }
+});
+
 describe("http-only finds the contract of a server in every way that is shown", () => {
   const commands = markedCommands(root, "http-only");
   assert.equal(commands.length, 3);
