@@ -14,6 +14,7 @@ import { MessageMetadata } from "./message-metadata.ts";
 import { type MadeMessage, type MessageParts, newMessage } from "./new-message.ts";
 import type { OpenCalls } from "./open-calls.ts";
 import { sentId } from "./sent-id.ts";
+import { isReturned, noQueue } from "./publish-outcome.ts";
 
 /** Where an invoker sends messages, and by what it calls. */
 export interface InvokerRoute {
@@ -193,7 +194,5 @@ function notStored(error: ConnectError): ConnectError {
 
 /** Brokers say which topic no queue takes: the caller knows its service. */
 function named(error: ConnectError, rpc: ConsumedRpc): ConnectError {
-  if (!error.rawMessage.includes("no queue takes")) return error;
-  const text = `no queue takes ${rpc.method.parent.typeName}`;
-  return new ConnectError(text, error.code, undefined, undefined, error);
+  return isReturned(error) ? noQueue(rpc.method.parent.typeName, error.code, error) : error;
 }

@@ -3,6 +3,7 @@ import { retryAfterMsOf } from "../core/errors/retry-info.ts";
 import { Durations } from "../core/telemetry/durations.ts";
 import type { ReadWatched, WatchedMetric } from "../core/telemetry/metric-books.ts";
 import type { Broker } from "./broker.ts";
+import { isReturned } from "./publish-outcome.ts";
 
 /** A page of metrics, as an exporter's `metrics` is one. */
 export interface MessagingMetrics {
@@ -81,6 +82,6 @@ export function resultOf(error: ConnectError, isOver: boolean): PublishResult | 
   if (isOver || error.code === Code.DeadlineExceeded) return "timeout";
   if (error.code === Code.Canceled) return undefined;
   if (error.code !== Code.Unavailable) return "refused";
-  if (error.rawMessage.includes("no queue takes")) return "returned"; // As each broker says it.
+  if (isReturned(error)) return "returned";
   return retryAfterMsOf(error) === undefined ? "unavailable" : "refused";
 }

@@ -1,5 +1,6 @@
-import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
+import { ConnectError, toCallError } from "../core/errors/errors.ts";
 import { unavailableFor } from "../core/errors/retry-info.ts";
+import { endedCode, sentText } from "./publish-outcome.ts";
 
 /** How much may be under way. */
 export interface WindowBounds {
@@ -146,7 +147,6 @@ export class PublishWindow {
 }
 
 function notSent(reason: unknown): ConnectError {
-  const { code, rawMessage } = toCallError(reason);
-  const known = code === Code.Canceled || code === Code.DeadlineExceeded ? code : Code.Unavailable;
-  return new ConnectError(`not sent: ${rawMessage}`, known, undefined, undefined, reason);
+  const text = `${sentText(false, "")}: ${toCallError(reason).rawMessage}`;
+  return new ConnectError(text, endedCode(reason), undefined, undefined, reason);
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
+import { ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { Destination, IncomingMessage, OutgoingMessage, Published } from "../broker.ts";
 import type { GroupParts, MemoryGroup } from "./memory-group.ts";
+import { endedCode, noQueue, sentText } from "../publish-outcome.ts";
 import { bytesOf, incomingOf } from "./memory-message.ts";
 import type { QueuedMessage } from "./memory-queue.ts";
 
@@ -181,21 +182,12 @@ function identityOf({ event }: OutgoingMessage): string {
   return event === undefined ? randomUUID() : `${event.source}\n${event.id}`;
 }
 
-function noQueue(topic: string): ConnectError {
-  return new ConnectError(`no queue takes ${topic}`, Code.Unavailable);
-}
-
 /** The message is certainly not stored. @param reason why its wait has ended; undefined for another cause */
 function notSent(why: string, reason?: unknown): ConnectError {
-  return new ConnectError(`not sent: ${why}`, codeOf(reason), undefined, undefined, reason);
+  return new ConnectError(`${sentText(false, "")}: ${why}`, endedCode(reason), undefined, undefined, reason);
 }
 
 function notConfirmed({ event }: OutgoingMessage, reason: unknown): ConnectError {
-  const text = `sent and not confirmed: it may be stored; publish again with id ${event?.id ?? "of its own"}`;
-  return new ConnectError(text, codeOf(reason), undefined, undefined, reason);
-}
-
-function codeOf(reason: unknown): Code {
-  const code = reason === undefined ? undefined : toCallError(reason).code;
-  return code === Code.DeadlineExceeded || code === Code.Canceled ? code : Code.Unavailable;
+  const text = sentText(true, event?.id ?? "");
+  return new ConnectError(text, endedCode(reason), undefined, undefined, reason);
 }

@@ -4,6 +4,7 @@ import type { AmqpLine } from "./amqp-line.ts";
 import { fromAmqp, toAmqp } from "./amqp-message.ts";
 import type { Channel, ConsumeMessage, Message } from "./peer.ts";
 import { sourceOf } from "./publication.ts";
+import { noQueue } from "../publish-outcome.ts";
 import { codeOf, formError, targetError } from "./publish-errors.ts";
 import { type FullRabbitMqOptions, slotCount } from "./rabbitmq-options.ts";
 
@@ -150,7 +151,7 @@ export class Caller {
 
   #returned({ properties }: Message): void {
     const call = this.#calls.get(String(properties.correlationId));
-    call?.fail(new ConnectError(`no queue takes ${sourceOf(call.message).target}`, Code.Unavailable));
+    call?.fail(noQueue(sourceOf(call.message).target));
   }
 
   #closed(channel: Channel): void {

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { OutgoingMessage, Published } from "../broker.ts";
+import { noQueue, sentText } from "../publish-outcome.ts";
 import { queueName } from "../queue-names.ts";
 import type { AmqpMessage } from "./amqp-message.ts";
 import { codeOf } from "./publish-errors.ts";
@@ -17,7 +18,7 @@ export interface MessageSource {
 }
 
 /** What outcomes of a message say. */
-export function sourceOf({ to, event }: OutgoingMessage): MessageSource {
+export function sourceOf({ to, event }: OutgoingMessage): MessageSource & { readonly target: string } {
   const target = to.kind === "queue" ? queueName(to.topic, to.group, to.queue) : to.topic;
   return { id: event?.id ?? "", topic: to.topic, target };
 }
@@ -55,19 +56,12 @@ export class Publication {
   /** RabbitMQ has it, or has returned it. */
   confirm(): void {
     const { id, topic, target } = this.source;
-    this.end(
-      this.isReturned
-        ? new ConnectError(`no queue takes ${target}`, Code.Unavailable)
-        : { id, topic, confirmed: true },
-    );
+    this.end(this.isReturned ? noQueue(target ?? topic) : { id, topic, confirmed: true });
   }
 
   /** It is waited for no more. @param why what has kept it */
   abandon(why: string, code: Code = Code.Unavailable): void {
-    const what =
-      this.sent === 0
-        ? "not sent"
-        : `sent and not confirmed: it may be stored; publish again with id ${this.source.id}`;
+    const what = sentText(this.sent > 0, this.source.id);
     this.end(new ConnectError(`${what}: ${why}`, code));
   }
 
