@@ -20,6 +20,7 @@ const brokers: Readonly<Record<string, Open>> = {
     (await import("./memory/memory-broker.ts")).memoryBroker(options),
   amqp: openRabbitMq,
   amqps: openRabbitMq,
+  kafka: async (url, options) => (await import("./kafka/kafka.ts")).kafka({ url, ...options }),
 };
 
 async function openRabbitMq(url: string, options: OpenBrokerOptions): Promise<Broker> {
