@@ -29,8 +29,8 @@ export const callKey = createContextKey("call of ts-ms");
 /** What is known of a call before it has a span. */
 export interface CallInit {
   readonly parent: TraceParent | undefined;
-  /** The id of a trace that begins; undefined for one to be made when it is needed. */
-  readonly traceId: string | undefined;
+  /** The share of traces that are sampled: a trace that begins has an id accordingly. */
+  readonly ratio: number;
   readonly tracestate: string | undefined;
   readonly baggage: string | undefined;
 }
@@ -117,18 +117,20 @@ export class UnsampledCall implements CallTrace, AttemptTrace {
   readonly sampled = false;
   readonly tracestate: string | undefined;
   readonly baggage: string | undefined;
+  readonly #ratio: number;
   #traceId: string | undefined;
   #spanId: string | undefined;
   #within: Context | undefined;
 
-  constructor({ parent, traceId, tracestate, baggage }: CallInit) {
-    this.#traceId = parent?.traceId ?? traceId;
+  constructor({ parent, ratio, tracestate, baggage }: CallInit) {
+    this.#traceId = parent?.traceId;
+    this.#ratio = ratio;
     this.tracestate = tracestate;
     this.baggage = baggage;
   }
 
   get traceId(): string {
-    return (this.#traceId ??= newTraceId());
+    return (this.#traceId ??= newTraceId(this.#ratio));
   }
 
   get spanId(): string {

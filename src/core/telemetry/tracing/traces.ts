@@ -27,7 +27,7 @@ import {
   tracestateHeader,
 } from "../../metadata/trace-context.ts";
 import { Redactor } from "../redact.ts";
-import { sampledByRatio, Sampling } from "./sampling.ts";
+import { Sampling } from "./sampling.ts";
 import {
   type CallEnd,
   isServerError,
@@ -38,7 +38,7 @@ import {
 import { CallSpan } from "./call-span.ts";
 import { MessageSpans } from "./message-spans.ts";
 import { PassedState, remoteContext } from "./remote-context.ts";
-import { newSpanId, newTraceId } from "./span-ids.ts";
+import { isOfShare, newSpanId, newTraceId } from "./span-ids.ts";
 import { SpanQueue } from "./span-queue.ts";
 import { spanSender } from "./span-sender.ts";
 import { AttributeText, type EndedSpan, spanText } from "./span-text.ts";
@@ -105,12 +105,13 @@ export class Traces implements ClientTracer {
 
   /** A call has come to a server of this process. */
   arrived(context: CallContext, arrival: CallArrival): void {
-    const { parent, sampled, traceId } = this.sampling.decide(arrival, newTraceId);
+    const { parent, sampled } = this.sampling.decide(arrival);
+    const { ratio } = this.sampling;
     const { headers } = arrival.head;
     const state = parent && textOf(headers[tracestateHeader]);
     const tracestate = state === undefined ? undefined : parseTracestate(state);
     const baggage = filterBaggage(textOf(headers[baggageHeader]), this.#baggage);
-    const init = { parent, traceId, tracestate, baggage };
+    const init = { parent, ratio, tracestate, baggage };
     context.trace = sampled ? this.#sampledCall(context, init) : new UnsampledCall(init);
   }
 
@@ -192,9 +193,9 @@ export class Traces implements ClientTracer {
   }
 
   #sampledCall({ method, startedAt }: CallContext, init: CallInit): SampledCall {
-    const { parent, tracestate, traceId = newTraceId() } = init;
+    const { parent, ratio, tracestate } = init;
     const ids: SpanContext = {
-      traceId,
+      traceId: parent?.traceId ?? newTraceId(0, ratio),
       spanId: newSpanId(),
       traceFlags: TraceFlags.SAMPLED,
       ...(tracestate !== undefined && { traceState: new PassedState(tracestate) }),
@@ -261,9 +262,7 @@ export class Traces implements ClientTracer {
   #samples(within: Context, traceId: string): boolean {
     const parent = otelTrace.getSpanContext(within);
     if (parent !== undefined) return (parent.traceFlags & TraceFlags.SAMPLED) !== 0;
-    return (
-      !(within.getValue(callKey) instanceof UnsampledCall) && sampledByRatio(traceId, this.sampling.ratio)
-    );
+    return !(within.getValue(callKey) instanceof UnsampledCall) && isOfShare(traceId, this.sampling.ratio);
   }
 }
 
