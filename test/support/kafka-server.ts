@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Connection, deleteRecordsV2, deleteTopicsV6 } from "@platformatic/kafka";
 import { mavenJars, toolCache } from "../../conformance/tools.ts";
 import { freePort, KeptServer, type ServerCommand } from "./kept-server.ts";
 
@@ -15,8 +16,9 @@ function whyNot(): string | false {
     return "java is not installed: apt-get install openjdk-17-jre-headless";
   }
   const hasJars = existsSync(join(toolCache, coordinates.replaceAll(":", "-"), "done"));
-  if (hasJars || spawnSync("mvn", ["--version"]).error === undefined) return false;
-  return "mvn is not installed: apt-get install maven";
+  const maven = "mvn";
+  if (hasJars || spawnSync(maven, ["--version"]).error === undefined) return false;
+  return `${maven} is not installed: apt-get install maven`;
 }
 
 /** What a test needs of a broker besides what all have. */
@@ -50,11 +52,39 @@ export class KafkaServer extends KeptServer {
     return `kafka://127.0.0.1:${this.port}`;
   }
 
+  /** Deletes a topic. */
+  async deleteTopic(topic: string): Promise<void> {
+    await this.#asked(async (connection) => {
+      await deleteTopicsV6.api.async(connection, [{ name: topic, topicId: null }], 5_000);
+    });
+  }
+
+  /** Deletes the messages of a partition that are before an offset. */
+  async deleteRecords(topic: string, partition: number, offset: bigint): Promise<void> {
+    await this.#asked(async (connection) => {
+      const partitions = [{ partitionIndex: partition, offset }];
+      await deleteRecordsV2.api.async(connection, [{ name: topic, partitions }], 5_000);
+    });
+  }
+
+  /** Asks for something by a connection of its own. */
+  async #asked(ask: (connection: Connection) => Promise<void>): Promise<void> {
+    const connection = new Connection("test");
+    await connection.connect("127.0.0.1", this.port);
+    try {
+      await ask(connection);
+    } finally {
+      await connection.close();
+    }
+  }
+
   protected command(): ServerCommand {
     const properties = join(this.folder, "server.properties");
     if (!existsSync(properties)) {
       writeFileSync(properties, this.#properties);
-      const id = randomBytes(16).toString("base64url");
+      const bytes = randomBytes(16);
+      bytes[0] = 1; // A text that began with a hyphen would be an option.
+      const id = bytes.toString("base64url");
       const format = ["kafka.tools.StorageTool", "format", "--standalone", "-t", id, "-c", properties];
       const { status, stderr } = spawnSync("java", [...this.#java, ...format], { encoding: "utf8" });
       if (status !== 0) throw new Error(`Kafka's folder cannot be made: ${stderr}`);

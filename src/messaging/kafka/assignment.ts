@@ -27,6 +27,7 @@ export function assign(
     const readers = sorted.filter(({ topics }) => topics.includes(topic));
     if (readers.length === 0) continue;
     for (const [id, partitions] of divide(topic, count, readers, loads)) {
+      if (partitions.length === 0) continue;
       assigned.get(id)?.set(
         topic,
         partitions.toSorted((a, b) => a - b),

@@ -117,6 +117,7 @@ export class PartitionQueue {
       if (wanted.length === 0) return;
       try {
         batch ??= await this.#batchOf(wanted);
+        for (const publication of batch.publications) publication.isSent = true;
         const answer = await this.#parts.send(batch);
         const isDone = await this.#answered(batch, answer);
         if (isDone) {

@@ -2,13 +2,10 @@ import type * as kafkaPeer from "@platformatic/kafka";
 import { loadPeer } from "../../core/config/optional-peer.ts";
 
 export type {
-  API,
   Connection,
   ConnectionOptions,
   KafkaRecord,
-  MessageRecord,
   RecordsBatch,
-  SASLOptions,
 } from "@platformatic/kafka";
 
 /** What is used of `@platformatic/kafka` at run time: its connections and the requests of the protocol, nothing above. */

@@ -159,9 +159,7 @@ export class Producer implements BatchOwner {
     const connection = await cluster.to(leader, "produce");
     const { peer } = cluster;
     const timestamp = BigInt(Date.now());
-    const records = publications.map((publication) => {
-      publication.isSent = true;
-      const { key, value, headers } = publication.record;
+    const records = publications.map(({ record: { key, value, headers } }) => {
       // The client writes a value that is missing as null, although its types ask for one.
       const given = { value: value as Buffer, headers, topic: name, partition, timestamp };
       return key === undefined ? given : { ...given, key };
