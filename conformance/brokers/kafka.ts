@@ -98,7 +98,7 @@ async function sent(broker: Broker, server: string): Promise<void> {
   };
   const form = ["-H", "content-type=application/cloudevents+json"];
   await produce(server, ["-t", "sent", "-k", "k 1", ...form], JSON.stringify(structured));
-  await produce(server, ["-t", "sent", "-k", "k 1", "-Z"], "\n");
+  await produce(server, ["-t", "sent", "-K", "|", "-Z"], "k 1|\n");
   await reading.until(3, 10_000);
   const found = reading.deliveries.map(({ message }: Delivery) => {
     const of = eventOf(message);

@@ -64,6 +64,7 @@ export class ReaderProcess {
   constructor(settings: ReaderSettings) {
     const program = join(import.meta.dirname, "../../support/kafka-reader.ts");
     this.#process = fork(program, [JSON.stringify(settings)], {
+      execArgv: [], // Those of the test runner are not for it.
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
     this.#ended = new Promise((resolve) => this.#process.once("exit", () => resolve()));
