@@ -30,12 +30,11 @@ export async function dryRun(checks: Checks, overlays: ReadonlyMap<string, Manif
   });
   const damagedKinds = new Set<string>();
   for (const [name, { objects }] of overlays) {
-    // What others stand in: the namespace and the accounts are made, not only tried.
-    for (const object of objects.filter(({ kind }) => kind === "Namespace")) await api.make(object);
-    for (const object of objects.filter(({ kind }) => kind === "ServiceAccount")) await api.make(object);
     for (const object of objects) {
+      // What others stand in is made, not only tried. It comes first.
+      const isMade = object.kind === "Namespace" || object.kind === "ServiceAccount";
       await checks.check(`${name}: the API server takes ${object.kind} ${object.metadata.name}`, () =>
-        api.try(object),
+        isMade ? api.make(object) : api.try(object),
       );
       if (damagedKinds.has(object.kind)) continue;
       damagedKinds.add(object.kind);

@@ -91,11 +91,11 @@ suite("routes of a mesh follow the contract", () => {
     ["Make", "300s", 0, false],
     ["Pay", "90s", 2, false],
     ["Count", "300s", 2, true],
-    ["Watch", "0s", 2, false],
-    ["Talk", "0s", 0, false],
+    ["Watch", undefined, 2, false],
+    ["Talk", undefined, 0, false],
     ["Plain", "300s", 0, false],
   ] as const) {
-    test(`${rpc}: timeout ${timeout}, ${attempts} further attempts`, () => {
+    test(`${rpc}: timeout ${timeout ?? "none"}, ${attempts} further attempts`, () => {
       const path = `/shop.v1.Shop/${rpc}`;
       for (const routes of [mesh, rest, grpc]) {
         const route = routeOf(routes ?? [], path);
@@ -134,7 +134,7 @@ suite("routes of a mesh follow the contract", () => {
       ["HEAD", "/v1/items/7", "300s", 2],
       ["PUT", "/v1/items/7", "300s", 2],
       ["POST", "/v1/items", "300s", 0],
-      ["GET", "/v1/items:watch", "0s", 2],
+      ["GET", "/v1/items:watch", undefined, 2],
       ["POST", "/v1/items/7", undefined, 0],
       ["OPTIONS", "/v1/items", undefined, 0],
       ["GET", "/elsewhere", undefined, 0],

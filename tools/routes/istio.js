@@ -112,5 +112,6 @@ function limits({ timeout, sendAgain }, { retries }) {
     retryIgnorePreviousHosts: true,
     retryRemoteLocalities: true,
   };
-  return { timeout, retries: sendAgain ? again : { attempts: 0 } };
+  // Without a timeout a route has none; Istio takes no 0s.
+  return { ...(timeout !== "0s" && { timeout }), retries: sendAgain ? again : { attempts: 0 } };
 }
