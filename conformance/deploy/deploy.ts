@@ -3,6 +3,7 @@ import { Checks, type Suite } from "../suite.ts";
 import { dryRun } from "./dry-run.ts";
 import { damaged, istioDamages, productionDamages } from "./damages.ts";
 import { linkViolations } from "./links.ts";
+import { machineFiles } from "./machine-files.ts";
 import { Manifests, renderOverlay, renderWith } from "./manifests.ts";
 import { meshViolations } from "./mesh-links.ts";
 import { podViolations } from "./pods.ts";
@@ -16,6 +17,7 @@ export const deploy: Suite = {
   name: "deploy",
   async run(whole) {
     const checks = new Checks();
+    await machineFiles(checks);
     const overlays = new Map<string, Manifests>();
     for (const name of ["development", "production", "istio"]) overlays.set(name, await renderOverlay(name));
     overlays.set("istio with client certificates", await renderOverlayWithMutual());
