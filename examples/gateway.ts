@@ -57,7 +57,9 @@ await grpc.start();
 await http.start();
 
 print(grpc, http, exporter);
-say(`Try: curl ${urlOf(http)}/v1/shelves/1/books\nOr open ${urlOf(http)} in a browser, ${urlOf(http)}/chat in two`);
+say(
+  `Try: curl ${urlOf(http)}/v1/shelves/1/books\nOr open ${urlOf(http)} in a browser, ${urlOf(http)}/chat in two`,
+);
 await register();
 printStop(await stopped);
 security?.close();

@@ -97,12 +97,16 @@ function ask(address: string, agent: Agent, path: string, body?: string): Promis
         port,
         path,
         agent,
-        ...(body === undefined ? {} : { method: "POST", headers: { "content-type": "application/x-ndjson" } }),
+        ...(body === undefined
+          ? {}
+          : { method: "POST", headers: { "content-type": "application/x-ndjson" } }),
       },
       (response) => {
         response.resume();
         response.once("end", () =>
-          response.statusCode === 200 ? resolve() : reject(new Error(`${path}: status ${response.statusCode}`)),
+          response.statusCode === 200
+            ? resolve()
+            : reject(new Error(`${path}: status ${response.statusCode}`)),
         );
         response.once("error", reject);
       },

@@ -46,20 +46,28 @@ export function echo(
 ): Promise<Answered> {
   const [host, port] = http.split(":");
   return new Promise((resolve, reject) => {
-    const asked = request({ host, port, agent, path: `/test/v1/echo/${text}?number=${number}` }, (response) => {
-      response.resume();
-      const { headers, statusCode: status = 0 } = response;
-      const [worker = "", pid, heard = ""] = ["x-worker", "x-pid", "x-heard"].map((name) => String(headers[name] ?? ""));
-      response.once("end", () => resolve({ status, worker, pid: Number(pid), heard }));
-      response.once("error", reject);
-    });
+    const asked = request(
+      { host, port, agent, path: `/test/v1/echo/${text}?number=${number}` },
+      (response) => {
+        response.resume();
+        const { headers, statusCode: status = 0 } = response;
+        const [worker = "", pid, heard = ""] = ["x-worker", "x-pid", "x-heard"].map((name) =>
+          String(headers[name] ?? ""),
+        );
+        response.once("end", () => resolve({ status, worker, pid: Number(pid), heard }));
+        response.once("error", reject);
+      },
+    );
     asked.once("error", reject);
     asked.end();
   });
 }
 
 /** Resolves when something is so, which is looked at every 20 ms; rejects after 30 s. */
-export async function eventually<T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | undefined> | T | undefined,
+): Promise<T> {
   const end = performance.now() + 30_000;
   for (;;) {
     const found = await look();
@@ -77,11 +85,14 @@ export function sample(page: string, name: string): number | undefined {
 
 /** Samples of counters and histograms of a page, by name and labels. */
 export function risingSamples(page: string): ReadonlyMap<string, number> {
-  const rising = new Set([...page.matchAll(/^# TYPE (\S+) (?:counter|histogram)$/gm)].map(([, name]) => name ?? ""));
+  const rising = new Set(
+    [...page.matchAll(/^# TYPE (\S+) (?:counter|histogram)$/gm)].map(([, name]) => name ?? ""),
+  );
   const samples = new Map<string, number>();
   for (const line of page.split("\n")) {
     const [, series = "", name = "", value = ""] = /^((\w+)(?:\{.*\})?) (\S+)$/.exec(line) ?? [];
-    if (rising.has(name) || rising.has(name.replace(/_(?:bucket|sum|count)$/, ""))) samples.set(series, Number(value));
+    if (rising.has(name) || rising.has(name.replace(/_(?:bucket|sum|count)$/, "")))
+      samples.set(series, Number(value));
   }
   return samples;
 }

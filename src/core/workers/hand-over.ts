@@ -66,7 +66,10 @@ export class HandOver<C extends AcceptedConnection> {
 
   /** Connections that wait for a worker. */
   get waiting(): number {
-    return this.#places.reduce((sum, { queue, flight }) => sum + queue.length + (flight ? 1 : 0), this.#waiting.length);
+    return this.#places.reduce(
+      (sum, { queue, flight }) => sum + queue.length + (flight ? 1 : 0),
+      this.#waiting.length,
+    );
   }
 
   /** Connections that a worker has, as it has said last. */

@@ -22,7 +22,9 @@ export async function inWorkers(options: Partial<WorkerOptions> = {}): Promise<v
   }
   if (merged.count === 1) return;
   if (stopControl() !== undefined) {
-    throw new SetupError("inWorkers must be called before catchStopSignals: the primary has signals of its own");
+    throw new SetupError(
+      "inWorkers must be called before catchStopSignals: the primary has signals of its own",
+    );
   }
   const { runPrimary } = await import("./primary.ts");
   await runPrimary(merged);

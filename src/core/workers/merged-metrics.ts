@@ -88,7 +88,9 @@ class Sums {
       const known = sum.values.get(key);
       sum.values.set(
         key,
-        known === undefined ? { ...sample, labels } : merged(known, sample, ofProcess.test(name) && type === "gauge" ? "last" : merge),
+        known === undefined
+          ? { ...sample, labels }
+          : merged(known, sample, ofProcess.test(name) && type === "gauge" ? "last" : merge),
       );
     }
   }
@@ -102,7 +104,10 @@ class Sums {
   }
 
   get all(): readonly MetricValues[] {
-    return [...this.#sums.values()].map(({ metric, values }) => ({ ...metric, values: [...values.values()] }));
+    return [...this.#sums.values()].map(({ metric, values }) => ({
+      ...metric,
+      values: [...values.values()],
+    }));
   }
 }
 

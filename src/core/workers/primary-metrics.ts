@@ -1,7 +1,12 @@
 import type { Clock } from "../time/clock.ts";
 import type { MetricsPages } from "../telemetry/exporter.ts";
 import { metricList, type MetricDefinition } from "../telemetry/metric-list.ts";
-import { openMetricsPage, prometheusPage, type MetricValue, type MetricValues } from "../telemetry/open-metrics.ts";
+import {
+  openMetricsPage,
+  prometheusPage,
+  type MetricValue,
+  type MetricValues,
+} from "../telemetry/open-metrics.ts";
 import type { AcceptedSocket, LiveWorker } from "./live-worker.ts";
 import type { HandOver } from "./hand-over.ts";
 import { MergedMetrics } from "./merged-metrics.ts";
@@ -111,7 +116,10 @@ export class PrimaryMetrics implements MetricsPages {
       metric(metricList.workers, labelled("state", states)),
       metric(metricList.workerRestarts, labelled("cause", new Map(Object.entries(this.#pool.restarts)))),
       metric(metricList.workerConnections, labelled("worker", connections)),
-      metric(metricList.workerHandedOver, labelled("outcome", new Map(Object.entries(this.#handOver.counts)))),
+      metric(
+        metricList.workerHandedOver,
+        labelled("outcome", new Map(Object.entries(this.#handOver.counts))),
+      ),
       metric(metricList.workerSnapshotAge, labelled("worker", ages)),
       metric(metricList.workerPostsDropped, [{ labels: {}, value: dropped + this.#droppedHere() }]),
     ];

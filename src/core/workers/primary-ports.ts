@@ -38,12 +38,18 @@ export class PrimaryPorts {
    *
    * @param ordinal how many of its ports have been picked by the system before: port 0 is one port for all workers
    */
-  async open(worker: object, wanted: WantedPort, ordinal: number): Promise<{ key: string; answer: PortAnswer }> {
+  async open(
+    worker: object,
+    wanted: WantedPort,
+    ordinal: number,
+  ): Promise<{ key: string; answer: PortAnswer }> {
     const key = keyOf(wanted, ordinal);
     const known = this.#ports.get(key);
-    if (known?.workers.has(worker) === true) return { key, answer: { failure: { ...inUse, port: wanted.port } } };
+    if (known?.workers.has(worker) === true)
+      return { key, answer: { failure: { ...inUse, port: wanted.port } } };
     if (known !== undefined) return { key, answer: await this.#join(known, worker) };
-    if (this.#balance === "kernel" && isTcp(wanted.host)) return { key, answer: this.#lend(key, worker, wanted) };
+    if (this.#balance === "kernel" && isTcp(wanted.host))
+      return { key, answer: this.#lend(key, worker, wanted) };
     return { key, answer: await this.#bind(key, worker, wanted) };
   }
 
@@ -90,7 +96,11 @@ export class PrimaryPorts {
   /** The first worker binds the port; the others bind the one that it got. */
   #lend(key: string, worker: object, { host, port }: WantedPort): PortAnswer {
     const address = { host, port };
-    this.#ports.set(key, { server: undefined, address: Promise.resolve(address), workers: new Set([worker]) });
+    this.#ports.set(key, {
+      server: undefined,
+      address: Promise.resolve(address),
+      workers: new Set([worker]),
+    });
     return { bind: address };
   }
 

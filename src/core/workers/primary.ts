@@ -233,7 +233,8 @@ function accepted(port: string, socket: Socket): AcceptedSocket {
 
 /** Only worker 1 is inspected, by the port that this process was given. */
 async function releaseInspector(): Promise<void> {
-  if (!process.execArgv.concat(process.env["NODE_OPTIONS"] ?? "").some((flag) => flag.includes("--inspect"))) return;
+  if (!process.execArgv.concat(process.env["NODE_OPTIONS"] ?? "").some((flag) => flag.includes("--inspect")))
+    return;
   const { close } = await import("node:inspector");
   close();
 }

@@ -17,6 +17,12 @@ export function workerCommand(place: number, isBundled: boolean): WorkerCommand 
     env:
       place === 1 || options === undefined
         ? env
-        : { ...env, NODE_OPTIONS: options.split(" ").filter((flag) => !inspects.test(flag)).join(" ") },
+        : {
+            ...env,
+            NODE_OPTIONS: options
+              .split(" ")
+              .filter((flag) => !inspects.test(flag))
+              .join(" "),
+          },
   };
 }

@@ -123,11 +123,8 @@ export class WorkerPool {
       this.#isRenewedAgain = true;
       return this.#renewal;
     }
-    this.#renewal = this.#renewAll().finally(() => {
+    this.#renewal = this.#renewWhileAsked().finally(() => {
       this.#renewal = undefined;
-      if (!this.#isRenewedAgain) return undefined;
-      this.#isRenewedAgain = false;
-      return this.renew();
     });
     return this.#renewal;
   }
@@ -200,6 +197,13 @@ export class WorkerPool {
       // One that is being started to replace it is another one already.
       if (place.next === undefined) void this.#isUp(this.#begin(place));
     });
+  }
+
+  async #renewWhileAsked(): Promise<void> {
+    do {
+      this.#isRenewedAgain = false;
+      await this.#renewAll();
+    } while (this.#isRenewedAgain);
   }
 
   async #renewAll(): Promise<void> {

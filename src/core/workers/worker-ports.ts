@@ -1,4 +1,4 @@
-import type { Server, Socket } from "node:net";
+import type { ListenOptions, Server, Socket } from "node:net";
 import type { ListenAddress } from "../net/listener.ts";
 import type { PortSource } from "../net/port-source.ts";
 import { errorOf } from "./system-failure.ts";
@@ -93,7 +93,7 @@ interface PortLink {
 class WorkerPort {
   readonly #server: Server;
   readonly #link: PortLink;
-  readonly #bindItself: Server["listen"];
+  readonly #bindItself: (call: ListenOptions) => void;
   readonly #closeItself: Server["close"];
   readonly #sockets = new Set<Socket>();
   #id: number | undefined;
@@ -104,7 +104,9 @@ class WorkerPort {
   constructor(server: Server, link: PortLink) {
     this.#server = server;
     this.#link = link;
-    this.#bindItself = server.listen.bind(server) as Server["listen"]; // `bind` gives the first of its forms.
+    const original: unknown = Reflect.get(server, "listen");
+    const listen = original as (this: Server, call: ListenOptions) => void; // Node's own method.
+    this.#bindItself = (call) => listen.call(server, call);
     this.#closeItself = server.close.bind(server);
     const own = { configurable: true, writable: true };
     const address = server.address.bind(server);
@@ -205,4 +207,3 @@ function nodeAddress(address: ListenAddress | string | undefined): unknown {
   const { host, port } = address;
   return { address: host, family: host.includes(":") ? "IPv6" : "IPv4", port };
 }
-
