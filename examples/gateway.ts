@@ -10,8 +10,9 @@ import {
   hubFlags,
   parseFlags,
   tlsOptions,
+  workerFlags,
 } from "../src/entries/flags.ts";
-import { inWorkers, workerFlags } from "../src/entries/workers.ts";
+import { inWorkers } from "../src/entries/workers.ts";
 import { addServerGracefulStop, catchStopSignals, dial, GrpcServer, HttpServer } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";

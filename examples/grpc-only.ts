@@ -12,8 +12,9 @@ import {
   registerFlags,
   tlsFlags,
   tlsOptions,
+  workerFlags,
 } from "../src/entries/flags.ts";
-import { inWorkers, workerFlags } from "../src/entries/workers.ts";
+import { inWorkers } from "../src/entries/workers.ts";
 import { addServerGracefulStop, catchStopSignals, dial, GrpcServer } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";

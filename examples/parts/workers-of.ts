@@ -1,5 +1,5 @@
-import type { FlagValues, stopFlags } from "../../src/entries/flags.ts";
-import type { workerFlags, WorkerOptions } from "../../src/entries/workers.ts";
+import type { FlagValues, stopFlags, workerFlags } from "../../src/entries/flags.ts";
+import type { WorkerOptions } from "../../src/entries/workers.ts";
 
 /** The options of `inWorkers` that flags ask for. */
 export function workersOf(

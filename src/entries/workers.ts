@@ -2,7 +2,6 @@
 export { inWorkers } from "../core/workers/in-workers.ts";
 export { workerId } from "../core/lifecycle/worker-process.ts";
 export { workerChannel, type PostListener, type WorkerChannel } from "../core/workers/worker-channel.ts";
-export { workerFlags } from "../core/workers/worker-flags.ts";
 export type {
   PrimaryLog,
   RestartPauses,

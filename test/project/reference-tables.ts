@@ -12,9 +12,9 @@ import {
   schemaFlags,
   tlsFlags,
   upstreamFlags,
+  workerFlags,
   type FlagGroup,
 } from "../../src/entries/flags.ts";
-import { workerFlags } from "../../src/entries/workers.ts";
 import { metricList } from "../../src/entries/telemetry.ts";
 import { flagUsage } from "../../src/core/config/flags.ts";
 

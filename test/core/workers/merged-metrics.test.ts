@@ -37,7 +37,7 @@ function read(metrics: readonly MetricValues[]): Record<string, number> {
   return Object.fromEntries(
     metrics.flatMap(({ name, values = [] }) =>
       values.map(({ metricName = name, labels, value }) => [
-        `${metricName} ${Object.values(labels).sort().join(" ")}`.trimEnd(),
+        `${metricName} ${Object.values(labels).map(String).toSorted().join(" ")}`.trimEnd(),
         value,
       ]),
     ),
