@@ -6,5 +6,5 @@ export function workersOf(
   flags: FlagValues<typeof workerFlags> & FlagValues<typeof stopFlags>,
 ): Partial<WorkerOptions> {
   const { workers: count, workerBalance: balance, drainDelay: drainDelayMs } = flags;
-  return { ...(count !== undefined && { count }), balance, drainDelayMs };
+  return { count, balance, drainDelayMs };
 }

@@ -65,7 +65,7 @@ export async function runHttpProgram(flags: HttpProgramFlags, program: HttpProgr
   if (flags.consul !== undefined) process.env["CONSUL_HTTP_ADDR"] = flags.consul;
   const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
   const { workers: count, workerBalance: balance, drainDelay: drainDelayMs } = flags;
-  await inWorkers({ ...(count !== undefined && { count }), balance, drainDelayMs, logger });
+  await inWorkers({ count, balance, drainDelayMs, logger });
   const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
   const { target, options } = upstreamOf(flags);

@@ -30,7 +30,7 @@ export interface WorkerOptions {
    * How many processes serve; `auto` is as many as there are cores to use. With 1 it is this one. Default: what the
    * environment variable TS_MS_WORKERS says, else 1.
    */
-  readonly count: number | "auto";
+  readonly count: number | "auto" | undefined;
   /**
    * `connections`: the primary accepts, and hands each connection to the worker that has the fewest. `kernel`: each
    * worker binds by SO_REUSEPORT, and the system chooses by a hash; for ten thousands of short connections a second.
@@ -53,7 +53,7 @@ export interface WorkerOptions {
 
 /** The defaults of `WorkerOptions`. */
 export const workerDefaults: WorkerOptions = Object.freeze({
-  count: 1,
+  count: undefined,
   balance: "connections",
   startTimeoutMs: 30_000,
   graceMs: defaultGraceMs,
@@ -79,11 +79,11 @@ export function mergedWorkerOptions(
   options: Partial<WorkerOptions>,
   env: NodeJS.ProcessEnv = process.env,
 ): WorkerOptions & { readonly count: number } {
-  checkOptions<WorkerOptions>("inWorkers", options, { ...workerDefaults, count: undefined });
+  checkOptions<WorkerOptions>("inWorkers", options, workerDefaults);
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
-  const byDefault = { ...workerDefaults, count: countOf(env["TS_MS_WORKERS"]) };
-  const merged: WorkerOptions = { ...byDefault, ...Object.fromEntries(said) };
-  const count = merged.count === "auto" ? availableParallelism() : merged.count;
+  const merged: WorkerOptions = { ...workerDefaults, ...Object.fromEntries(said) };
+  const asked = merged.count ?? countOf(env["TS_MS_WORKERS"]);
+  const count = asked === "auto" ? availableParallelism() : asked;
   if (!Number.isInteger(count) || count < 1 || count > mostWorkers) {
     throw new SetupError(
       `inWorkers: the option count must be a whole number from 1 to ${mostWorkers} or "auto", not ${show(count)}`,
@@ -98,7 +98,7 @@ export function mergedWorkerOptions(
 }
 
 function countOf(text: string | undefined): number | "auto" {
-  if (text === undefined || text === "") return workerDefaults.count;
+  if (text === undefined || text === "") return 1;
   try {
     return readCount(text);
   } catch (error) {
