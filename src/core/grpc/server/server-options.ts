@@ -26,7 +26,10 @@ export interface GrpcServerOptions
    * are errors. Default: `auto`.
    */
   readonly engine: GrpcEngine;
-  /** Host name or address to bind, or `unix:` and the path of a socket. Default: 127.0.0.1. */
+  /**
+   * Host name or address to bind, `unix:` and the path of a socket, or `fd:` and the number of a listening socket that was
+   * passed to the program. Default: 127.0.0.1.
+   */
   readonly host: string;
   /** TCP port; 0 lets the system pick one. Default: 42001. */
   readonly port: number;
