@@ -32,19 +32,19 @@ function plain(
 export const scaleRows: readonly Row[] = [
   row(
     "x1a",
-    "memory of an open connection, HTTP/1.1",
+    "live objects of an open connection, HTTP/1.1",
     "bare `node:http`",
     1.5,
     plain("http1", bare("http"), memoryOfConnections),
   ),
   row(
     "x1b",
-    "memory of an open connection, HTTP/2",
-    "bare `node:http2`",
-    1,
+    "live objects of an open connection, HTTP/2",
+    "bare `node:http2`, whose state is mostly no object",
+    5,
     plain("http2", bare("http2"), memoryOfConnections),
   ),
-  row("x1c", "memory of an open connection, HTTP/1.1 over TLS", "bare `node:https`", 1.5, (rig) =>
+  row("x1c", "live objects of an open connection, HTTP/1.1 over TLS", "bare `node:https`", 3, (rig) =>
     overTls(rig, memoryOfConnections),
   ),
   row(

@@ -20,4 +20,5 @@ const server =
           reply.writeHead(200, headers).end(text),
         )
       : createHttp((_, reply) => reply.writeHead(200, headers).end(text));
+if ("keepAliveTimeout" in server) server.keepAliveTimeout = 600_000; // A slow client still has its connections.
 server.listen(0, "127.0.0.1", () => takePart({ port: (server.address() as AddressInfo).port })); // It listens.
