@@ -118,7 +118,7 @@ async function placed(broker: Broker, server: string): Promise<void> {
   const printed = await run(program, ["-C", "-b", server, "-t", "placed", "-e", "-q", "-f", "%p %k\\n"]);
   const places = new Map<string, Set<string>>();
   for (const line of printed.stdout.trimEnd().split("\n")) {
-    const [partition = "", key = ""] = [line.slice(0, line.indexOf(" ")), line.slice(line.indexOf(" ") + 1)];
+    const [partition, key] = [line.slice(0, line.indexOf(" ")), line.slice(line.indexOf(" ") + 1)];
     places.set(key, (places.get(key) ?? new Set()).add(partition));
   }
   assert.equal(places.size, 200);

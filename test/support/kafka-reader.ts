@@ -52,7 +52,7 @@ async function read(json: string): Promise<void> {
     void subscription
       .stop()
       .then(() => broker.gracefulStop({ graceMs: 1_000 }))
-      .then(() => process.disconnect());
+      .then(() => process.disconnect?.());
   });
   process.send?.("ready");
 }

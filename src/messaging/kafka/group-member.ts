@@ -1,17 +1,14 @@
-import { SetupError } from "../../core/errors/setup-error.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import { Pauses } from "../../core/time/pauses.ts";
 import { WakeablePause } from "../../core/time/wakeable-pause.ts";
-import { assign, type Member, type Partitions } from "./assignment.ts";
-import type { Cluster } from "./cluster.ts";
-import { answerTo, kafkaCodeOf, kafkaCodes, KafkaError, textOf, throwCode } from "./kafka-errors.ts";
-import type { FullKafkaOptions } from "./kafka-options.ts";
-
-/** The place of a reader in its group, until the group changes. */
-export interface Session {
-  readonly generation: number;
-  readonly memberId: string;
-}
+import type { Partitions } from "./assignment.ts";
+import {
+  type CommittedTopic,
+  GroupRequests,
+  type GroupRequestsParts,
+  type Session,
+} from "./group-requests.ts";
+import { kafkaCodeOf, kafkaCodes, KafkaError, textOf } from "./kafka-errors.ts";
 
 /** What a member is in its group for. */
 export interface GroupMemberOwner {
@@ -29,18 +26,11 @@ export interface GroupMemberOwner {
 }
 
 /** What a member needs besides. */
-export interface GroupMemberParts {
-  readonly group: string;
-  /** Whose connections are used. */
-  readonly user: string;
-  readonly cluster: Cluster;
-  readonly options: FullKafkaOptions;
+export interface GroupMemberParts extends GroupRequestsParts {
   readonly clock: Clock;
   readonly random: () => number;
 }
 
-/** The only way of dividing partitions: `assignment.ts`. */
-const protocol = "ts-ms-sticky";
 /** Between two signs of life, at the most, in milliseconds. */
 const longestBeatMs = 1_000;
 
@@ -57,16 +47,16 @@ const longestBeatMs = 1_000;
 export class GroupMember {
   readonly #owner: GroupMemberOwner;
   readonly #parts: GroupMemberParts;
+  readonly #requests: GroupRequests;
   readonly #ending = new AbortController();
   readonly #beatPause: WakeablePause;
-  #memberId = "";
   #generation = -1;
-  #coordinator: number | undefined;
   #isStale = false;
 
   constructor(owner: GroupMemberOwner, parts: GroupMemberParts) {
     this.#owner = owner;
     this.#parts = parts;
+    this.#requests = new GroupRequests(parts);
     this.#beatPause = new WakeablePause(parts.clock);
   }
 
@@ -84,7 +74,7 @@ export class GroupMember {
         await this.#stay(session);
       } catch (reason) {
         if (this.#ending.signal.aborted) return;
-        this.#coordinator = undefined;
+        this.#requests.forgetCoordinator();
         this.#owner.changed(reason);
         await new WakeablePause(clock).wait(pauses.nextMs(), this.#ending.signal);
       }
@@ -97,15 +87,11 @@ export class GroupMember {
     this.#beatPause.end();
   }
 
-  /** Gives its place to others, unless it has a name and comes again. */
+  /** Leaves the group. Never rejects. */
   async leave(): Promise<void> {
     this.#ending.abort();
-    const { group, options, cluster } = this.#parts;
-    if (this.#memberId === "" || options.instanceId !== undefined) return;
     try {
-      const connection = await this.#connection("group");
-      const member = { memberId: this.#memberId, groupInstanceId: null };
-      await cluster.peer.leaveGroupV5.api.async(connection, group, [member]);
+      await this.#requests.leave();
     } catch {
       // Its place is free when its session ends.
     }
@@ -116,64 +102,18 @@ export class GroupMember {
    *
    * @throws KafkaError where the place is lost; Error where there is no answer
    */
-  async commit(
-    session: Session,
-    topics: readonly {
-      readonly name: string;
-      readonly partitions: readonly {
-        readonly partition: number;
-        readonly offset: number;
-        readonly metadata: string;
-      }[];
-    }[],
-  ): Promise<void> {
-    const { group, options, cluster } = this.#parts;
-    const wanted = topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map(({ partition, offset, metadata }) => ({
-        partitionIndex: partition,
-        committedOffset: BigInt(offset),
-        committedLeaderEpoch: -1,
-        committedMetadata: metadata,
-      })),
-    }));
-    const { generation, memberId } = session;
-    const connection = await this.#connection("group");
-    const instance = options.instanceId ?? null;
-    const request = cluster.peer.offsetCommitV8.api.async(
-      connection,
-      group,
-      generation,
-      memberId,
-      instance,
-      wanted,
-    );
-    const answer = await answerTo(request);
-    for (const { partitions } of answer.topics) {
-      for (const { errorCode } of partitions) this.#check("the commit", errorCode);
-    }
-  }
-
-  /** The connection to the broker that keeps the books of the group. */
-  async #connection(purpose: "group" | "join") {
-    const { cluster, group, user } = this.#parts;
-    this.#coordinator ??= await cluster.coordinator(group);
-    return cluster.to(this.#coordinator, purpose, user);
-  }
-
-  /** @throws KafkaError unless the code is 0 */
-  #check(what: string, code: number): void {
-    const { loading, coordinatorAway, notCoordinator } = kafkaCodes;
-    if (code === loading || code === coordinatorAway || code === notCoordinator)
-      this.#coordinator = undefined;
-    throwCode(`group ${this.#parts.group}: ${what}`, code);
+  commit(session: Session, topics: readonly CommittedTopic[]): Promise<void> {
+    return this.#requests.commit(session, topics);
   }
 
   async #join(): Promise<{ readonly partitions: Partitions; readonly session: Session }> {
     for (;;) {
       this.#isStale = false;
       try {
-        return await this.#joinOnce();
+        const { topics, owned } = this.#owner;
+        const joined = await this.#requests.join(topics, owned, this.#generation);
+        this.#generation = joined.session.generation;
+        return joined;
       } catch (reason) {
         const code = kafkaCodeOf(reason);
         if (code === kafkaCodes.rebalancing || code === kafkaCodes.memberIdRequired) continue;
@@ -181,91 +121,6 @@ export class GroupMember {
         this.#lose(textOf(reason));
       }
     }
-  }
-
-  async #joinOnce(): Promise<{ readonly partitions: Partitions; readonly session: Session }> {
-    const { cluster, group, options } = this.#parts;
-    const { peer } = cluster;
-    const { topics, owned } = this.#owner;
-    const metadata = peer.encodeConsumerProtocolSubscription({
-      version: 3,
-      topics: [...topics],
-      ownedPartitions: [...owned].map(([topic, partitions]) => ({ topic, partitions: [...partitions] })),
-      generationId: this.#generation,
-    });
-    const connection = await this.#connection("join");
-    const joined = await answerTo(
-      peer.joinGroupV9.api.async(
-        connection,
-        group,
-        options.sessionTimeoutMs,
-        options.rebalanceTimeoutMs,
-        this.#memberId,
-        options.instanceId ?? null,
-        "consumer",
-        [{ name: protocol, metadata }],
-        null,
-      ),
-    );
-    if (joined.errorCode === kafkaCodes.memberIdRequired) this.#memberId = joined.memberId;
-    this.#checkJoin(joined.errorCode);
-    const { memberId, generationId, leader, members } = joined;
-    this.#memberId = memberId;
-    const assignments = leader === memberId ? await this.#divide(members) : [];
-    const instance = options.instanceId ?? null;
-    const synced = await answerTo(
-      peer.syncGroupV5.api.async(
-        connection,
-        group,
-        generationId,
-        memberId,
-        instance,
-        "consumer",
-        protocol,
-        assignments,
-      ),
-    );
-    this.#check("its division", synced.errorCode);
-    this.#generation = generationId;
-    const { assignedPartitions } = peer.decodeConsumerProtocolAssignment(synced.assignment);
-    const partitions = new Map(assignedPartitions.map(({ topic, partitions: of }) => [topic, of]));
-    return { partitions, session: { generation: generationId, memberId } };
-  }
-
-  #checkJoin(code: number): void {
-    const { group, options } = this.#parts;
-    if (code === kafkaCodes.inconsistentProtocol) {
-      throw new SetupError(`Kafka: the group ${group} has readers of another kind: choose another group`);
-    }
-    if (code === kafkaCodes.fencedInstance) {
-      throw new SetupError(`Kafka: another process has joined ${group} as instanceId ${options.instanceId}`);
-    }
-    if (code === kafkaCodes.invalidSessionTimeout) {
-      throw new SetupError(
-        `Kafka: sessionTimeoutMs ${options.sessionTimeoutMs} is outside of what the broker allows ` +
-          "(group.min.session.timeout.ms, group.max.session.timeout.ms)",
-      );
-    }
-    this.#check("joining", code);
-  }
-
-  async #divide(members: readonly { readonly memberId: string; readonly metadata: Buffer }[]) {
-    const { peer } = this.#parts.cluster;
-    const read = members.map(({ memberId, metadata }): Member => {
-      const { topics, ownedPartitions, generationId } = peer.decodeConsumerProtocolSubscription(metadata);
-      const owned = new Map(ownedPartitions.map(({ topic, partitions }) => [topic, partitions]));
-      return { id: memberId, topics, owned, generation: generationId };
-    });
-    const names = [...new Set(read.flatMap(({ topics }) => topics))];
-    const found = await this.#parts.cluster.look(names);
-    const counts = new Map([...found].map(([name, { leaders }]) => [name, leaders.length]));
-    return [...assign(read, counts)].map(([memberId, partitions]) => ({
-      memberId,
-      assignment: peer.encodeConsumerProtocolAssignment({
-        version: 0,
-        assignedPartitions: [...partitions].map(([topic, of]) => ({ topic, partitions: [...of] })),
-      }),
-    }));
   }
 
   /** Shows that it lives, until the group changes. */
@@ -301,13 +156,9 @@ export class GroupMember {
     this.rejoin();
   }
 
-  async #beat({ generation, memberId }: Session): Promise<"lives" | "changes" | "lost"> {
-    const { cluster, group, options } = this.#parts;
+  async #beat(session: Session): Promise<"lives" | "changes" | "lost"> {
     try {
-      const connection = await this.#connection("group");
-      const instance = options.instanceId ?? null;
-      const request = cluster.peer.heartbeatV4.api.async(connection, group, generation, memberId, instance);
-      this.#check("a sign of life", (await answerTo(request)).errorCode);
+      await this.#requests.beat(session);
       return "lives";
     } catch (reason) {
       const code = kafkaCodeOf(reason);
@@ -316,13 +167,13 @@ export class GroupMember {
         this.#lose(textOf(reason));
         return "lost";
       }
-      if (!(reason instanceof KafkaError)) this.#coordinator = undefined;
+      if (!(reason instanceof KafkaError)) this.#requests.forgetCoordinator();
       return "lives"; // The broker is away; it says later whether the place is lost.
     }
   }
 
   #lose(why: string): void {
-    this.#memberId = "";
+    this.#requests.memberId = "";
     this.#generation = -1;
     this.#owner.lost(why);
   }

@@ -2,23 +2,25 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SubscriptionSpec } from "../broker.ts";
 import type { Cluster } from "./cluster.ts";
 import { answerTo, kafkaCodes, throwCode } from "./kafka-errors.ts";
+import { settledBehind } from "./open-offsets.ts";
+import type { Start } from "./partition-reader.ts";
 
 /** What a group has committed of a partition. */
-export interface Committed {
+interface Committed {
   /** Below 0 for nothing yet. */
   readonly offset: number;
   readonly metadata: string;
 }
 
 /** The first or the last offset of a partition, as Kafka is asked for it. */
-export const edges = Object.freeze({ start: -2n, end: -1n });
+const edges = Object.freeze({ start: -2n, end: -1n });
 const readCommitted = 1;
 /** So often leaders are asked, after pauses that grow by so many milliseconds. */
 const mostTries = 6;
 const tryPauseMs = 50;
 
 /** What a group has committed, by topic and partition. @throws Error where it cannot be asked */
-export async function committedOf(
+async function committedOf(
   cluster: Cluster,
   { group, user }: { readonly group: string; readonly user: string },
   wanted: ReadonlyMap<string, readonly number[]>,
@@ -125,14 +127,37 @@ export async function beginAtEnd(
 }
 
 /**
- * Where a partition begins that the group has no offset of: what is new in a topic that it knows is read whole.
+ * Where a group begins with partitions: behind what it has committed. What is new in a topic that it knows is read whole.
  *
- * @param committed what the group has of the topic
+ * @param from where it begins with a topic of which it has committed nothing
+ * @throws Error where that cannot be asked now
  */
-export function edgeFor(
-  from: SubscriptionSpec["from"],
-  committed: ReadonlyMap<number, Committed> | undefined,
-): keyof typeof edges {
-  const isKnown = [...(committed?.values() ?? [])].some(({ offset }) => offset >= 0);
-  return from === "start" || isKnown ? "start" : "end";
+export async function startsOf(
+  cluster: Cluster,
+  of: { readonly group: string; readonly user: string },
+  wanted: ReadonlyMap<string, readonly number[]>,
+  from: (topic: string) => SubscriptionSpec["from"],
+): Promise<ReadonlyMap<string, ReadonlyMap<number, Start>>> {
+  if (wanted.size === 0) return new Map();
+  const whole = new Map(
+    [...wanted.keys()].map((name) => [name, [...(cluster.known(name)?.leaders.keys() ?? [])]]),
+  );
+  const committed = await committedOf(cluster, of, whole);
+  const starts = new Map<string, ReadonlyMap<number, Start>>();
+  for (const [name, partitions] of wanted) {
+    const has = committed.get(name);
+    const isKnown = [...(has?.values() ?? [])].some(({ offset }) => offset >= 0);
+    const fresh = partitions.filter((partition) => (has?.get(partition)?.offset ?? -1) < 0);
+    const edge = from(name) === "start" || isKnown ? "start" : "end";
+    const begins = fresh.length === 0 ? undefined : await edgesOf(cluster, name, fresh, edge);
+    const found = new Map<number, Start>();
+    for (const partition of partitions) {
+      const { offset = -1, metadata = "" } = has?.get(partition) ?? {};
+      const begin = { offset: begins?.get(partition) ?? 0, settled: new Set<number>(), isResumed: false };
+      const resumed = { offset, settled: settledBehind(offset, metadata), isResumed: true };
+      found.set(partition, offset < 0 ? begin : resumed);
+    }
+    starts.set(name, found);
+  }
+  return starts;
 }

@@ -4,13 +4,14 @@ import type { BrokerSubscription, Delivery, SubscriptionSpec } from "../broker.t
 import type { Partitions } from "./assignment.ts";
 import type { Cluster, ClusterParts } from "./cluster.ts";
 import { Fetching } from "./fetching.ts";
-import { GroupMember, type GroupMemberOwner, isLost, type Session } from "./group-member.ts";
-import { beginAtEnd, committedOf, edgeFor, edgesOf } from "./group-offsets.ts";
-import { kafkaCodeOf, textOf } from "./kafka-errors.ts";
+import { GroupMember, type GroupMemberOwner } from "./group-member.ts";
+import { beginAtEnd, edgesOf, startsOf } from "./group-offsets.ts";
+import type { Session } from "./group-requests.ts";
+import { textOf } from "./kafka-errors.ts";
+import { OffsetCommits } from "./offset-commits.ts";
 import type { FullKafkaOptions } from "./kafka-options.ts";
-import { settledBehind } from "./open-offsets.ts";
-import { PartitionReader } from "./partition-reader.ts";
-import { declareTopics, type GroupTopics, leftOverRetries, type ReadTopic } from "./topology.ts";
+import { PartitionReader, type Start } from "./partition-reader.ts";
+import { declareTopics, deleteGroup, type GroupTopics, leftOverRetries, type ReadTopic } from "./topology.ts";
 
 /** What a subscription needs of its broker. */
 export interface SubscriptionParts extends Pick<ClusterParts, "clock" | "random"> {
@@ -42,6 +43,7 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
   readonly #parts: SubscriptionParts;
   readonly #member: GroupMember;
   readonly #fetching: Fetching;
+  readonly #commits: OffsetCommits;
   readonly #readers = new Map<string, PartitionReader>();
   #reads: readonly ReadTopic[];
   #counts = "";
@@ -53,7 +55,6 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
   #isChanging = false;
   #running: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
-  #committing: Promise<void> | undefined;
   #cancelTimers: (() => void)[] = [];
   /** Called when nothing runs that was handed over. */
   readonly #quiet: (() => void)[] = [];
@@ -66,6 +67,7 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
     this.#parts = parts;
     this.#reads = topics.reads;
     this.#member = new GroupMember(this, { group: topics.group, user, cluster, options, clock, random });
+    this.#commits = new OffsetCommits(this.#member, () => this.#readers.values());
     this.#fetching = new Fetching({
       cluster,
       user,
@@ -164,8 +166,8 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
     const ended = new AbortController();
     const quiet = this.#whenQuiet().then(() => ended.abort());
     await Promise.race([quiet, new WakeablePause(this.#parts.clock).wait(endMs, ended.signal)]);
-    await this.#committing;
-    if (this.#session?.generation === session.generation) await this.#commit(session);
+    await this.#commits.underWay;
+    if (this.#session?.generation === session.generation) await this.#commits.commit(session);
     this.#session = undefined;
   }
 
@@ -187,13 +189,13 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
       const missing = of.filter((partition) => !this.#readers.has(keyOf(name, partition)));
       if (missing.length > 0) added.set(name, missing);
     }
-    if (added.size > 0) {
-      const whole = new Map(
-        [...added.keys()].map((name) => [name, [...(found.get(name)?.leaders.keys() ?? [])]]),
-      );
-      const committed = await committedOf(cluster, { group: topics.group, user }, whole);
-      for (const [name, missing] of added)
-        await this.#read(name, missing, committed.get(name), found.get(name)?.id);
+    const from = (name: string) => (name === topics.reads[0]?.name ? this.#spec.from : "start");
+    const starts = await startsOf(cluster, { group: topics.group, user }, added, from);
+    for (const [name, of] of starts) {
+      const topic = this.#reads.find((read) => read.name === name);
+      if (topic === undefined) continue;
+      for (const [partition, start] of of)
+        this.#addReader(topic, found.get(name)?.id ?? "", partition, start);
     }
     this.#session = session;
     this.#isChanging = false;
@@ -218,31 +220,7 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
     return !this.#isPaused && !this.#isChanging && this.#stopping === undefined;
   }
 
-  /** Reads partitions from where the group is. */
-  async #read(
-    name: string,
-    partitions: readonly number[],
-    committed: Awaited<ReturnType<typeof committedOf>> extends ReadonlyMap<string, infer C>
-      ? C | undefined
-      : never,
-    topicId = "",
-  ): Promise<void> {
-    const topic = this.#reads.find((read) => read.name === name);
-    if (topic === undefined) return;
-    const fresh = partitions.filter((partition) => (committed?.get(partition)?.offset ?? -1) < 0);
-    const from = topic.from === "topic" ? this.#spec.from : "start";
-    const edge = edgeFor(from, committed);
-    const begins = fresh.length === 0 ? undefined : await edgesOf(this.#parts.cluster, name, fresh, edge);
-    for (const partition of partitions) {
-      const { offset = -1, metadata = "" } = committed?.get(partition) ?? {};
-      const isResumed = offset >= 0;
-      const start = isResumed ? offset : (begins?.get(partition) ?? 0);
-      this.#addReader(topic, topicId, partition, start, isResumed ? metadata : undefined);
-    }
-  }
-
-  /** @param metadata as committed; undefined where nothing was */
-  #addReader(topic: ReadTopic, topicId: string, partition: number, offset: number, metadata?: string): void {
+  #addReader(topic: ReadTopic, topicId: string, partition: number, start: Start): void {
     const { clock, wallMs, options, receive } = this.#parts;
     const reader = new PartitionReader(
       {
@@ -257,7 +235,7 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
         receive,
         changed: () => this.#changed(),
       },
-      { offset, settled: settledBehind(offset, metadata ?? ""), isResumed: metadata !== undefined },
+      start,
     );
     this.#readers.set(keyOf(topic.name, partition), reader);
   }
@@ -303,7 +281,7 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
     );
     if (reader.lost.aborted) return;
     reader.lose("its offset is not there any more");
-    this.#addReader(topic, topicId, partition, offset);
+    this.#addReader(topic, topicId, partition, { offset, settled: new Set(), isResumed: false });
   }
 
   async #declare(): Promise<void> {
@@ -326,35 +304,9 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
   #commitLater(): void {
     this.#later(this.#parts.options.commitIntervalMs, () => {
       const session = this.#session;
-      if (session !== undefined && !this.#isChanging) void this.#commit(session);
+      if (session !== undefined && !this.#isChanging) void this.#commits.commit(session);
       this.#commitLater();
     });
-  }
-
-  /** Never rejects. */
-  #commit(session: Session): Promise<void> {
-    this.#committing ??= this.#commitNow(session).finally(() => (this.#committing = undefined));
-    return this.#committing;
-  }
-
-  async #commitNow(session: Session): Promise<void> {
-    const byTopic = new Map<string, { partition: number; offset: number; metadata: string }[]>();
-    const places: (() => void)[] = [];
-    for (const reader of this.#readers.values()) {
-      const place = reader.uncommitted;
-      if (place === undefined) continue;
-      const { topic, partition } = reader;
-      byTopic.set(topic.name, [...(byTopic.get(topic.name) ?? []), { partition, ...place }]);
-      places.push(() => reader.committed(place));
-    }
-    if (places.length === 0) return;
-    try {
-      const topics = [...byTopic].map(([name, partitions]) => ({ name, partitions }));
-      await this.#member.commit(session, topics);
-      for (const committed of places) committed();
-    } catch (reason) {
-      if (isLost(kafkaCodeOf(reason))) this.#member.lose(session, textOf(reason));
-    }
   }
 
   #lookLater(): void {
@@ -385,32 +337,15 @@ export class KafkaSubscription implements BrokerSubscription, GroupMemberOwner {
     for (const cancel of this.#cancelTimers) cancel();
     this.#fetching.stop();
     await this.#whenQuiet();
-    await this.#committing;
-    if (this.#session !== undefined) await this.#commit(this.#session);
+    await this.#commits.underWay;
+    if (this.#session !== undefined) await this.#commits.commit(this.#session);
     for (const reader of this.#readers.values()) reader.lose("the subscription has ended");
     this.#readers.clear();
     await this.#member.leave();
-    if (this.#spec.broadcast) await this.#deleteGroup();
+    if (this.#spec.broadcast) await deleteGroup(this.#parts.cluster, this.#parts.topics, this.#parts.user);
     this.#parts.cluster.connections.end(this.#parts.user);
     await this.#running;
     this.#parts.stopped();
-  }
-
-  /** A group of this process ends with it. */
-  async #deleteGroup(): Promise<void> {
-    const { cluster, topics, user } = this.#parts;
-    try {
-      const connection = await cluster.to(await cluster.coordinator(topics.group), "group", user);
-      await cluster.peer.deleteGroupsV2.api.async(connection, [topics.group]);
-      const own = [
-        ...topics.reads.filter(({ from }) => from !== "topic"),
-        ...(topics.dead ? [topics.dead] : []),
-      ];
-      const names = own.map(({ name }) => ({ name, topicId: null }));
-      await cluster.peer.deleteTopicsV6.api.async(cluster.control(), names, 5_000);
-    } catch {
-      // It stays, and does no harm.
-    }
   }
 }
 

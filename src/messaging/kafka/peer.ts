@@ -1,12 +1,7 @@
 import type * as kafkaPeer from "@platformatic/kafka";
 import { loadPeer } from "../../core/config/optional-peer.ts";
 
-export type {
-  Connection,
-  ConnectionOptions,
-  KafkaRecord,
-  RecordsBatch,
-} from "@platformatic/kafka";
+export type { Connection, ConnectionOptions, KafkaRecord, RecordsBatch } from "@platformatic/kafka";
 
 /** What is used of `@platformatic/kafka` at run time: its connections and the requests of the protocol, nothing above. */
 export type Peer = Pick<

@@ -140,6 +140,20 @@ export async function readyTopics(
   return found;
 }
 
+/** Deletes a group that ends with its process, and what only it reads. Never rejects: what stays does no harm. */
+export async function deleteGroup(cluster: Cluster, topics: GroupTopics, user: string): Promise<void> {
+  try {
+    const connection = await cluster.to(await cluster.coordinator(topics.group), "group", user);
+    await cluster.peer.deleteGroupsV2.api.async(connection, [topics.group]);
+    const own = topics.reads.filter(({ from }) => from !== "topic");
+    const names = [...own, ...(topics.dead === undefined ? [] : [topics.dead])];
+    const wanted = names.map(({ name }) => ({ name, topicId: null }));
+    await cluster.peer.deleteTopicsV6.api.async(cluster.control(), wanted, makeMs);
+  } catch {
+    // The broker is away.
+  }
+}
+
 function isArgument(code: number): boolean {
   const { invalidTopic, invalidPartitions, invalidReplicas, invalidConfig, policy } = kafkaCodes;
   return [invalidTopic, invalidPartitions, invalidReplicas, invalidConfig, policy].includes(
