@@ -205,7 +205,7 @@ suite("Kafka:", { skip }, () => {
     await soon(async () =>
       broker.check().then(
         () => false,
-        (reason) => reason instanceof ConnectError && reason.code === Code.Unavailable,
+        (reason: unknown) => reason instanceof ConnectError && reason.code === Code.Unavailable,
       ),
     );
     const waits = broker.publish([messageTo(topic, "1")], { signal: AbortSignal.timeout(60_000) });
