@@ -10,6 +10,7 @@ import type { ShutdownReport } from "../core/lifecycle/signals.ts";
 import { noConnections } from "../core/net/connection-count.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { Broker } from "../messaging/broker.ts";
 import { appDefaults, type AppOptions } from "./app-options.ts";
 import type { AppLimits } from "./app-control.ts";
 import type { AppPlan } from "./app-plan.ts";
@@ -52,6 +53,7 @@ export class App implements AsyncDisposable {
       this.#inner.addService(service as PartialService<DescService>); // Its rpcs are looked up by name.
     }
     for (const { name, make, ...rest } of plan?.servers ?? []) this.register(name, make, rest);
+    for (const { name, ask, ...rest } of plan?.checks ?? []) this.addCheck(name, ask, rest);
   }
 
   /**
@@ -84,6 +86,19 @@ export class App implements AsyncDisposable {
     if (hub !== undefined) return hub;
     throw new SetupError(
       "this app has no hub: App.load makes one where the configuration has the section hub",
+    );
+  }
+
+  /**
+   * Where messages are published and read, for `createPublisher(app.broker)` and `dial(app.broker)`.
+   *
+   * @throws SetupError for an app whose configuration has no broker
+   */
+  get broker(): Broker {
+    const broker = this.#plan?.broker;
+    if (broker !== undefined) return broker;
+    throw new SetupError(
+      "this app has no broker: App.load makes one where the configuration has the section messaging",
     );
   }
 

@@ -43,6 +43,13 @@ export interface Broker extends ManagedServer, InvokerSource<BrokerDialOptions> 
   deadLetters(topic: string, group: string): DeadLetterBox;
 }
 
+/** A broker that does not connect yet: what is published meanwhile waits. */
+export interface MadeBroker {
+  readonly broker: Broker;
+  /** Connects by itself from now on; resolves behind the first attempt, whatever has become of it. */
+  readonly start: () => Promise<void>;
+}
+
 /** What a broker can do. */
 export interface BrokerCapabilities {
   /** Whether a message can be answered: see `Broker.call`. */

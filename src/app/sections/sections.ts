@@ -27,6 +27,12 @@ export const sections: readonly Section[] = [
     isUsed: ({ discovery }) => discovery?.consul !== undefined || discovery?.providers !== undefined,
     load: () => import("./discovery-section.ts"),
   },
+  {
+    name: "messaging",
+    isUsed: ({ messaging }) => messaging !== undefined,
+    isFixed: true,
+    load: () => import("./messaging-section.ts"),
+  },
   { name: "app", isUsed: () => true, load: () => ({ open: openApp }) },
   { name: "grpc", isUsed: () => true, load: () => ({ open: openGrpc }) },
   { name: "http", isUsed: () => true, load: () => ({ open: openHttp }) },

@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { Clock } from "../../core/time/clock.ts";
-import { AmqpLine, unavailable } from "./amqp-line.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
+import type { BrokerTls } from "../broker-options.ts";
+import { AmqpLine, unavailable } from "./amqp-line.ts";
 import type { ChannelModel, Peer } from "./peer.ts";
-import type { FullRabbitMqOptions, RabbitMqTls } from "./rabbitmq-options.ts";
+import type { FullRabbitMqOptions } from "./rabbitmq-options.ts";
 
 /** Hears of connections. */
 export interface AmqpLinkOwner {
@@ -147,7 +148,7 @@ export class AmqpLink {
   }
 }
 
-function readTls(tls: RabbitMqTls | undefined): Record<string, unknown> {
+function readTls(tls: BrokerTls | undefined): Record<string, unknown> {
   if (tls === undefined) return {};
   const { ca, cert, key, serverName } = tls;
   return {

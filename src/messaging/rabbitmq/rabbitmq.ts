@@ -14,6 +14,7 @@ import type {
   DeadLetterBox,
   Delivery,
   IncomingMessage,
+  MadeBroker,
   OutgoingMessage,
   SubscriptionSpec,
 } from "../broker.ts";
@@ -44,14 +45,20 @@ import { groupTopology, type QueueDeclaration } from "./topology.ts";
  * @throws SetupError without the package `amqplib`, or naming the option that cannot be used
  */
 export async function rabbitmq(options: Partial<RabbitMqOptions> = {}): Promise<Broker> {
+  const { broker, start } = await makeRabbitMq(options);
+  await start();
+  return broker;
+}
+
+/** As `rabbitmq`, without an attempt to connect yet. @throws SetupError as `rabbitmq` */
+export async function makeRabbitMq(options: Partial<RabbitMqOptions>): Promise<MadeBroker> {
   const full = toRabbitMqOptions(options);
   const broker = new RabbitMqBroker(full, {
     peer: await loadAmqplib(),
     clock: systemClock,
     random: Math.random,
   });
-  await broker.start();
-  return broker;
+  return { broker, start: () => broker.start() };
 }
 
 /** How long a reply waits for a connection that takes it, in milliseconds. */
