@@ -23,6 +23,7 @@ import type { Feature } from "./features.ts";
 import { checkPorts } from "./port-clash.ts";
 import { reloadServer } from "./reload-server.ts";
 import { OpenSections } from "./open-sections.ts";
+import type { SagaPlace } from "./saga-place.ts";
 import type { SectionKit } from "./sections/section.ts";
 import { createTelemetry } from "./sections/telemetry-section.ts";
 
@@ -108,6 +109,14 @@ export class ConfigPlan implements AppPlan {
 
   get broker(): Broker | undefined {
     return this.#sections.parts.find(({ broker }) => broker !== undefined)?.broker;
+  }
+
+  get store(): AppPlan["store"] {
+    return this.#sections.parts.find(({ store }) => store !== undefined)?.store;
+  }
+
+  get sagas(): SagaPlace | undefined {
+    return this.#sections.parts.find(({ sagas }) => sagas !== undefined)?.sagas;
   }
 
   get checks(): readonly PlannedCheck[] {

@@ -3,10 +3,12 @@ import type { MessagingConfig } from "../../../gen/ts_ms/config/v1/messaging_pb.
 import { checkConsumed, consumedRpcs } from "../../messaging/contract.ts";
 import { MessageServer } from "../../messaging/message-server.ts";
 import { watchPublishing } from "../../messaging/publish-counts.ts";
+import type { Inbox } from "../../messaging/inbox.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import type { ServerParts } from "../app-server.ts";
 import type { ConfiguredBroker } from "../configured-broker.ts";
 import { ConsumingServer } from "../consuming-server.ts";
+import { MessagesPlace } from "../messages-place.ts";
 import { brokerOf } from "./broker-of.ts";
 import { type ConfiguredConsuming, consumeOptions, overridesOf } from "./consume-options.ts";
 import { explained } from "./explained.ts";
@@ -18,12 +20,18 @@ const name = "messages";
 /** How often the broker is asked whether it is there, in milliseconds. */
 const checkMs = 1_000;
 
+/** Where the server of messages stands, for the admin service too. */
+export function makeMessagesPlace(): MessagesPlace {
+  return new MessagesPlace();
+}
+
 /** The broker, and the server that reads its messages. */
 export async function open(kit: SectionKit): Promise<SectionParts> {
   const section = sectionOf(kit);
   const broker = await brokerOf(kit);
   const { consume } = section;
-  const consuming = consume?.enabled === true ? new Consuming(kit, section, broker) : undefined;
+  const inbox = await inboxOf(kit);
+  const consuming = consume?.enabled === true ? new Consuming(kit, section, { broker, inbox }) : undefined;
   if (consume !== undefined) explained(kit, "messaging.consume", () => consumeOptions(consume));
   let unwatch = (): void => {};
   const ask = async (): Promise<void> => {
@@ -52,6 +60,19 @@ function sectionOf({ config, mistake }: Pick<SectionKit, "config" | "mistake">):
   return config.messaging;
 }
 
+/** What knows which messages are done; undefined without the section `outbox`. */
+async function inboxOf(kit: SectionKit): Promise<Inbox | undefined> {
+  if (kit.config.outbox?.inbox !== true) return undefined;
+  const { storeOf } = await import("./store-of.ts");
+  return (await storeOf(kit)).of.store;
+}
+
+/** What a server of messages needs beside its section. */
+interface ConsumingParts {
+  readonly broker: ConfiguredBroker;
+  readonly inbox: Inbox | undefined;
+}
+
 /** The server of messages, as it is made at each start. */
 class Consuming {
   readonly server: PlannedServer;
@@ -59,13 +80,13 @@ class Consuming {
   unwatch = (): void => {};
   readonly #kit: SectionKit;
   readonly #section: MessagingConfig;
-  readonly #broker: ConfiguredBroker;
+  readonly #parts: ConsumingParts;
   #current: ConsumingServer | undefined;
 
-  constructor(kit: SectionKit, section: MessagingConfig, broker: ConfiguredBroker) {
+  constructor(kit: SectionKit, section: MessagingConfig, parts: ConsumingParts) {
     this.#kit = kit;
     this.#section = section;
-    this.#broker = broker;
+    this.#parts = parts;
     this.server = { name, make: (parts) => this.#make(parts) };
   }
 
@@ -80,7 +101,8 @@ class Consuming {
     const { upstream, gates, observers, interceptors } = http;
     const messages = new MessageServer({
       ...this.#options,
-      broker: this.#broker,
+      ...this.#parts,
+      inboxPrecheck: this.#kit.config.outbox?.inboxPrecheck ?? true,
       upstream,
       ...(gates && { gates }),
       ...(observers && { observers }),
@@ -89,6 +111,7 @@ class Consuming {
     });
     this.unwatch();
     this.unwatch = messages.watch(this.#kit.metrics);
+    this.#kit.shared(makeMessagesPlace).running = messages;
     this.#current = new ConsumingServer(messages, (service) => overridesOf(service, this.#section));
     return this.#current;
   }

@@ -16,9 +16,10 @@ import type { HttpServerOptions } from "../../gateway/http-server-options.ts";
 import type { Hub } from "../../hub/hub.ts";
 import type { Broker } from "../../messaging/broker.ts";
 import type { AppLimits, ProgramControl } from "../app-control.ts";
-import type { PlannedCheck, PlannedServer } from "../app-plan.ts";
+import type { AppStore, PlannedCheck, PlannedServer } from "../app-plan.ts";
 import type { AppServer } from "../app-server.ts";
 import type { Feature } from "../features.ts";
+import type { SagaPlace } from "../saga-place.ts";
 
 /**
  * How a section of the configuration becomes part of a program.
@@ -142,6 +143,10 @@ export interface SectionParts {
   readonly hub?: Hub;
   /** The broker of the program. */
   readonly broker?: Broker;
+  /** The store in whose transactions messages are published. */
+  readonly store?: AppStore;
+  /** The sagas of the program. */
+  readonly sagas?: SagaPlace;
   /** Asked at intervals while the program runs, as those of `App.addCheck`. */
   readonly checks?: readonly PlannedCheck[];
   /** What they offer at all servers. */

@@ -28,6 +28,18 @@ export const sections: readonly Section[] = [
     load: () => import("./discovery-section.ts"),
   },
   {
+    name: "outbox",
+    isUsed: ({ outbox }) => outbox !== undefined,
+    isFixed: true,
+    load: () => import("./outbox-section.ts"),
+  },
+  {
+    name: "saga",
+    isUsed: ({ saga }) => saga !== undefined,
+    isFixed: true,
+    load: () => import("./saga-section.ts"),
+  },
+  {
     name: "messaging",
     isUsed: ({ messaging }) => messaging !== undefined,
     isFixed: true,

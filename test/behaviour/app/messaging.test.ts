@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
+import { MessageAdminService } from "../../../gen/ts_ms/messaging/v1/admin_pb.ts";
 import { MailService, OrderPlacedSchema, StockService } from "../../../gen/warehouse/v1/warehouse_pb.ts";
 import { App } from "../../../src/app/app.ts";
 import { ConfigPlan } from "../../../src/app/config-plan.ts";
@@ -109,6 +110,27 @@ suite("the broker of a configuration", () => {
     await app.start("messages");
     await warehouse.sent;
     assert.equal(mails.length, 1);
+  });
+
+  test("with an admin port the service that shows what is read is there, for the role admin", async () => {
+    const root = createApiKey("root");
+    await using keys = await TemporaryFiles.create();
+    const file = await keys.write("keys.json", [{ id: "root", hash: root.hash, roles: ["admin"] }]);
+    await using warehouse = await startWarehouse(`messaging: {}
+auth: { providers: { keys: { api_key: { keys_file: ${file} } } } }
+access: { default: public }
+admin: { port: 0 }
+`);
+    const { app, events } = warehouse;
+    const admin = createClient(MessageAdminService, dial(addressOf(app, "admin")));
+    const headers = { "x-api-key": root.key };
+    await assert.rejects(admin.listSubscriptions({}), { code: Code.Unauthenticated });
+    const { subscriptions } = await admin.listSubscriptions({}, { headers });
+    const [{ topic, group } = assert.fail()] = subscriptions.filter((each) => each.topic === "orders");
+    await admin.pauseSubscription({ topic, group }, { headers });
+    await events.publish(OrderPlacedSchema, ordered);
+    await admin.resumeSubscription({ topic, group }, { headers });
+    await warehouse.sent;
   });
 
   test("what it says of rpcs, retries and outcomes wins over contracts", async () => {
@@ -242,4 +264,69 @@ async function keysFile(): Promise<string> {
   const files = await TemporaryFiles.create();
   const { hash } = createApiKey("guest");
   return files.write("keys.json", [{ id: "guest", hash }]);
+}
+
+suite("the outbox of a configuration", () => {
+  test("publishes what its transactions commit, and its messages have their effects once", async () => {
+    await using files = await TemporaryFiles.create();
+    const file = `${files.folder}/shop.db`;
+    await using warehouse = await startWarehouse(`messaging: {}\noutbox: { sqlite: ${file}, poll: 10s }\n`);
+    const { app, events, mails } = warehouse;
+    const [id, ordering] = ["o-7", { id: "o-7" }];
+    await app.sqlite.transact(undefined, (tx) => {
+      void events.in(tx).publish(OrderPlacedSchema, ordered, ordering);
+    });
+    await warehouse.sent; // The commit wakes the relay.
+    await assert.rejects(
+      app.sqlite.transact(undefined, (tx) => {
+        void events.in(tx).publish(OrderPlacedSchema, ordered);
+        throw new Error("no");
+      }),
+      /no/,
+    );
+    await events.publish(OrderPlacedSchema, ordered, ordering); // The same id: the inbox knows it.
+    await settled(warehouse, /outcome="duplicate"\} 1/);
+    assert.deepEqual(
+      mails.map(({ message }) => message?.id),
+      [id],
+    );
+    const page = await warehouse.metrics();
+    assert.match(page, /ts_ms_outbox_relayed_total\{result="confirmed"\} 1/);
+    assert.match(page, /ts_ms_outbox_leader 1/);
+    assert.throws(() => app.postgres, /no store in PostgreSQL/);
+    await app.stop();
+    await app.start();
+    assert.equal(app.servers.find(({ name }) => name === "outbox")?.state, "ready");
+  });
+
+  const rows: readonly (readonly [name: string, init: ConfigInit, message: RegExp])[] = [
+    ["no database", { messaging: {}, outbox: {} }, /outbox: exactly one of postgres and sqlite/],
+    ["no broker", { outbox: { sqlite: ":memory:" } }, /outbox: needs messaging/],
+    ["no file", { messaging: {}, outbox: { sqlite: "/no/such/x.db" } }, /outbox\.sqlite: .*\/no\/such/],
+    ["no database of sagas", { saga: { postgres: "mysql://a" } }, /saga: .*databaseUrl must be postgres/],
+  ];
+  for (const [name, overrides, message] of rows) {
+    test(`a mistake names its place: ${name}`, () =>
+      assert.rejects(
+        async () => ConfigPlan.of(await loadConfig({ argv: [], env: {}, overrides }), {}),
+        message,
+      ));
+  }
+
+  test("an app without the sections has neither store nor sagas", async () => {
+    const app = await loadApp();
+    assert.throws(() => app.sqlite, /no store in SQLite/);
+    assert.throws(() => app.sagas, /this app has no sagas/);
+  });
+});
+
+/** Waits until the metrics page has something. */
+async function settled(
+  { metrics }: { readonly metrics: () => Promise<string> },
+  pattern: RegExp,
+): Promise<void> {
+  for (let tries = 0; !pattern.test(await metrics()); tries++) {
+    assert.ok(tries < 500, `${pattern} does not come`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
