@@ -1,6 +1,6 @@
 import { type InvokerSource, makeInvoker } from "../core/call/invoker-source.ts";
 import type { StopOptions, StopReport } from "../core/lifecycle/lifecycle.ts";
-import type { Broker, MadeBroker } from "../messaging/broker.ts";
+import type { Broker, BrokerConnection, CancelledCall, MadeBroker } from "../messaging/broker.ts";
 import type { BrokerDialOptions } from "../messaging/broker-dial-options.ts";
 import { dialBroker } from "../messaging/dialled-broker.ts";
 
@@ -12,6 +12,8 @@ export class ConfiguredBroker implements Broker {
   readonly name: string;
   readonly system: string;
   readonly call?: NonNullable<Broker["call"]>;
+  readonly cancelCall?: NonNullable<Broker["cancelCall"]>;
+  readonly onCancelledCall?: NonNullable<Broker["onCancelledCall"]>;
   readonly #make: () => Promise<MadeBroker>;
   #made: MadeBroker;
   #isNew = true;
@@ -25,6 +27,12 @@ export class ConfiguredBroker implements Broker {
     this.system = broker.system;
     // The next brokers are of the same kind.
     if (broker.call !== undefined) this.call = (...args) => this.#calls(...args);
+    if (broker.cancelCall !== undefined) {
+      this.cancelCall = (topic, call) => this.#broker.cancelCall?.(topic, call);
+    }
+    if (broker.onCancelledCall !== undefined) {
+      this.onCancelledCall = (...args) => this.#listens(...args);
+    }
   }
 
   get state(): Broker["state"] {
@@ -33,6 +41,10 @@ export class ConfiguredBroker implements Broker {
 
   get capabilities(): Broker["capabilities"] {
     return this.#broker.capabilities;
+  }
+
+  get connection(): BrokerConnection {
+    return this.#broker.connection;
   }
 
   [makeInvoker](options: Partial<BrokerDialOptions>): ReturnType<InvokerSource[typeof makeInvoker]> {
@@ -72,6 +84,10 @@ export class ConfiguredBroker implements Broker {
 
   get #broker(): Broker {
     return this.#made.broker;
+  }
+
+  #listens(topic: string, receive: (call: CancelledCall) => void): () => void {
+    return this.#broker.onCancelledCall?.(topic, receive) ?? (() => {});
   }
 
   #calls(...args: Parameters<NonNullable<Broker["call"]>>): ReturnType<NonNullable<Broker["call"]>> {

@@ -31,6 +31,8 @@ export interface RunsParts {
   readonly deadLetters: boolean;
   /** Called with what is dropped although it could not be handled. */
   readonly lost: (message: Consumed, reason: DeadReason, why: string) => void;
+  /** Whether the caller of a call waits no more. */
+  readonly isCancelled: (message: Consumed) => boolean;
   /** Called for a call whose reply the broker does not take. */
   readonly unanswered: (message: Consumed, reason: unknown) => void;
 }
@@ -45,10 +47,11 @@ export class MessageRuns {
 
   constructor(parts: RunsParts) {
     this.#parts = parts;
-    const { plan, records, unanswered } = parts;
+    const { plan, records, isCancelled, unanswered } = parts;
     this.#calls = new CallRuns({
       plan,
       records,
+      isCancelled,
       unanswered,
       run: (message, rpc) => this.#call([message], rpc, true),
     });

@@ -51,6 +51,7 @@ export class AmqpLink {
   #attempt = 0;
   #lastUrl = -1;
   #isClosed = false;
+  #connections = 0;
   #why: ConnectError | undefined;
 
   /**
@@ -68,6 +69,11 @@ export class AmqpLink {
   /** The connection that is used; undefined while there is none. */
   get line(): AmqpLine | undefined {
     return this.#line?.isOver === false ? this.#line : undefined;
+  }
+
+  /** How many connections were made again after a loss. */
+  get reconnects(): number {
+    return Math.max(0, this.#connections - 1);
   }
 
   /** Why there is no connection. */
@@ -99,6 +105,7 @@ export class AmqpLink {
       this.#attempt = 0;
       this.#why = undefined;
       this.#line = line;
+      this.#connections++;
       this.#owner.up(line);
     } catch (reason) {
       this.#why = unavailable(reason);
