@@ -205,7 +205,7 @@ export const messageCalls: readonly MessageCall[] = [
         aborted.resolve(performance.now());
         throw signal.reason;
       };
-      await using served = await serveStock(await open(), { count: hold }, { concurrency: 1 });
+      await using served = await serveStock(await open(), { count: hold }, { concurrency: 1, prefetch: 2 });
       const client = createClient(StockService, dial(await open()));
       // The note finds its consumer as soon as that listens.
       await client.count({ sku: "before" });
