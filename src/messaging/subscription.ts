@@ -83,6 +83,7 @@ export class Subscription {
       wallMs,
       stopping: this.#stopping.signal,
       deadLetters,
+      buried: (message, reason, why) => log.buried(message, reason, why),
       isCancelled: (message) => this.#cancelled.has(message),
       lost: (message, reason, why) => log.lost(message, reason, why),
       unanswered: (message, reason) => log.unanswered(message, reason),

@@ -62,8 +62,8 @@ saga: { postgres: "\${DATABASE_URL}" }
         await events.in(tx).publish(OrderPlacedSchema, { orderId, sku: "A1", count: 1 });
       });
       assert.equal(await sent.promise, orderId);
-      const { result } = await app.sagas.begin(echo, { text: "x" }, { id: orderId });
-      assert.equal((await result({ timeoutMs: 10_000 })).text, "x");
+      const begun = await app.sagas.begin(echo, { text: "x" }, { id: orderId });
+      assert.equal((await begun.result({ timeoutMs: 10_000 })).text, "x");
       assert.throws(() => app.addSaga(echo), /add sagas before/);
       await app.stop();
     }
