@@ -47,8 +47,13 @@ async function publisher(): Promise<() => Promise<unknown>> {
   const options = { persistent: true, contentType: "application/protobuf" };
   return () =>
     new Promise<void>((resolve, reject) => {
-      channel.publish(exchange, "s00.tsms.test.v1.OrderPlaced", body, options, (reason: unknown) =>
-        reason === null || reason === undefined ? resolve() : reject(new Error(String(reason))),
+      channel.publish(
+        exchange,
+        "s00.tsms.test.v1.OrderPlaced",
+        body,
+        options,
+        (reason: Error | null | undefined) =>
+          reason === null || reason === undefined ? resolve() : reject(reason),
       );
     });
 }
