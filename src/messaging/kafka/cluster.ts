@@ -44,6 +44,8 @@ export class Cluster {
   #started: Promise<void> | undefined;
   #cancelPause: (() => void) | undefined;
   #lastAddress = -1;
+  /** How many connections were made in all. */
+  #connections = 0;
   #isClosed = false;
   #why: ConnectError | undefined;
 
@@ -63,6 +65,11 @@ export class Cluster {
   /** Whether a broker is there. */
   get isConnected(): boolean {
     return this.#control?.isConnected() === true;
+  }
+
+  /** How often there was a connection again after a loss. */
+  get reconnects(): number {
+    return Math.max(0, this.#connections - 1);
   }
 
   /** Why there is no connection. */
@@ -159,6 +166,7 @@ export class Cluster {
       if (this.#nodes.size === 0) throw new Error("no broker is ready");
       this.#pauses.reset();
       this.#why = undefined;
+      this.#connections++;
       this.#up();
     } catch (reason) {
       this.#why = unavailable(reason);

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { SetupError } from "../../core/errors/setup-error.ts";
-import type { Address, FullKafkaOptions, KafkaTls } from "./kafka-options.ts";
+import type { BrokerTls } from "../broker-options.ts";
+import type { Address, FullKafkaOptions } from "./kafka-options.ts";
 import type { Connection, ConnectionOptions, Peer } from "./peer.ts";
 
 /** What a connection is for, which decides how long an answer may take: a broker answers each connection in order. */
@@ -88,7 +89,7 @@ export class Connections {
   }
 }
 
-function readTls({ ca, cert, key }: KafkaTls): NonNullable<ConnectionOptions["tls"]> {
+function readTls({ ca, cert, key }: BrokerTls): NonNullable<ConnectionOptions["tls"]> {
   return {
     ...(ca !== undefined && { ca: readFile("CA", ca) }),
     ...(cert !== undefined && { cert: readFile("certificate", cert) }),

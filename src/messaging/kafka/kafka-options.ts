@@ -2,18 +2,7 @@ import { checkOptions, show } from "../../core/config/check-options.ts";
 import { checkPeer } from "../../core/config/optional-peer.ts";
 import type { FaultLogOptions } from "../../core/call/fault-log.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
-
-/** TLS of the connections to Kafka. */
-export interface KafkaTls {
-  /** File of the CA certificates to verify the servers' certificates against, PEM. Default: those of Node. */
-  readonly ca?: string;
-  /** File of this client's certificate, PEM. Default: none. */
-  readonly cert?: string;
-  /** File of its key, PEM. Default: none. */
-  readonly key?: string;
-  /** The name that the servers' certificates must have. Default: the host of each server. */
-  readonly serverName?: string;
-}
+import { type CommonBrokerOptions, reconnectDefaults, type ReconnectOptions } from "../broker-options.ts";
 
 /** Who this client is at Kafka. */
 export interface KafkaSasl {
@@ -24,33 +13,16 @@ export interface KafkaSasl {
   readonly token?: string | (() => string | Promise<string>);
 }
 
-/** How often a lost connection is tried again. */
-export interface KafkaReconnect {
-  /** The pause before the first attempt, in milliseconds; it doubles with each one. Default: 200. */
-  readonly initialMs: number;
-  /** The longest pause, in milliseconds. Default: 5,000. */
-  readonly maxMs: number;
-  /** How far a pause may be from its value, by chance: 0 to 1. Default: 0.2. */
-  readonly jitter: number;
-}
-
 /** Where Kafka is, and what is made there. */
-export interface KafkaOptions extends FaultLogOptions {
+export interface KafkaOptions extends CommonBrokerOptions, FaultLogOptions {
   /** `kafka://[user:password@]host[:port][,host[:port]…]`: some of the brokers, the others are found by them. Default: `kafka://127.0.0.1:9092`. */
   readonly url: string;
-  /** Begins the name of each topic and group. Default: none. */
-  readonly prefix: string;
-  /** Default: no TLS. `{}` is TLS with what Node trusts. */
-  readonly tls: KafkaTls | undefined;
   /** Default: PLAIN with the user and password of the URL, none without. */
   readonly sasl: KafkaSasl | undefined;
-  /** The name of the broker in logs, metrics and errors. Default: `kafka`. */
-  readonly name: string | undefined;
   /** What Kafka shows of this client. Default: `ts-ms`. */
   readonly clientId: string;
   /** Where this process is: what has a replica in the same rack is read from there. Default: none. */
   readonly rack: string | undefined;
-  readonly reconnect: Partial<KafkaReconnect>;
   /** Partitions of topics that are made. Default: 6. */
   readonly partitions: number;
   /** Replicas of topics that are made. Default: as many as the broker makes. */
@@ -84,15 +56,8 @@ export interface Address {
 /** The options with all defaults put in. */
 export interface FullKafkaOptions extends Omit<KafkaOptions, "reconnect" | "url"> {
   readonly addresses: readonly Address[];
-  readonly reconnect: KafkaReconnect;
+  readonly reconnect: ReconnectOptions;
 }
-
-/** The defaults of `KafkaOptions.reconnect`. */
-export const reconnectDefaults: KafkaReconnect = Object.freeze({
-  initialMs: 200,
-  maxMs: 5_000,
-  jitter: 0.2,
-});
 
 /** The defaults of `KafkaOptions`. */
 export const kafkaDefaults: KafkaOptions = Object.freeze({

@@ -12,10 +12,12 @@ import { systemClock } from "../../core/time/clock.ts";
 import type {
   Broker,
   BrokerCapabilities,
+  BrokerConnection,
   BrokerSubscription,
   DeadLetterBox,
   Delivery,
   Destination,
+  MadeBroker,
   OutgoingMessage,
   SubscriptionSpec,
 } from "../broker.ts";
@@ -42,10 +44,16 @@ import { groupTopics, topicOf } from "./topology.ts";
  * @throws SetupError without the package `@platformatic/kafka`, or naming the option that cannot be used
  */
 export async function kafka(options: Partial<KafkaOptions> = {}): Promise<Broker> {
+  const { broker, start } = await makeKafka(options);
+  await start();
+  return broker;
+}
+
+/** As `kafka`, without an attempt to connect yet. @throws SetupError as `kafka` */
+export async function makeKafka(options: Partial<KafkaOptions>): Promise<MadeBroker> {
   const full = toKafkaOptions(options);
   const broker = new KafkaBroker(full, { peer: await loadKafka(), clock: systemClock, random: Math.random });
-  await broker.start();
-  return broker;
+  return { broker, start: () => broker.start() };
 }
 
 class KafkaBroker implements Broker {
@@ -76,6 +84,11 @@ class KafkaBroker implements Broker {
 
   get state(): Broker["state"] {
     return this.#lifecycle.state;
+  }
+
+  get connection(): BrokerConnection {
+    const { isConnected, reconnects } = this.#cluster;
+    return { connected: isConnected, blocked: false, reconnects };
   }
 
   async start(): Promise<void> {
