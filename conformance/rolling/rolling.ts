@@ -1,13 +1,12 @@
 import { strict as assert } from "node:assert";
 import { setTimeout as delay } from "node:timers/promises";
-import { LibraryService } from "../../gen/library/v1/library_pb.ts";
-import { createClient, dial, type Client } from "../../src/index.ts";
 import { Program } from "../../test/support/program.ts";
 import { renderOverlay } from "../deploy/manifests.ts";
 import { Checks, type Suite } from "../suite.ts";
 import { lateSidecar } from "./late-sidecar.ts";
-import { SocketService } from "./passed-sockets.ts";
+import { Load } from "./load.ts";
 import { ServiceProxy, type Endpoint } from "./service-proxy.ts";
+import { socketRestarts } from "./socket-restarts.ts";
 
 /** Rounds of the rolling restart, and the calls that they must have together. */
 const rounds = 10;
@@ -69,32 +68,11 @@ export const rolling: Suite = {
     await lateSidecar(checks);
     await checks.check(
       `a service whose sockets outlive it restarts ${rounds} times, and refuses no connection`,
-      () => socketRestarts(),
+      () => socketRestarts(rounds, leastCalls),
     );
     return checks.result;
   },
 };
-
-/** Restarts by systemd's socket, while each call makes a connection of its own. */
-async function socketRestarts(): Promise<void> {
-  const { service, http, grpc } = await SocketService.open();
-  await using _ = service;
-  await service.start();
-  const load = new Load(`127.0.0.1:${http}`, { grpc: `127.0.0.1:${grpc}`, keepsConnections: false });
-  try {
-    for (let round = 1; round <= rounds; round++) {
-      while (load.calls < (round * leastCalls) / rounds) await delay(50);
-      assert.equal(await service.stop(), 0);
-      await service.start();
-    }
-    await delay(500);
-    load.check();
-  } finally {
-    await load.end();
-    await service.stop();
-  }
-  console.log(`rolling: ${load.failures.length} of ${load.calls} calls on new connections lost`);
-}
 
 /** A gateway in a process of its own. */
 class Pod implements AsyncDisposable {
@@ -119,73 +97,4 @@ class Pod implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.program[Symbol.asyncDispose]();
   }
-}
-
-/** How calls are made. */
-interface LoadOptions {
-  /** Address of gRPC, where it is another one. */
-  readonly grpc: string;
-  /** Whether connections are used for more than one call. */
-  readonly keepsConnections: boolean;
-}
-
-/** Callers of REST and gRPC, reading and writing, that call again as soon as they have a reply. */
-class Load {
-  calls = 0;
-  readonly failures: string[] = [];
-  #isOver = false;
-  readonly #lanes: readonly Promise<void>[];
-
-  constructor(
-    address: string,
-    { grpc, keepsConnections }: LoadOptions = { grpc: address, keepsConnections: true },
-  ) {
-    const url = `http://${address}/v1/shelves`;
-    const close = keepsConnections ? {} : { connection: "close" };
-    const json = { "content-type": "application/json", ...close };
-    const rest = async (init: RequestInit): Promise<void> => {
-      const response = await fetch(url, init);
-      const text = await response.text();
-      if (response.status >= 300) throw new Error(`${response.status} ${text}`);
-    };
-    const kept = dial(grpc);
-    const library = async (
-      call: (client: Client<typeof LibraryService>) => Promise<unknown>,
-    ): Promise<void> => {
-      if (keepsConnections) return void (await call(createClient(LibraryService, kept)));
-      await using transport = dial(grpc);
-      await call(createClient(LibraryService, transport));
-    };
-    this.#lanes = [
-      this.#lane("GET", () => rest({ headers: close })),
-      this.#lane("POST", () => rest({ method: "POST", headers: json, body: '{"theme":"a"}' })),
-      this.#lane("read", () => library((client) => client.getShelf({ name: "shelves/1" }))),
-      this.#lane("write", () => library((client) => client.createShelf({ shelf: { theme: "a" } }))),
-    ];
-    void Promise.all(this.#lanes).finally(() => kept.close());
-  }
-
-  /** @throws Error with the calls that failed */
-  check(): void {
-    assert.deepEqual(this.failures.slice(0, 5), [], `${this.failures.length} of ${this.calls} calls`);
-  }
-
-  async end(): Promise<void> {
-    this.#isOver = true;
-    await Promise.all(this.#lanes);
-  }
-
-  async #lane(name: string, call: () => Promise<unknown>): Promise<void> {
-    while (!this.#isOver) {
-      await call().catch((error: unknown) => this.failures.push(`${name}: ${causeOf(error)}`));
-      this.calls++;
-      await delay(1);
-    }
-  }
-}
-
-/** The text of an error, with that of its cause: `fetch` says no more than that it failed. */
-function causeOf(error: unknown): string {
-  const { cause } = error instanceof Error ? error : {};
-  return cause === undefined ? String(error) : `${String(error)}, ${String(cause)}`;
 }
