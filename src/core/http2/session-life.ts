@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { connectionAgeMs } from "./connection-age.ts";
 import { http2Counts, type ConnectionEnd } from "./http2-counts.ts";
 import type { SessionLifeOptions } from "./server-session-options.ts";
 
@@ -25,7 +26,7 @@ export class SessionLife {
   readonly #socket: Socket;
   readonly #session: LivingSession;
   readonly #options: SessionLifeOptions;
-  readonly #handshake: NodeJS.Timeout;
+  #handshake: NodeJS.Timeout | undefined;
   #pulse: NodeJS.Timeout | undefined;
   #idle: NodeJS.Timeout | undefined;
   #age: NodeJS.Timeout | undefined;
@@ -49,6 +50,7 @@ export class SessionLife {
   /** The client's preface and SETTINGS have come. */
   greeted(): void {
     clearTimeout(this.#handshake);
+    this.#handshake = undefined;
   }
 
   /** The last stream was closed. */
@@ -79,8 +81,7 @@ export class SessionLife {
 
   #watchAge({ maxConnectionAgeMs: mean = Infinity, maxConnectionAgeGraceMs = Infinity }: SessionLifeOptions) {
     if (mean === Infinity) return;
-    // Connections that were made together do not all end together.
-    const ageMs = mean * (0.9 + Math.random() / 5);
+    const ageMs = connectionAgeMs(mean, performance.now(), Math.random());
     this.#age = setTimeout(
       () => {
         this.#session.drain("age");
