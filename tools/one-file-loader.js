@@ -38,7 +38,7 @@ function keepCompiled() {
   try {
     const folder = caches !== undefined && isAbsolute(caches) ? caches : join(homedir(), ".cache");
     enableCompileCache(join(folder, "ts-ms"));
-    setTimeout(flushCompileCache, flushAfterMs).unref();
+    setTimeout(() => flushCompileCache(), flushAfterMs).unref();
   } catch {
     // An unknown user has no home.
   }

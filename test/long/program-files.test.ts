@@ -121,7 +121,7 @@ test("a program of one file keeps what Node compiles for the next start, unless 
   assert.ok(existsSync(join(home, ".cache/ts-ms")));
 });
 
-test("where nothing can be written a program of one file starts without a word", async () => {
+test("E21: where nothing can be written a program of one file starts without a word", async () => {
   writeFileSync(join(scratch, "no-folder"), "");
   for (const env of [{ XDG_CACHE_HOME: join(scratch, "no-folder") }, { HOME: join(scratch, "no-folder") }]) {
     const { code, errors } = await run([process.execPath, file, ...anyPorts], env, async () => {});
