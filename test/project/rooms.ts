@@ -87,6 +87,9 @@ export const arrows: Arrows = {
     "core/telemetry",
   ],
 
+  // Several processes with one port. Loaded by programs with workers.
+  "core/workers": ["core/errors", "core/config", "core/net", "core/time", "core/lifecycle", "core/telemetry"],
+
   // Whether a call may go on.
   "core/admission": ["core/errors", "core/config", "core/metadata", "core/net", "core/call"],
   "core/condition": ["core/errors", "core/config"],

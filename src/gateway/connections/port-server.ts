@@ -5,6 +5,7 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import { ConnectionCount } from "../../core/net/connection-count.ts";
 import type { ConnectionLimit, IdleConnection } from "../../core/net/connection-limit.ts";
 import { type OpenConnection, OpenConnections } from "../../core/net/open-connections.ts";
+import { connectToSource } from "../../core/net/port-source.ts";
 import { setKeepalive } from "../../core/net/keepalive.ts";
 import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
@@ -129,6 +130,7 @@ export class PortServer {
       setKeepalive(socket, this.#options);
       accept(socket);
     });
+    connectToSource(server, "HTTP");
     if (this.#options.grpc !== undefined) closeWithoutWaiting(server);
     return server;
   }

@@ -180,6 +180,7 @@ export const keyTexts: KeyTexts = {
   "Config.docs": "The console in the browser. Default: served where `http.host` is a loopback address.",
   "Config.openapi": "The OpenAPI document. Default: served where `http.host` is a loopback address.",
   "Config.mcp": "Rpcs as tools of MCP. Default: not served.",
+  "Config.workers": "In how many processes the program serves. Default: in one.",
   "RegisterConfig.consul": "Registers with Consul. Default: not.",
   "ConsulRegistrationConfig.name": "Name of the service. Default: `app.name`.",
   "ConsulRegistrationConfig.address":
@@ -781,4 +782,14 @@ export const keyTexts: KeyTexts = {
   "QuicConfig.max_streams": "Most open streams of one connection.",
   "QuicConfig.max_idle_timeout": "Time without a packet after which a connection is closed.",
   "QuicConfig.keep_alive_period": "Interval of packets that keep a connection open; 0 for none.",
+  "WorkersConfig.count":
+    "How many processes serve, with one port for all; auto is as many as there are cores.",
+  "WorkersConfig.balance":
+    "Who gives connections to workers: the primary, to the one with the fewest, or the kernel, by SO_REUSEPORT.",
+  "WorkersConfig.start_timeout": "How long a new worker may take until all of its servers are ready.",
+  "WorkersConfig.restart": "Pauses before a worker that has died is replaced.",
+  "WorkersConfig.max_memory": "Resident memory at which a worker is replaced. Default: never.",
+  "RestartConfig.initial":
+    "The first pause; each further one is twice as long, until a worker has lived for a minute.",
+  "RestartConfig.max": "The longest pause.",
 };

@@ -21,12 +21,15 @@ export interface GrpcServerOptions
   extends DispatcherOptions, SessionLimitOptions, HeaderLimits, Http2Tuning, RequestIdOptions {
   /**
    * What carries the connections of the server's own port: `own` is the library's own HTTP/2 engine, which needs far less
-   * processor time per call; `grpc-js` is `node:http2` with the options of grpc-js. `auto` is `own`, unless
+   * processor time per call; `grpc-js` is `node:http2` with the options of grpc-js, and needs its package. `auto` is `own`, unless
    * `channelOptions` are set or `grpc.engine` was read before `start()`; the start line says so then. With `own` both
    * are errors. Default: `auto`.
    */
   readonly engine: GrpcEngine;
-  /** Host name or address to bind, or `unix:` and the path of a socket. Default: 127.0.0.1. */
+  /**
+   * Host name or address to bind, `unix:` and the path of a socket, or `fd:` and the number of a listening socket that was
+   * passed to the program. Default: 127.0.0.1.
+   */
   readonly host: string;
   /** TCP port; 0 lets the system pick one. Default: 42001. */
   readonly port: number;
