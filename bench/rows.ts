@@ -30,6 +30,7 @@ import { grpcFollow } from "./stream-works.ts";
 import { limitRows } from "./limit-rows.ts";
 import { telemetryRows } from "./telemetry-rows.ts";
 import { trafficRows } from "./traffic-rows.ts";
+import { workerRows } from "./worker-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
 
 const inProcess = { work: "REST → handler in process", subject: "gateway", reference: "bare Fastify" };
@@ -306,6 +307,7 @@ const all: readonly Row[] = [
   ...mcpRows,
   ...hubRows,
   ...natsRows,
+  ...workerRows,
 ];
 
 /** All comparisons, by their numbers. */

@@ -10,13 +10,13 @@ import {
 } from "../support/steady-load.ts";
 import { eventually, sample, startWorkers } from "../support/worker-program.ts";
 
-test("E15: SIGHUP ten times under 200 calls a second of every protocol loses none of 20,000", async () => {
+test("E15: SIGHUP ten times under 300 calls a second of every protocol loses none of 20,000", async () => {
   await using running = await startWorkers();
   using rest = restCalls(running.http, 16);
   using grpc = grpcCalls(running.grpc);
   using uploads = uploadCalls(running.http);
   const { http } = running;
-  const load = new SteadyLoad([rest, grpc, uploads, eventStreams(http), socketStreams(http)], 40);
+  const load = new SteadyLoad([rest, grpc, uploads, eventStreams(http), socketStreams(http)], 60);
   for (let round = 1; round <= 10; round++) {
     running.program.kill("SIGHUP");
     await eventually(
