@@ -295,7 +295,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#parts.book?.drain(graceMs);
     // A port can only be closed after it is bound; `start` reports an error of the bind.
     await this.#binding?.catch(() => {});
-    this.#parts.port.closeListeners();
+    this.#parts.port.closeListeners(graceMs);
     const [calls, sockets] = await Promise.all([
       stopExchanges(both(this.#parts.port, this.#parts.guests), graceMs),
       this.#parts.router.stop(graceMs),

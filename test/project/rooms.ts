@@ -155,7 +155,7 @@ export const arrows: Arrows = {
   ],
 
   // How a call travels.
-  "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net"],
+  "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net", "core/time"],
   "core/grpc": ["core/errors", "core/metadata", "core/codec"],
   "core/grpc/health": ["core/errors", "core/call"],
   "core/grpc/reflection": ["core/errors", "core/call"],

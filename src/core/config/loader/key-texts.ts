@@ -33,6 +33,8 @@ export const keyTexts: KeyTexts = {
   "AppConfig.default_server": "The server that methods of `App` mean when they are given no name.",
   "AppConfig.max_connections":
     "Most open connections of all ports together. Default: 80 % of the files that the process may open.",
+  "AppConfig.max_connections_per_second":
+    "Connections that all ports together accept in a second, a tenth of them at once; 0 for any number.",
   "AppConfig.request_id":
     "From whom an incoming `x-request-id` is taken: from every client, from trusted proxies and peers alone, or from none.",
   "AppConfig.zone":

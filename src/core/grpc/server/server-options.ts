@@ -105,7 +105,10 @@ export interface GrpcServerOptions
    * earlier ones count as those of `minPingIntervalMs`. Default: true.
    */
   readonly pingsWithoutCalls: boolean;
-  /** Age of a connection at which its client gets GOAWAY, in milliseconds (+/-10 %). Default: Infinity. */
+  /**
+   * Age of a connection at which its client gets GOAWAY, in milliseconds (+/-10 %, and down to half of it for those that come
+   * while the process is younger than that). Default: Infinity.
+   */
   readonly maxConnectionAgeMs: number;
   /** Time for the calls of such a connection to end, in milliseconds. Default: Infinity. */
   readonly maxConnectionAgeGraceMs: number;
