@@ -32,6 +32,7 @@ import { grpcFollow } from "./stream-works.ts";
 import { limitRows } from "./limit-rows.ts";
 import { telemetryRows } from "./telemetry-rows.ts";
 import { trafficRows } from "./traffic-rows.ts";
+import { workerRows } from "./worker-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
 
 const inProcess = { work: "REST → handler in process", subject: "gateway", reference: "bare Fastify" };
@@ -309,6 +310,7 @@ const all: readonly Row[] = [
   ...hubRows,
   ...natsRows,
   ...messageRows,
+  ...workerRows,
   ...scaleRows,
 ];
 
