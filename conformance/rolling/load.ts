@@ -68,6 +68,6 @@ export class Load {
 
 /** The text of an error, with that of its cause: `fetch` says no more than that it failed. */
 function causeOf(error: unknown): string {
-  const { cause } = error instanceof Error ? error : {};
-  return cause === undefined ? String(error) : `${String(error)}, ${String(cause)}`;
+  const cause = error instanceof Error && error.cause instanceof Error ? `, ${error.cause.message}` : "";
+  return `${String(error)}${cause}`;
 }
