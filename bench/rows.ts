@@ -21,6 +21,7 @@ import { boundMebibytes, compareUsedMemory, type UsedMemory } from "./network-me
 import { overGrpc, overHttp, streamsOverGrpc } from "./over-wire.ts";
 import { peerRows } from "./peer-rows.ts";
 import { mcpRows } from "./mcp-rows.ts";
+import { messageRows } from "./message-rows.ts";
 import { natsRows } from "./nats-rows.ts";
 import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
@@ -31,6 +32,7 @@ import { grpcFollow } from "./stream-works.ts";
 import { limitRows } from "./limit-rows.ts";
 import { telemetryRows } from "./telemetry-rows.ts";
 import { trafficRows } from "./traffic-rows.ts";
+import { workerRows } from "./worker-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
 
 const inProcess = { work: "REST → handler in process", subject: "gateway", reference: "bare Fastify" };
@@ -307,6 +309,8 @@ const all: readonly Row[] = [
   ...mcpRows,
   ...hubRows,
   ...natsRows,
+  ...messageRows,
+  ...workerRows,
   ...scaleRows,
 ];
 
