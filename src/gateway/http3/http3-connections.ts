@@ -122,7 +122,8 @@ export class Http3Connections implements ExchangeOwner {
       (add) => eachField(headers, add),
       () => false,
     );
-    const refusal = this.#refusalOf(client, request);
+    const refusal =
+      isEnded && request.contentLength > 0 ? h3Code.messageError : this.#refusalOf(client, request);
     if (client === undefined || refusal !== undefined) {
       stream.on("error", () => {}); // It is closed.
       stream.close(refusal ?? h3Code.requestRejected);

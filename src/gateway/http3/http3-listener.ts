@@ -18,6 +18,9 @@ const reloadGraceMs = 5000;
 /** How long the last bytes may take to leave when the door closes, in milliseconds. */
 const flushMs = 250;
 
+/** How often the system may pick a port whose number is in use by TCP. */
+const mostPicks = 10;
+
 /** What the package keeps of its streams. A stream that was closed before its request ended stays there for ever. */
 interface StreamKeeper {
   readonly _streams: Map<string, unknown>;
@@ -134,7 +137,20 @@ class Http3Listener implements Http3Side {
     }
   }
 
+  /** Where the system picks the port, the TCP port of that number may be in use: then it picks again. */
   async #listen(): Promise<void> {
+    for (let tries = mostPicks; ; tries--) {
+      try {
+        await this.#listenOnce();
+        return;
+      } catch (error) {
+        const isPicked = this.#address.port === 0 && error instanceof SetupError;
+        if (!isPicked || tries === 1) throw error;
+      }
+    }
+  }
+
+  async #listenOnce(): Promise<void> {
     const { options, address } = { options: this.#options, address: this.#address };
     const { key, cert } = this.#kit.certificates.material();
     const server = this.#create({
