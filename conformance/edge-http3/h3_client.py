@@ -92,6 +92,9 @@ class Client(QuicConnectionProtocol):
         if fields is None:
             fields = [[":method", request.get("method", "GET")], [":scheme", "https"]]
             fields += [[":authority", authority], [":path", request["path"]], *request.get("headers", [])]
+            # As browsers do: to Caddy 2.6 a body without a length is none.
+            if body and not request.get("open") and "content-length" not in dict(map(tuple, fields)):
+                fields.append(["content-length", str(len(body))])
         answer = self.answers[stream] = Answer()
         self.order.append(stream)
         bare = not body and chunks is None and not request.get("open")

@@ -1,4 +1,4 @@
-import { type DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { http3Counts } from "../../core/net/http3-counts.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";

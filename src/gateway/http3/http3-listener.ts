@@ -1,6 +1,11 @@
 import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Http3SecureServer, Http3ServerSession, ServerHttp3Stream } from "@currentspace/http3";
+import type {
+  Http3SecureServer,
+  Http3ServerSession,
+  ServerHttp3Stream,
+  ServerOptions,
+} from "@currentspace/http3";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { loadPeer } from "../../core/config/optional-peer.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
@@ -38,7 +43,7 @@ export async function listenHttp3(options: Http3Options, kit: Http3Kit): Promise
   return listener;
 }
 
-type CreateServer = typeof import("@currentspace/http3").createSecureServer;
+type CreateServer = (options: ServerOptions) => Http3SecureServer;
 
 /** A door that listens. */
 class Http3Listener implements Http3Side {

@@ -1,7 +1,7 @@
 /** HTTP/3 in the process, seen by aioquic (edge rules 46 to 50). */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { connect } from "node:http2";
+import { connect, type IncomingHttpHeaders } from "node:http2";
 import { suite, test } from "node:test";
 import { promisify } from "node:util";
 import { pythonPackages } from "../../../conformance/python-packages.ts";
@@ -266,9 +266,9 @@ test("E19: where UDP is blocked after Alt-Svc was seen, TCP serves", async () =>
   await using gateway = await startHttp3();
   const session = connect(`https://127.0.0.1:${gateway.port}`, { rejectUnauthorized: false });
   const request = session.request({ ":path": "/test/v1/echo/x" });
-  const [head] = (await new Promise((resolve) => request.once("response", (...args) => resolve(args)))) as [
-    Record<string, string>,
-  ];
+  const { promise, resolve } = Promise.withResolvers<IncomingHttpHeaders>();
+  request.once("response", resolve);
+  const head = await promise;
   assert.equal(head["alt-svc"], `h3=":${gateway.udpPort}"; ma=3600`);
   request.resume();
   session.close();
