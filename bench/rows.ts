@@ -24,6 +24,7 @@ import { mcpRows } from "./mcp-rows.ts";
 import { natsRows } from "./nats-rows.ts";
 import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
+import { scaleRows } from "./scale-rows.ts";
 import { streamRows } from "./stream-rows.ts";
 import { upstreamRows } from "./upstream-rows.ts";
 import { grpcFollow } from "./stream-works.ts";
@@ -306,6 +307,7 @@ const all: readonly Row[] = [
   ...mcpRows,
   ...hubRows,
   ...natsRows,
+  ...scaleRows,
 ];
 
 /** All comparisons, by their numbers. */

@@ -10,7 +10,9 @@ import {
   hubFlags,
   parseFlags,
   tlsOptions,
+  workerFlags,
 } from "../src/entries/flags.ts";
+import { inWorkers } from "../src/entries/workers.ts";
 import { addServerGracefulStop, catchStopSignals, dial, GrpcServer, HttpServer } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
@@ -19,11 +21,13 @@ import { LibraryService } from "../src/services/library/library-service.ts";
 import { servePages } from "./page/serve-pages.ts";
 import { chatOf } from "./parts/chat.ts";
 import { contractComments } from "./parts/contract-comments.ts";
-import { print, printStop, urlOf } from "./parts/lines.ts";
+import { print, printStop, say, urlOf } from "./parts/lines.ts";
 import { registered } from "./parts/registered.ts";
+import { workersOf } from "./parts/workers-of.ts";
 
-const flags = parseFlags("gateway", { ...gatewayFlags, ...faceFlags, ...hubFlags });
+const flags = parseFlags("gateway", { ...gatewayFlags, ...faceFlags, ...hubFlags, ...workerFlags });
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
+await inWorkers({ ...workersOf(flags), logger });
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const options = gatewayOptions(flags);
@@ -54,7 +58,7 @@ await grpc.start();
 await http.start();
 
 print(grpc, http, exporter);
-console.log(
+say(
   `Try: curl ${urlOf(http)}/v1/shelves/1/books\nOr open ${urlOf(http)} in a browser, ${urlOf(http)}/chat in two`,
 );
 await register();

@@ -12,15 +12,18 @@ import {
   registerFlags,
   tlsFlags,
   tlsOptions,
+  workerFlags,
 } from "../src/entries/flags.ts";
+import { inWorkers } from "../src/entries/workers.ts";
 import { addServerGracefulStop, catchStopSignals, dial, GrpcServer } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
 import { chatOf } from "./parts/chat.ts";
-import { print, printStop } from "./parts/lines.ts";
+import { print, printStop, say } from "./parts/lines.ts";
 import { registered } from "./parts/registered.ts";
+import { workersOf } from "./parts/workers-of.ts";
 
 const flags = parseFlags("grpc-only", {
   ...grpcFlags,
@@ -29,8 +32,10 @@ const flags = parseFlags("grpc-only", {
   ...hubFlags,
   ...registerFlags,
   ...commonFlags,
+  ...workerFlags,
 });
 const { logger, observers, onFault, startExporter } = createTelemetry(flags);
+await inWorkers({ ...workersOf(flags), logger });
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const tls = tlsOptions(flags, logger);
@@ -53,7 +58,7 @@ await grpc.start();
 const tool = `npx buf curl --protocol grpc ${tls === undefined ? "--http2-prior-knowledge" : ""}`.trimEnd();
 const at = `${tls === undefined ? "http" : "https"}://${grpc.address?.host}:${grpc.address?.port}`;
 print(grpc, exporter);
-console.log(`Try: ${tool} ${at}/library.v1.LibraryService/ListShelves`);
+say(`Try: ${tool} ${at}/library.v1.LibraryService/ListShelves`);
 await register();
 printStop(await stopped);
 security?.close();

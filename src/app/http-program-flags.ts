@@ -5,6 +5,7 @@ import { tlsFlags } from "../core/net/tls-flags.ts";
 import { schemaFlags } from "../core/schema/schema-flags.ts";
 import { authFlags } from "../core/security/auth-flags.ts";
 import { commonFlags } from "../core/telemetry/telemetry.ts";
+import { workerFlags } from "../core/workers/worker-flags.ts";
 import { faceFlags } from "../gateway/flags/face-flags.ts";
 import { httpFlags } from "../gateway/flags/http-flags.ts";
 
@@ -18,6 +19,7 @@ export const httpProgramFlags = {
   ...authFlags,
   ...registerFlags,
   ...commonFlags,
+  ...workerFlags,
 } as const;
 
 /** The values of `httpProgramFlags`. */

@@ -11,6 +11,8 @@ import type { Schema, SchemaSource } from "../core/schema/schema.ts";
 import { flagSecurity } from "../core/security/auth-flags.ts";
 import type { Logger } from "../core/telemetry/logger.ts";
 import { createTelemetry } from "../core/telemetry/telemetry.ts";
+import { workerId } from "../core/lifecycle/worker-process.ts";
+import { inWorkers } from "../core/workers/in-workers.ts";
 import type { CommentSource } from "../gateway/faces/comment-files.ts";
 import { faceOptions } from "../gateway/flags/face-flags.ts";
 import { httpOptions } from "../gateway/flags/http-flags.ts";
@@ -62,6 +64,8 @@ export async function runHttpProgram(flags: HttpProgramFlags, program: HttpProgr
   // Targets such as consul:///users have the agent of the environment.
   if (flags.consul !== undefined) process.env["CONSUL_HTTP_ADDR"] = flags.consul;
   const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
+  const { workers: count, workerBalance: balance, drainDelay: drainDelayMs } = flags;
+  await inWorkers({ count, balance, drainDelayMs, logger });
   const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
   const { target, options } = upstreamOf(flags);
@@ -99,6 +103,7 @@ export async function runHttpProgram(flags: HttpProgramFlags, program: HttpProgr
   ended.abort();
   upstream.close();
   security?.close();
+  if (workerId() !== undefined) return; // The primary says it of all.
   print(`Stopped by ${signal}: ${finished} calls finished, ${notified.length} notified, ${cut.length} cut`);
 }
 
@@ -198,6 +203,8 @@ function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** What is true of all workers the first one prints. */
 function print(...lines: readonly string[]): void {
+  if ((workerId() ?? 1) !== 1) return;
   process.stdout.write(lines.map((line) => `${line}\n`).join(""));
 }

@@ -13,7 +13,7 @@ const anyHost: ReadonlySet<string> = new Set(["0.0.0.0", "::", ""]);
 export function checkPorts(servers: readonly PlannedServer[], origins: ReadonlyMap<string, string>): void {
   const places = servers
     .flatMap(({ listens }) => listens ?? [])
-    .filter(({ host, port }) => port !== 0 && !host.startsWith("unix:"));
+    .filter(({ host, port }) => port !== 0 && !/^(?:unix|fd):/.test(host));
   const problems = places.flatMap((place, index) => {
     const other = places
       .slice(0, index)

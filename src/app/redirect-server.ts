@@ -8,6 +8,7 @@ import {
   type StopReport,
 } from "../core/lifecycle/lifecycle.ts";
 import { formatAddress, listenError, type ListenAddress } from "../core/net/listener.ts";
+import { connectToSource } from "../core/net/port-source.ts";
 import type { AppServer } from "./app-server.ts";
 
 /** Options of a `RedirectServer`. */
@@ -44,6 +45,7 @@ export class RedirectServer implements AppServer {
   constructor(options: RedirectOptions) {
     this.#options = options;
     this.#server = createServer(limits, (request, response) => this.#answer(request, response));
+    connectToSource(this.#server, this.name);
   }
 
   get state(): ServerState {
@@ -64,7 +66,7 @@ export class RedirectServer implements AppServer {
     const { host, port } = this.#options;
     this.#lifecycle.enter("boot");
     try {
-      this.#server.listen(port, host);
+      this.#server.listen({ host, port });
       await once(this.#server, "listening");
     } catch (cause) {
       this.#lifecycle.enter("error");

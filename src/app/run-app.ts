@@ -1,5 +1,6 @@
 import { catchStopSignals, type ShutdownReport } from "../core/lifecycle/signals.ts";
 import type { ManagedServer } from "../core/lifecycle/lifecycle.ts";
+import { workerId } from "../core/lifecycle/worker-process.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { AppPlan } from "./app-plan.ts";
@@ -32,12 +33,8 @@ export async function runApp(app: RunningApp): Promise<ShutdownReport> {
     throw error;
   }
   isUp = true;
-  process.stdout.write(
-    app
-      .describe()
-      .map((line) => `${line}\n`)
-      .join(""),
-  );
+  const lines = (workerId() ?? 1) === 1 ? app.describe() : []; // Of all workers the first one says it.
+  process.stdout.write(lines.map((line) => `${line}\n`).join(""));
   const report = await stopped;
   forget();
   await app.stopped();

@@ -347,7 +347,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#acceptor.close();
     this.health.close();
     for (const end of [...this.#unfollow.values()]) end();
-    this.#engine.goAway();
+    this.#engine.goAway(graceMs);
     this.dispatcher.drain();
     const noticeMs = noticeAfterMs(graceMs);
     const [notifiedCalls, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);

@@ -47,5 +47,8 @@ export { exporterFlags, startExporter } from "../core/telemetry/exporter-flags.t
 export { logFlags } from "../core/telemetry/log-flags.ts";
 export { stopFlags } from "../core/lifecycle/lifecycle-flags.ts";
 
+// Flags of programs that serve in several processes.
+export { workerFlags } from "../core/workers/worker-flags.ts";
+
 // Flags of programs that read messages of a broker.
 export { messagingFlags, messagingOptions } from "../messaging/messaging-flags.ts";

@@ -9,6 +9,7 @@ import { interceptInvoker } from "../core/call/invoker.ts";
 import { toCallError } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { RequestIds } from "../core/metadata/request-id.ts";
+import { workerId } from "../core/lifecycle/worker-process.ts";
 import { isLoopback } from "../core/net/loopback.ts";
 import type { OpenConnection } from "../core/net/open-connections.ts";
 import { pathOf } from "../core/net/request-target.ts";
@@ -21,7 +22,7 @@ import type { ExchangeHooks } from "./connections/live-exchange.ts";
 import { observeExchanges } from "./connections/observe-exchanges.ts";
 import { PortServer } from "./connections/port-server.ts";
 import { both, type ExchangeKeeper } from "./connections/stop-exchanges.ts";
-import type { Http3Side } from "./http3/http3-door.ts";
+import type { Http3Kit, Http3Side } from "./http3/http3-door.ts";
 import { refusedExchanges, type RequestPurpose } from "./connections/refused-exchange.ts";
 import { healthPaths } from "./doors/health/health-door.ts";
 import { observeInvoker } from "../core/call/observe-invoker.ts";
@@ -62,6 +63,7 @@ export class HttpServerParts {
   readonly #requestIds: RequestIds | undefined;
   readonly #validation: Validation | undefined;
   readonly #hooks: ExchangeHooks;
+  readonly #stopping = new AbortController();
   readonly #errors: ErrorWriter;
   #admission: Admission | undefined;
   /** HTTP/3, once its port is bound; undefined without it. */
@@ -158,7 +160,13 @@ export class HttpServerParts {
     const { http3: door, host } = this.#options;
     const { tls } = this.port;
     if (door === undefined || tls === undefined) return;
-    this.http3 = await door.listen({
+    const number = workerId() ?? 0;
+    // One process can have the port, the first worker; the others say where it is.
+    if (number > 1) {
+      if (door.options.port !== 0) this.altSvc?.offer(door.options.port);
+      return;
+    }
+    const kit: Http3Kit = {
       host,
       limits: this.#options,
       errors: this.#errors,
@@ -166,8 +174,22 @@ export class HttpServerParts {
       early: this.early,
       certificates: tls,
       serve: this.engine.serve,
-    });
-    this.altSvc?.offer(this.http3.address.port);
+    };
+    const opened = (side: Http3Side): void => {
+      this.http3 = side;
+      this.altSvc?.offer(side.address.port);
+    };
+    if (number === 0) opened(await door.listen(kit));
+    else
+      void import("./http3/take-over.ts").then(({ takeOver }) =>
+        takeOver(door, kit, opened, this.#stopping.signal),
+      );
+  }
+
+  /** HTTP/3 takes no new requests. */
+  refuseHttp3(): void {
+    this.#stopping.abort();
+    this.http3?.refuseNew();
   }
 
   /** All that has exchanges in flight. */

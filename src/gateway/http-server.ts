@@ -1,4 +1,3 @@
-import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { checkOptions } from "../core/config/check-options.ts";
@@ -12,7 +11,8 @@ import {
   sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
-import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
+import { listenTarget } from "../core/net/listen-target.ts";
+import { boundAddress, formatAddress, listenError, type ListenAddress } from "../core/net/listener.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
 import { checkTuning } from "../core/http2/server-session-options.ts";
@@ -303,8 +303,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#parts.book?.drain(graceMs);
     // A port can only be closed after it is bound; `start` reports an error of the bind.
     await this.#binding?.catch(() => {});
-    this.#parts.port.closeListeners();
-    this.#parts.http3?.refuseNew();
+    this.#parts.port.closeListeners(graceMs);
+    this.#parts.refuseHttp3();
     const [calls, sockets] = await Promise.all([
       stopExchanges(this.#parts.keepers, graceMs),
       this.#parts.router.stop(graceMs),
@@ -359,14 +359,13 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#warnings.give();
-    const path = unixPath(host);
+    const target = listenTarget(this.name, host, port);
     try {
-      await this.fastify.listen(path === undefined ? { host, port } : { path });
+      await this.fastify.listen({ ...target });
     } catch (error) {
       throw error instanceof Error ? listenError(this.name, { host, port }, error) : error;
     }
-    const bound = this.fastify.server.address() as AddressInfo | string; // The server listens.
-    this.#address = typeof bound === "string" ? { host, port: 0 } : { host: bound.address, port: bound.port };
+    this.#address = boundAddress(this.fastify.server, host);
     try {
       await this.#parts.openHttp3();
     } catch (error) {

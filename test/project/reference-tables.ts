@@ -12,6 +12,7 @@ import {
   schemaFlags,
   tlsFlags,
   upstreamFlags,
+  workerFlags,
   type FlagGroup,
 } from "../../src/entries/flags.ts";
 import { metricList } from "../../src/entries/telemetry.ts";
@@ -19,7 +20,15 @@ import { flagUsage } from "../../src/core/config/flags.ts";
 
 /** The flags of the programs, by the programs' names. */
 export const programs: Readonly<Record<string, FlagGroup>> = {
-  "grpc-only": { ...grpcFlags, ...tlsFlags, ...authFlags, ...hubFlags, ...registerFlags, ...commonFlags },
+  "grpc-only": {
+    ...grpcFlags,
+    ...tlsFlags,
+    ...authFlags,
+    ...hubFlags,
+    ...registerFlags,
+    ...commonFlags,
+    ...workerFlags,
+  },
   "http-only": {
     ...upstreamFlags,
     ...httpFlags,
@@ -29,6 +38,7 @@ export const programs: Readonly<Record<string, FlagGroup>> = {
     ...authFlags,
     ...registerFlags,
     ...commonFlags,
+    ...workerFlags,
   },
   gateway: {
     ...grpcFlags,
@@ -40,6 +50,7 @@ export const programs: Readonly<Record<string, FlagGroup>> = {
     ...commonFlags,
     ...faceFlags,
     ...hubFlags,
+    ...workerFlags,
   },
   messaging: {
     ...messagingFlags,

@@ -87,6 +87,9 @@ export const arrows: Arrows = {
     "core/telemetry",
   ],
 
+  // Several processes with one port. Loaded by programs with workers.
+  "core/workers": ["core/errors", "core/config", "core/net", "core/time", "core/lifecycle", "core/telemetry"],
+
   // Whether a call may go on.
   "core/admission": ["core/errors", "core/config", "core/metadata", "core/net", "core/call"],
   "core/condition": ["core/errors", "core/config"],
@@ -152,7 +155,7 @@ export const arrows: Arrows = {
   ],
 
   // How a call travels.
-  "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net"],
+  "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net", "core/time"],
   "core/grpc": ["core/errors", "core/metadata", "core/codec"],
   "core/grpc/health": ["core/errors", "core/call"],
   "core/grpc/reflection": ["core/errors", "core/call"],

@@ -1,5 +1,5 @@
 import type { Config } from "../../core/config/loader/config-types.ts";
-import { ConnectionLimit } from "../../core/net/connection-limit.ts";
+import { ConnectionLimit, type ConnectionLimitOptions } from "../../core/net/connection-limit.ts";
 import { fileLimit } from "../../core/net/file-limit.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
@@ -8,7 +8,7 @@ const shareOfFiles = 0.8;
 
 /** The connections of all ports. */
 export function open({ config }: SectionKit): SectionParts {
-  const all = new ConnectionLimit({ maxConnections: mostOf(config) });
+  const all = new ConnectionLimit(limitsOf(config));
   const http = new ConnectionLimit({ maxConnectionsPerIp: config.http.maxConnectionsPerIp }, all);
   const grpc = new ConnectionLimit({ maxConnectionsPerIp: config.grpc.maxConnectionsPerIp }, all);
   return {
@@ -17,13 +17,16 @@ export function open({ config }: SectionKit): SectionParts {
     prepare:
       ({ next }) =>
       () => {
-        all.replace({ maxConnections: mostOf(next) });
+        all.replace(limitsOf(next));
         http.replace({ maxConnectionsPerIp: next.http.maxConnectionsPerIp });
         grpc.replace({ maxConnectionsPerIp: next.grpc.maxConnectionsPerIp });
       },
   };
 }
 
-function mostOf({ app }: Config): number {
-  return app.maxConnections ?? Math.floor((fileLimit() ?? 0) * shareOfFiles);
+function limitsOf({ app }: Config): Partial<ConnectionLimitOptions> {
+  return {
+    maxConnections: app.maxConnections ?? Math.floor((fileLimit() ?? 0) * shareOfFiles),
+    maxPerSecond: app.maxConnectionsPerSecond,
+  };
 }

@@ -12,12 +12,13 @@ export function preferredZone({ zone, zoneMode }: ClusterOptions): string | unde
 
 /** Which of the endpoints that are found are used; undefined for all of them. */
 export function selectionOf(
-  { subset = 0, zone, zoneMode }: ClusterOptions,
+  { subset = 0, subsetIndex, zone, zoneMode }: ClusterOptions,
   random: () => number,
 ): Selection | undefined {
   const hinted = zoneMode === "hints" ? zone : undefined;
   if (subset === 0 && hinted === undefined) return undefined;
-  return new Selection({ subset, seed: Math.floor(random() * 2 ** 32), zone: hinted });
+  const seed = Math.floor(random() * 2 ** 32);
+  return new Selection({ subset, seed, index: subsetIndex, zone: hinted });
 }
 
 /**

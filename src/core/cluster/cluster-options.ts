@@ -42,6 +42,8 @@ export interface ClusterOptions {
   readonly zoneMode?: ZoneMode;
   /** Of each priority, so many endpoints are used; 0 for all. Default: 0. */
   readonly subset?: number;
+  /** The number of this process among its equals, from 0, by which its subset is chosen. Default: by chance. */
+  readonly subsetIndex?: number | undefined;
   /** Default: `slowStartDefaults`. */
   readonly slowStart?: SlowStartOptions;
   /** Active checks. Default: none. */

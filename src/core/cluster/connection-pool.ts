@@ -202,7 +202,7 @@ export class ConnectionPool implements PoolOfConnection {
     const address = (): string => this.#address;
     const added = new PooledConnection(
       this,
-      (owner) => new Connection(address, this.#connectionOptions, random, owner),
+      (owner) => new Connection(address, this.#connectionOptions, random, owner, clock),
       clock.nowMs(),
       replaces,
     );

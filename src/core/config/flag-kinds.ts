@@ -32,7 +32,8 @@ export function textFlag(value: string, byDefault: string, help: string): Flag<s
 }
 
 /**
- * A flag whose value is a host name, an address (IPv6 with or without brackets), or `unix:` and the path of a socket.
+ * A flag whose value is a host name, an address (IPv6 with or without brackets), `unix:` and the path of a socket, or
+ * `fd:` and the number of a listening socket that was passed to the program.
  *
  * @param portFlag The flag of the port, such as `--http-port`: the error names it if the value has a port after the
  *   host.
@@ -263,7 +264,7 @@ function readable(path: string): string {
 }
 
 function toHost(text: string, portFlag: string): string {
-  if (/^unix:./s.test(text)) return text;
+  if (/^unix:.|^fd:\d+$/s.test(text)) return text;
   const inBrackets = /^\[(.*)\](?::(\d+))?$/s.exec(text);
   const ipv6 = inBrackets?.[1] ?? text;
   if (isIPv6(ipv6) && inBrackets?.[2] === undefined) return ipv6;
@@ -271,7 +272,7 @@ function toHost(text: string, portFlag: string): string {
   if (port !== undefined)
     throw new Error(`the port goes into a flag of its own: ${host}, ${portFlag} ${port}`);
   if (!/^[^:/\s[\]]+$/.test(text)) {
-    throw new Error("must be a host name, an address or unix:PATH, without scheme, port and path");
+    throw new Error("must be a host name, an address, unix:PATH or fd:NUMBER, without scheme, port and path");
   }
   return text;
 }

@@ -21,10 +21,13 @@ export interface TransientFailure {
   readonly error: ConnectError;
   /** Whether calls shorten the pause: not if the server can be reached and ends its connections. */
   readonly hasty: boolean;
-  /** When the attempt ended, and when the next one begins, by `performance.now()`. */
+  /** When the attempt ended, and when the next one begins, by the clock of the connection. */
   readonly since: number;
   until: number;
-  timer: NodeJS.Timeout;
+  /** Whether the process stays alive for the next attempt. */
+  isHeld: boolean;
+  /** Cancels the next attempt. */
+  cancel: () => void;
 }
 
 /** Decides when a connection is made again, in place of the connection itself. */

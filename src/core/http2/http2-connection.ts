@@ -29,6 +29,7 @@ import {
   type StreamSources,
 } from "./stream-source.ts";
 import { parseTarget } from "../net/target.ts";
+import { systemClock, type Clock } from "../time/clock.ts";
 
 /** The state of a connection: `transient-failure` waits before the next attempt, `closed` is final. */
 export type ConnectionState = "idle" | "connecting" | "ready" | "transient-failure" | "closed";
@@ -72,12 +73,13 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   readonly #options: MergedConnectionOptions;
   readonly #tls: TlsOptionsFor | undefined;
   readonly #pauses: ConnectPauses;
+  readonly #clock: Clock;
   readonly #owner: ConnectionOwner | undefined;
   #state: State = idle;
   /** The session of the state `ready`: one field to read per call. */
   #session: Session | undefined;
   #authority = "";
-  /** When it became ready, by `performance.now()`. */
+  /** When it became ready, by its clock. */
   #readyAt = 0;
   #keepalive: ClientKeepalive;
   readonly #queue: CallQueue;
@@ -87,7 +89,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   #isLeaving = false;
   /** The attempt to replace a connection that is in use. */
   #next: Connecting | undefined;
-  /** When the next such attempt may begin, by `performance.now()`. */
+  /** When the next such attempt may begin, by its clock. */
   #nextAfter = 0;
   /** Called at every change of the state. */
   readonly #watchers = new Set<() => void>();
@@ -96,6 +98,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
    * @param target Called before every attempt: `host:port`, `unix:/path` or another name of gRPC.
    * @param random Returns numbers from 0 to 1, for the pauses.
    * @param owner Makes the connection again when it is lost. Default: the next call does.
+   * @param clock Times the pauses and the lives of connections; what the engine does on its socket has its own clock.
    * @throws TypeError if the certificates cannot be read or a key is missing.
    */
   constructor(
@@ -103,8 +106,10 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     options: ConnectionInit = {},
     random = Math.random,
     owner?: ConnectionOwner,
+    clock: Clock = systemClock,
   ) {
     this.#target = target;
+    this.#clock = clock;
     this.#owner = owner;
     this.#options = mergeConnectionOptions(options);
     this.#queue = new CallQueue(this.#options.http2.maxQueuedCalls);
@@ -223,7 +228,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
           }
         } else if (kind === "transient-failure") {
           this.#hasten(state);
-          state.timer.ref();
+          if (this.#state === state) this.#hold(state);
         }
       };
       if (signal?.aborted === true) {
@@ -250,7 +255,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     this.#next?.controller.abort(isClosed());
     if (state.kind === "ready") state.session.close();
     else if (state.kind === "connecting") state.controller.abort(isClosed());
-    else if (state.kind === "transient-failure") clearTimeout(state.timer);
+    else if (state.kind === "transient-failure") state.cancel();
     this.#queue.refuse(isClosed());
   }
 
@@ -303,7 +308,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
 
   onAging(session: Session): void {
     if (this.#session !== session || this.#next !== undefined) return;
-    if (performance.now() < this.#nextAfter) return;
+    if (this.#clock.nowMs() < this.#nextAfter) return;
     try {
       this.#next = this.#attempt();
     } catch {
@@ -318,12 +323,12 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   #wasGood(session: Session, isLeaving: boolean): boolean {
     if (this.#owner === undefined) return session.answered;
     const leastMs = isLeaving && session.answered ? this.#options.backoff.initialMs : steadyMs;
-    return performance.now() - this.#readyAt >= leastMs;
+    return this.#clock.nowMs() - this.#readyAt >= leastMs;
   }
 
   /** Whether calls run on a connection, or ran a short time ago: the next ones shall find another one ready. */
   #isInUse({ stats, quietSince }: Session): boolean {
-    return stats.streams > 0 || (quietSince > 0 && performance.now() - quietSince < recentMs);
+    return stats.streams > 0 || (quietSince > 0 && this.#clock.nowMs() - quietSince < recentMs);
   }
 
   /** Connects for calls that wait, or are expected. */
@@ -366,7 +371,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
       connected.destroy();
       return;
     }
-    this.#readyAt = performance.now();
+    this.#readyAt = this.#clock.nowMs();
     this.#become({ kind: "ready", session: connected.start(this) });
     if (replaced !== undefined) {
       replaced.close();
@@ -379,22 +384,32 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   #onFailed(attempt: Connecting, error: ConnectError): void {
     if (this.#next === attempt) {
       this.#next = undefined;
-      this.#nextAfter = performance.now() + nextPauseMs;
+      this.#nextAfter = this.#clock.nowMs() + nextPauseMs;
     }
     if (this.#state === attempt) this.#fail(error, true);
   }
 
   /** @param hasty Whether calls shorten the pause. */
   #fail(error: ConnectError, hasty: boolean): void {
-    const since = performance.now();
+    const since = this.#clock.nowMs();
     const until = since + this.#pauses.afterFailureMs();
-    const timer = this.#retryAt(until).unref();
-    this.#become({ kind: "transient-failure", error, hasty, since, until, timer });
+    const cancel = this.#retryAt(until, false);
+    this.#become({ kind: "transient-failure", error, hasty, since, until, isHeld: false, cancel });
     this.#queue.refuse(error);
   }
 
-  #retryAt(until: number): NodeJS.Timeout {
-    return setTimeout(() => this.#retry(), Math.max(0, until - performance.now()));
+  /** @param keepsProcess whether the process stays alive for it */
+  #retryAt(until: number, keepsProcess: boolean): () => void {
+    const delayMs = Math.max(0, until - this.#clock.nowMs());
+    return this.#clock.after(delayMs, () => this.#retry(), keepsProcess);
+  }
+
+  /** The process stays alive until the end of the pause. */
+  #hold(state: TransientFailure): void {
+    if (state.isHeld) return;
+    state.isHeld = true;
+    state.cancel();
+    state.cancel = this.#retryAt(state.until, true);
   }
 
   #retry(): void {
@@ -408,14 +423,9 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     const until = state.since + callerPauseMs;
     if (until >= state.until) return;
     state.until = until;
-    clearTimeout(state.timer);
-    if (until <= performance.now()) {
-      this.#retry();
-      return;
-    }
-    const held = state.timer.hasRef();
-    state.timer = this.#retryAt(until);
-    if (!held) state.timer.unref();
+    state.cancel();
+    if (until <= this.#clock.nowMs()) this.#retry();
+    else state.cancel = this.#retryAt(until, state.isHeld);
   }
 
   #become(state: State): void {

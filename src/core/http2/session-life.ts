@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { connectionAgeMs } from "./connection-age.ts";
 import { http2Counts, type ConnectionEnd } from "./http2-counts.ts";
 import type { SessionLifeOptions } from "./server-session-options.ts";
 
@@ -80,8 +81,7 @@ export class SessionLife {
 
   #watchAge({ maxConnectionAgeMs: mean = Infinity, maxConnectionAgeGraceMs = Infinity }: SessionLifeOptions) {
     if (mean === Infinity) return;
-    // Connections that were made together do not all end together.
-    const ageMs = mean * (0.9 + Math.random() / 5);
+    const ageMs = connectionAgeMs(mean, performance.now(), Math.random());
     this.#age = setTimeout(
       () => {
         this.#session.drain("age");

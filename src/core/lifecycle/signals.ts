@@ -66,6 +66,27 @@ const startUpGraceMs = 1_000;
 /** How long a server's stop may exceed the grace period before the server counts as hung, in milliseconds. */
 const overtimeMs = 1_000;
 
+/** How the program is stopped by something else than a signal. */
+export interface StopControl {
+  /** Its servers, as they are now. */
+  readonly servers: Iterable<ManagedServer>;
+  /** Resolves when they have stopped. */
+  readonly report: Promise<ShutdownReport>;
+  /**
+   * Stops them as a signal does; nothing happens if they are stopping already.
+   *
+   * @param drainDelayMs in place of the option's
+   */
+  stop(signal: StopSignal, drainDelayMs?: number): void;
+}
+
+let control: StopControl | undefined;
+
+/** What stops this program; undefined before `catchStopSignals` was called. */
+export function stopControl(): StopControl | undefined {
+  return control;
+}
+
 /** The servers of this program, in the order in which they are stopped. */
 const registered = new Set<ManagedServer>();
 
@@ -112,6 +133,10 @@ export function catchStopSignals(options: Partial<StopSignalOptions> = {}): Prom
   const merged = { ...stopSignalDefaults, ...options };
   const { process: target } = merged;
   const watch = new SignalWatch(merged);
+  if (target === process) {
+    const stop: StopControl["stop"] = (signal, drainDelayMs) => watch.asked(signal, drainDelayMs);
+    control = { servers: merged.servers, report: watch.report, stop };
+  }
   target.on("SIGINT", () => watch.signalled("SIGINT"));
   target.on("SIGTERM", () => watch.signalled("SIGTERM"));
   target.on("uncaughtException", (reason) => watch.fault(reason, "uncaughtException"));
@@ -149,6 +174,11 @@ class SignalWatch {
     }
   }
 
+  /** As a signal that is the only one. */
+  asked(signal: StopSignal, drainDelayMs?: number): void {
+    if (this.#stage.kind === "running") void this.#stop(signal, performance.now(), drainDelayMs);
+  }
+
   fault(reason: unknown, origin: FaultOrigin): void {
     const stage = this.#stage;
     // A stop during start-up makes `start()` of the servers fail: that is no fault.
@@ -166,11 +196,11 @@ class SignalWatch {
     if (startFailed || stage.kind === "stopped") target.exit(reason instanceof FlagError ? usageError : 1);
   }
 
-  async #stop(signal: StopSignal, at: number): Promise<void> {
+  async #stop(signal: StopSignal, at: number, drainDelayMs = this.#options.drainDelayMs): Promise<void> {
     const { process: target, servers, lingerMs } = this.#options;
     const startUp = [...servers].some(({ state }) => !isStarted(state));
     this.#stage = { kind: "stopping", signal, at, startUp };
-    const report = await shutDown(signal, startUp, this.#options);
+    const report = await shutDown(signal, startUp, { ...this.#options, drainDelayMs });
     this.#stage = { kind: "stopped", signal, at };
     target.exitCode = report.exitCode;
     this.#settle(report);

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { SetupError } from "../errors/setup-error.ts";
+import { ConnectionRate } from "./connection-rate.ts";
 
 /** How many connections there may be. */
 export interface ConnectionLimitOptions {
@@ -7,12 +8,18 @@ export interface ConnectionLimitOptions {
   readonly maxConnections: number;
   /** Open connections of one address; 0 for any. Default: 0. */
   readonly maxConnectionsPerIp: number;
+  /**
+   * Connections that are accepted in a second, a tenth of them at once; 0 for any. Of clients that all come back at the same
+   * time, as after the loss of other servers, it lets in as many as their handshakes leave time for the rest. Default: 0.
+   */
+  readonly maxPerSecond: number;
 }
 
 /** The defaults of `ConnectionLimitOptions`. */
 export const connectionLimitDefaults: ConnectionLimitOptions = Object.freeze({
   maxConnections: 0,
   maxConnectionsPerIp: 0,
+  maxPerSecond: 0,
 });
 
 /** A connection on which nothing happens. */
@@ -40,6 +47,7 @@ export class ConnectionLimit {
   readonly #now: () => number;
   readonly #within: ConnectionLimit | undefined;
   readonly #sources = new Set<IdleConnections>();
+  readonly #rate: ConnectionRate;
   readonly #byIp = new Map<string, number>();
   #open = 0;
   #refused = 0;
@@ -61,6 +69,7 @@ export class ConnectionLimit {
     this.#options = checked(options);
     this.#within = within;
     this.#now = now;
+    this.#rate = new ConnectionRate(now);
   }
 
   /** Takes other numbers; connections that are open stay. @throws SetupError as the constructor */
@@ -89,7 +98,7 @@ export class ConnectionLimit {
   }
 
   /** What the last connection that could not stay was above, for metrics. */
-  refusedBy: "files" | "per_ip" | "max_connections" = "max_connections";
+  refusedBy: "files" | "per_ip" | "max_connections" | "per_second" = "max_connections";
 
   /** A connection has come. @returns whether it may stay; otherwise it is closed */
   admits(socket: Socket): boolean {
@@ -110,15 +119,20 @@ export class ConnectionLimit {
   }
 
   #hasPlace(ip: string): boolean {
-    const { maxConnections, maxConnectionsPerIp } = this.#options;
+    const { maxConnections, maxConnectionsPerIp, maxPerSecond } = this.#options;
     this.refusedBy = "files";
     if (this.#now() < this.#pausedUntilMs) return false;
     this.refusedBy = "per_ip";
     if (maxConnectionsPerIp > 0 && ip !== "" && (this.#byIp.get(ip) ?? 0) >= maxConnectionsPerIp)
       return false;
     this.refusedBy = "max_connections";
-    const hasPlace = maxConnections === 0 || this.#open < maxConnections || this.#closeIdle();
-    return hasPlace && (this.#within === undefined || this.#within.#hasPlace(ip));
+    if (maxConnections > 0 && this.#open >= maxConnections && !this.#closeIdle()) return false;
+    if (this.#within !== undefined && !this.#within.#hasPlace(ip)) {
+      this.refusedBy = this.#within.refusedBy;
+      return false;
+    }
+    this.refusedBy = "per_second"; // The last question, since it counts those that may come.
+    return maxPerSecond === 0 || this.#rate.admits(maxPerSecond);
   }
 
   #count(socket: Socket, ip: string): void {

@@ -1,6 +1,8 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { ConnectionCount, type ConnectionCounts } from "./connection-count.ts";
 import type { ConnectionLimit } from "./connection-limit.ts";
+import { listenTarget, passedSocket, unixPath } from "./listen-target.ts";
+import { connectToSource } from "./port-source.ts";
 import type { ServerTls } from "./tls.ts";
 
 /** Where a server listens. */
@@ -15,7 +17,7 @@ export interface ListenAddress {
 export interface ListenOptions {
   /** Name of the server for error messages, for example `GRPC`. */
   readonly name: string;
-  /** Host name or address to bind, or `unix:` and the path of a socket. */
+  /** Host name or address to bind, `unix:` and the path of a socket, or `fd:` and the number of a passed one. */
   readonly host: string;
   /** TCP port; 0 lets the system pick one. */
   readonly port: number;
@@ -80,8 +82,9 @@ export class Listener {
  *
  * @throws Error that names server, address and cause when it cannot be bound; the abort reason when `signal` fires.
  */
-export function listen(options: ListenOptions): Promise<Listener> {
+export async function listen(options: ListenOptions): Promise<Listener> {
   const { name, host, port, signal } = options;
+  const target = listenTarget(name, host, port);
   const accepting = accept(options);
   const { server } = accepting;
   return new Promise((resolve, reject) => {
@@ -105,8 +108,7 @@ export function listen(options: ListenOptions): Promise<Listener> {
     }
     signal?.addEventListener("abort", aborted, { once: true });
     server.once("error", failed);
-    const path = unixPath(host);
-    server.listen(path === undefined ? { host, port } : { path }, () => {
+    server.listen(target, () => {
       settle();
       if (signal?.aborted === true) return; // `aborted` has closed the server just before it was bound.
       // Out of file descriptors: the connection is lost, the listener lives.
@@ -125,13 +127,8 @@ export function listenError(name: string, address: ListenAddress, cause: Error):
 
 /** `host:port` in its usual form: IPv6 in brackets, Unix sockets by their path. */
 export function formatAddress({ host, port }: ListenAddress): string {
-  if (unixPath(host) !== undefined) return host;
+  if (unixPath(host) !== undefined || passedSocket(host) !== undefined) return host;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** The path in `unix:path`; undefined for other hosts. */
-export function unixPath(host: string): string | undefined {
-  return host.startsWith("unix:") ? host.slice("unix:".length) : undefined;
 }
 
 const causes: Readonly<Record<string, string>> = {
@@ -155,6 +152,7 @@ function accept({ name, tls, limit, onConnection }: ListenOptions): Accepting {
   const sockets = new Set<Socket>();
   const counts = new ConnectionCount(name);
   const server = tls === undefined ? createServer({ noDelay: true }) : secureServer(tls, onConnection);
+  connectToSource(server, name);
   server.on("connection", (socket: Socket) => {
     socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
     if (limit?.admits(socket) === false) {
@@ -179,7 +177,8 @@ function secureServer(tls: ServerTls, onConnection: (socket: Socket) => void): S
   return server;
 }
 
-function boundAddress(server: Server, host: string): ListenAddress {
+/** Where a server listens that was given this host. */
+export function boundAddress(server: Server, host: string): ListenAddress {
   const address = server.address() as AddressInfo | string; // The server listens.
   return typeof address === "string" ? { host, port: 0 } : { host: address.address, port: address.port };
 }

@@ -26,6 +26,12 @@ export interface ChoiceOptions {
   readonly zoneMode: ZoneMode;
   /** How many endpoints are used of each priority, chosen by chance for this process (gRFC A68); 0 for all. Default: 0. */
   readonly subset: number;
+  /**
+   * The number of this process among those that call the same endpoints, from 0, such as the index of a pod of a StatefulSet:
+   * with it the subsets of all of them use every endpoint alike. Default: the environment variable `TS_MS_INSTANCE_INDEX`,
+   * else by chance.
+   */
+  readonly subsetIndex: number | undefined;
   /** How endpoints that are new beside others get their share of the calls. Default: at once, see `SlowStartOptions`. */
   readonly slowStart: Partial<SlowStartOptions>;
   /** Active checks of each endpoint; true is `{}`, with the defaults of `HealthOptions`. Default: false, none. */
@@ -40,6 +46,7 @@ export const choiceDefaults: ChoiceOptions = Object.freeze({
   zone: undefined,
   zoneMode: "off",
   subset: 0,
+  subsetIndex: undefined,
   slowStart: Object.freeze({}),
   health: false,
   outlier: Object.freeze({}),
@@ -51,6 +58,7 @@ export interface CheckedChoice {
   readonly zone: string | undefined;
   readonly zoneMode: ZoneMode;
   readonly subset: number;
+  readonly subsetIndex: number | undefined;
   readonly slowStart: Partial<SlowStartOptions>;
   /** Undefined for no checks. */
   readonly health: Partial<HealthOptions> | undefined;
@@ -140,16 +148,29 @@ export function checkChoice(options: Partial<ChoiceOptions>): CheckedChoice {
     );
   }
   if (!Number.isInteger(subset) || subset < 0) throw wrongOption("subset", "a whole number from 0", subset);
+  const subsetIndex = options.subsetIndex ?? indexOfProcess();
+  if (subsetIndex !== undefined && !(Number.isInteger(subsetIndex) && subsetIndex >= 0)) {
+    throw wrongOption("subsetIndex", "a whole number from 0", subsetIndex);
+  }
   checkGroup("slowStart", slowStart, slowStartRules);
   return {
     balance,
     zone: zone === "" ? undefined : zone,
     zoneMode,
     subset,
+    subsetIndex,
     slowStart,
     health: checkHealth(health, balance),
     outlier: checkOutlier(outlier),
   };
+}
+
+/** @throws SetupError for an environment variable that is no number */
+function indexOfProcess(): number | undefined {
+  const text = process.env["TS_MS_INSTANCE_INDEX"];
+  if (text === undefined || text === "") return undefined;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new SetupError(`TS_MS_INSTANCE_INDEX must be a whole number from 0, not ${show(text)}`);
 }
 
 function checkBalance(balance: unknown): Balance {

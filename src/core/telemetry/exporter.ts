@@ -11,8 +11,32 @@ import {
 import { formatAddress, listenError, type ListenAddress } from "../net/listener.ts";
 import { createServer } from "../net/node-http.ts";
 import { pathOf } from "../net/request-target.ts";
-import type { Metrics } from "./metrics.ts";
+import type { MetricValues } from "./open-metrics.ts";
 import { SetupError } from "../errors/setup-error.ts";
+
+/** What is on a page of metrics; `Metrics` is this. */
+export interface MetricsPages {
+  /** Media types of the two pages. */
+  readonly contentType: string;
+  readonly openMetricsType: string;
+  page(): Promise<string>;
+  openMetricsPage(): Promise<string>;
+  /** The same as values. */
+  values(): Promise<readonly MetricValues[]>;
+}
+
+/** Serves pages of metrics for this process: for a worker it is its primary, for all workers together. */
+export interface PageHost {
+  /** @returns where the page is. @throws Error as of the bind of a port */
+  open(place: ExporterOptions, metrics: MetricsPages): Promise<ListenAddress>;
+}
+
+let pageHost: PageHost | undefined;
+
+/** From now on exporters of this process bind no port: another process serves their page. */
+export function usePageHost(host: PageHost): void {
+  pageHost = host;
+}
 
 /** Options of an `Exporter`. */
 export interface ExporterOptions {
@@ -47,13 +71,15 @@ const maxConnections = 100;
 export class Exporter implements ManagedServer, AsyncDisposable {
   readonly name = "EXPORTER";
   readonly #options: ExporterOptions;
-  readonly #metrics: Metrics;
+  readonly #metrics: MetricsPages;
+  /** Where another process serves the page. */
+  #elsewhere: ListenAddress | undefined;
   readonly #lifecycle = new Lifecycle();
   readonly #server: Server;
   #stopped: Promise<StopReport> | undefined;
 
   /** @throws TypeError if `metrics` is missing, an option is of the wrong type or `path` does not begin with a slash. */
-  constructor(options: Partial<ExporterOptions> & { readonly metrics: Metrics }) {
+  constructor(options: Partial<ExporterOptions> & { readonly metrics: MetricsPages }) {
     checkOptions<typeof options>("Exporter", options, { ...exporterDefaults, metrics: undefined });
     const { metrics, ...others } = options;
     checkRequired("Exporter", "metrics", metrics, hasFunctions(metrics, "page"), "Metrics");
@@ -79,6 +105,7 @@ export class Exporter implements ManagedServer, AsyncDisposable {
 
   /** The address on which it listens; undefined while it does not. */
   get address(): ListenAddress | undefined {
+    if (this.#elsewhere !== undefined) return this.#elsewhere;
     const address = this.#server.address();
     if (typeof address !== "object" || address === null) return undefined;
     return { host: address.address, port: address.port };
@@ -95,13 +122,8 @@ export class Exporter implements ManagedServer, AsyncDisposable {
     const { host, port } = this.#options;
     this.#lifecycle.enter("boot");
     try {
-      await new Promise<void>((resolve, reject) => {
-        this.#server.once("error", reject);
-        this.#server.listen(port, host, () => {
-          this.#server.off("error", reject);
-          resolve();
-        });
-      });
+      this.#elsewhere = await pageHost?.open(this.#options, this.#metrics);
+      if (this.#elsewhere === undefined) await this.#bind();
     } catch (cause) {
       if (this.#lifecycle.state === "boot") this.#lifecycle.enter("error");
       throw cause instanceof Error ? listenError(this.name, { host, port }, cause) : cause;
@@ -112,6 +134,17 @@ export class Exporter implements ManagedServer, AsyncDisposable {
     }
     this.#lifecycle.enter("listen");
     this.#lifecycle.enter("ready");
+  }
+
+  async #bind(): Promise<void> {
+    const { host, port } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
   }
 
   /** Does nothing: the page is served until the end of the stop, so that metrics of the drain can be read. */

@@ -4,6 +4,7 @@ import type { CallContext } from "../call/context.ts";
 import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors/errors.ts";
 import { markWritten } from "../call/fault-log.ts";
 import type { CallObserver } from "../call/observer.ts";
+import { workerId } from "../lifecycle/worker-process.ts";
 import { LineLimit } from "./line-limit.ts";
 import { codeName } from "../errors/code-name.ts";
 import { callFields } from "./call-fields.ts";
@@ -79,7 +80,7 @@ export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
     {
       level,
       timestamp: stdTimeFunctions.isoTime,
-      base: { ...(service !== undefined && { service }), pid: process.pid },
+      base: { ...(service !== undefined && { service }), ...ofWorker(), pid: process.pid },
       serializers: { err: serializeCause },
       formatters: { log: masked },
       hooks: {
@@ -94,6 +95,12 @@ export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
     format === "text" ? textLines(writer) : writer,
   );
   return maskChildren(logger, masked);
+}
+
+/** In a worker every line has its number. */
+function ofWorker(): { readonly worker?: number } {
+  const worker = workerId();
+  return worker === undefined ? {} : { worker };
 }
 
 /** Masks what children of the logger have in all of their lines, too; pino's formatters do not see it. */

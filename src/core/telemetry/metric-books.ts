@@ -91,6 +91,12 @@ export const watchedMetrics = [
   "sagaOpen",
   "sagaStuck",
   "sagaUndone",
+  "workers",
+  "workerRestarts",
+  "workerConnections",
+  "workerHandedOver",
+  "workerSnapshotAge",
+  "workerPostsDropped",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -676,4 +676,40 @@ export const metricList = {
     help: "Messages that stay because their retry or dead-letter queue cannot be written.",
     labels: ["topic", "group"],
   },
+  workers: {
+    name: "ts_ms_workers",
+    type: "gauge",
+    help: "Workers of this program: starting, serving or leaving.",
+    labels: ["state"],
+  },
+  workerRestarts: {
+    name: "ts_ms_worker_restarts_total",
+    type: "counter",
+    help: "Workers that were replaced: died, reload, memory, or start, as they were not ready in time.",
+    labels: ["cause"],
+  },
+  workerConnections: {
+    name: "ts_ms_worker_connections",
+    type: "gauge",
+    help: "Connections that a worker has got from the primary and that are open.",
+    labels: ["worker"],
+  },
+  workerHandedOver: {
+    name: "ts_ms_worker_handed_over_total",
+    type: "counter",
+    help: "Connections that the primary has handed to a worker: taken; refused or lost, which went to another one; or dropped, as none took them.",
+    labels: ["outcome"],
+  },
+  workerSnapshotAge: {
+    name: "ts_ms_worker_snapshot_age_seconds",
+    type: "gauge",
+    help: "Age of what this page says of a worker.",
+    labels: ["worker"],
+  },
+  workerPostsDropped: {
+    name: "ts_ms_worker_posts_dropped_total",
+    type: "counter",
+    help: "Messages between workers that were dropped, as more than 1 MiB waited for one.",
+    labels: [],
+  },
 } as const satisfies Record<string, MetricDefinition>;

@@ -74,11 +74,13 @@ export class Metrics implements CallObserver {
    * sampled trace of each bucket.
    */
   async openMetricsPage(): Promise<string> {
+    return openMetricsPage(await this.values(), this.#options.exemplars);
+  }
+
+  /** What is on the page, as values; with the exemplars that there are. */
+  async values(): Promise<readonly MetricValues[]> {
     const registry = await (this.#registry ??= this.#load());
-    return openMetricsPage(
-      (await registry.getMetricsAsJSON()) as MetricValues[], // Its types lack what histograms give.
-      this.#options.exemplars,
-    );
+    return registry.getMetricsAsJSON();
   }
 
   started(context: CallContext): void {

@@ -9,7 +9,7 @@ export interface MetricValues {
 }
 
 /** A line of a metric. */
-interface MetricValue {
+export interface MetricValue {
   /** Default: the name of the metric. */
   readonly metricName?: string;
   readonly labels: Readonly<Partial<Record<string, string | number>>>;
@@ -33,6 +33,18 @@ export function openMetricsPage(metrics: Iterable<MetricValues>, exemplars: bool
   }
   lines.push("# EOF", "");
   return lines.join("\n");
+}
+
+/** A page in the text format of Prometheus 0.0.4. */
+export function prometheusPage(metrics: Iterable<MetricValues>): string {
+  const parts: string[] = [];
+  for (const { name, help, type, values = [] } of metrics) {
+    const lines = [`# HELP ${name} ${help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}`];
+    lines.push(`# TYPE ${name} ${String(type)}`);
+    for (const sample of values) lines.push(lineOf(name, sample, false));
+    parts.push(`${lines.join("\n")}\n`);
+  }
+  return parts.join("\n");
 }
 
 /** A counter without the suffix of counters has none in OpenMetrics either: it is of unknown type there. */

@@ -5,6 +5,7 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import { ConnectionCount } from "../../core/net/connection-count.ts";
 import type { ConnectionLimit, IdleConnection } from "../../core/net/connection-limit.ts";
 import { type OpenConnection, OpenConnections } from "../../core/net/open-connections.ts";
+import { connectToSource } from "../../core/net/port-source.ts";
 import { setKeepalive } from "../../core/net/keepalive.ts";
 import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
@@ -134,6 +135,7 @@ export class PortServer {
       setKeepalive(socket, this.#options);
       accept(socket);
     });
+    connectToSource(server, "HTTP");
     if (this.#options.grpc !== undefined) closeWithoutWaiting(server);
     return server;
   }
@@ -214,10 +216,12 @@ export class PortServer {
   /**
    * Accepts no more connections and closes those that are idle. Pending TLS handshakes may complete, since their
    * clients are about to send a request; `cutConnections` closes the rest.
+   *
+   * @param graceMs how long the server waits for requests, in milliseconds
    */
-  closeListeners(): void {
+  closeListeners(graceMs: number): void {
     this.#http1.closeListeners();
-    this.#http2.stop();
+    this.#http2.stop(graceMs);
     if (this.#tls !== undefined) return;
     for (const socket of this.#undecided) socket.destroy();
   }
@@ -242,11 +246,11 @@ export class PortServer {
     this.#http2.stopping = reason;
   }
 
-  /** Resolves when no exchange is in flight. */
+  /** Resolves when no exchange is in flight, and after `closeListeners` every client is asked to leave. */
   async idle(): Promise<void> {
-    while (this.#http1.inFlight.size + this.#http2.inFlight.size > 0) {
+    do {
       await Promise.all([this.#http1.idle(), this.#http2.idle()]);
-    }
+    } while (this.#http1.inFlight.size + this.#http2.inFlight.size > 0);
   }
 
   #acceptPlain(socket: Socket, serveHttp1: (socket: Socket) => void): void {

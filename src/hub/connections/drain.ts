@@ -1,6 +1,7 @@
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { unavailableFor } from "../../core/errors/retry-info.ts";
 import type { Clock } from "../../core/time/clock.ts";
+import { inTurn, leaveSpreadMs } from "../../core/time/in-turn.ts";
 
 /** How connections that read topics end when their server stops. */
 export interface DrainOptions {
@@ -13,10 +14,6 @@ export interface DrainOptions {
 /** The default of `DrainOptions`. */
 export const drainDefaults: DrainOptions = Object.freeze({ perSecond: 1_000, maxMs: 12_000 });
 
-/** How often some end, in milliseconds. */
-const stepMs = 20;
-/** Of the grace period. */
-const share = 0.8;
 /** The least time after which clients come back, in milliseconds. */
 const leastRetryMs = 1_000;
 
@@ -35,30 +32,16 @@ export interface Draining {
  */
 export function drainInTurn(
   all: readonly Draining[],
-  { perSecond, maxMs }: DrainOptions,
+  rate: DrainOptions,
   graceMs: number,
   clock: Clock,
   random: () => number,
 ): () => void {
-  const wantedMs = all.length <= 1 ? 0 : (all.length / perSecond) * 1_000;
-  const spreadMs = Math.min(wantedMs, maxMs, graceMs * share);
-  const beganMs = clock.nowMs();
-  let ended = 0;
-  let cancel = (): void => {};
-  const endSome = (count: number): void => {
-    for (; ended < count; ended++) {
-      const afterMs = leastRetryMs + random() * spreadMs;
-      all[ended]?.end(unavailableFor("the server is shutting down", afterMs));
-    }
+  const spreadMs = leaveSpreadMs(all.length, rate, graceMs);
+  const end = (index: number): void => {
+    const afterMs = leastRetryMs + random() * spreadMs;
+    all[index]?.end(unavailableFor("the server is shutting down", afterMs));
   };
-  const step = (): void => {
-    const part = spreadMs === 0 ? 1 : (clock.nowMs() - beganMs) / spreadMs;
-    endSome(Math.min(all.length, Math.floor(all.length * part) + 1));
-    if (ended < all.length) cancel = clock.after(stepMs, step);
-  };
-  step();
-  return () => {
-    cancel();
-    endSome(all.length);
-  };
+  const turn = inTurn(all.length, spreadMs, clock, end);
+  return () => turn.finish();
 }

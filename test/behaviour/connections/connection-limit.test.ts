@@ -104,6 +104,21 @@ test("Q6 one address has as many connections as it may", async (t) => {
   assert.equal(await free.ask(), 200);
 });
 
+test("Q6 in a second so many connections are accepted as may, a tenth of them at once", async (t) => {
+  const all = new ConnectionLimit({ maxPerSecond: 20 });
+  const connectionLimit = new ConnectionLimit({}, all);
+  await using gateway = await startGateway({ connectionLimit });
+  const clients = await Promise.all(Array.from({ length: 10 }, () => Client.to(t, gateway.port)));
+  const statuses = await Promise.all(clients.map((client) => client.ask()));
+  const served = statuses.filter((status) => status === 200).length;
+  assert.ok(served >= 2 && served <= 6, `${served} of 10`);
+  assert.equal(connectionLimit.refused, 10 - served);
+  assert.equal(connectionLimit.refusedBy, "per_second");
+  all.replace({ maxPerSecond: 0 });
+  const free = await Client.to(t, gateway.port);
+  assert.equal(await free.ask(), 200);
+});
+
 test("Q6 two servers share a limit, and connections of HTTP/2 without a call are idle", async (t) => {
   const connectionLimit = new ConnectionLimit({ maxConnections: 2 });
   const { port } = await running(t, { connectionLimit });

@@ -14,9 +14,9 @@ class Chain {
   #found: EndpointSet = new Map();
   used: ReadonlySet<string> = new Set();
 
-  constructor(options: { subset?: number; seed?: number; zone?: string }) {
-    const { subset = 0, seed = 1, zone } = options;
-    this.#selection = new Selection({ subset, seed, zone });
+  constructor(options: { subset?: number; seed?: number; index?: number; zone?: string }) {
+    const { subset = 0, seed = 1, index, zone } = options;
+    this.#selection = new Selection({ subset, seed, index, zone });
   }
 
   update(list: readonly Endpoint[]): EndpointChange | undefined {
@@ -86,6 +86,38 @@ describe("a subset", () => {
     }
     assert.equal(uses.size, 100);
     for (const count of uses.values()) assert.ok(count > 140 && count < 260, `${count} uses, not about 200`);
+  });
+
+  test("clients that know their numbers use all endpoints alike, whatever order they see", () => {
+    for (const [clients, endpoints] of [
+      [200, 500],
+      [60, 300],
+      [7, 30],
+      [1_000, 128],
+    ] as const) {
+      const uses = new Map<string, number>();
+      for (let index = 0; index < clients; index++) {
+        const chain = new Chain({ subset: 20, index, seed: index });
+        const all = list(endpoints);
+        chain.update(index % 2 === 0 ? all : all.toReversed());
+        assert.equal(chain.used.size, 20);
+        for (const address of chain.used) uses.set(address, (uses.get(address) ?? 0) + 1);
+      }
+      const mean = (clients * 20) / endpoints;
+      const most = Math.max(...uses.values());
+      assert.equal(uses.size, endpoints);
+      assert.ok(most <= 1.3 * mean || most <= Math.ceil(mean) + 1, `${most} uses, ${mean} in the mean`);
+    }
+  });
+
+  test("of a client with a number, few others change as endpoints come and go", () => {
+    const chain = new Chain({ subset: 20, index: 3 });
+    chain.update(list(1_000));
+    const [gone = ""] = chain.used;
+    const change = chain.update(list(1_050).filter(({ address }) => address !== gone));
+    assert.ok((change?.removed.length ?? 0) <= 12, `${change?.removed.length}`);
+    assert.equal(chain.used.has(gone), false);
+    assert.equal(chain.used.size, 20);
   });
 
   test("is of each priority, without those of weight 0", () => {

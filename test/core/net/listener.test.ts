@@ -2,7 +2,8 @@ import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
-import { formatAddress, listen, listenError, unixPath } from "../../../src/core/net/listener.ts";
+import { unixPath } from "../../../src/core/net/listen-target.ts";
+import { formatAddress, listen, listenError } from "../../../src/core/net/listener.ts";
 
 const host = "127.0.0.1";
 

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/app.proto.
  */
 export const file_ts_ms_config_v1_app: GenFile = /*@__PURE__*/
-  fileDesc("Chl0c19tcy9jb25maWcvdjEvYXBwLnByb3RvEg90c19tcy5jb25maWcudjEi2QMKCUFwcENvbmZpZxIqCgRuYW1lGAEgASgJQhey6x0TChFPVEVMX1NFUlZJQ0VfTkFNRUgAiAEBEh8KBHBvcnQYAiABKA1CDLLrHQgaBHBvcnQgBEgBiAEBEisKC2RyYWluX2RlbGF5GAMgASgNQhay6x0SGgtkcmFpbi1kZWxheSABOgEwEhoKBWdyYWNlGAQgASgNQguy6x0HIAE6AzE1cxIUCgx3YXRjaF9jb25maWcYBSABKAgSQgoOZGVmYXVsdF9zZXJ2ZXIYBiABKAlCKrLrHSYKHkNPTU1VTklDQVRJT05fREVGQVVMVF9QUk9WSURFUjoEaHR0cBJMCg9tYXhfY29ubmVjdGlvbnMYByABKA1CLrLrHSoKHUNPTU1VTklDQVRJT05fTUFYX0NPTk5FQ1RJT05TKQAAAAAAAPA/SAFIAogBARI0CgpyZXF1ZXN0X2lkGAggASgJQiCy6x0cOgNhbnlIAVIDYW55Ugd0cnVzdGVkUgVuZXZlchIpCgR6b25lGAkgASgJQhay6x0SCgpUU19NU19aT05FGgR6b25lSAOIAQFCBwoFX25hbWVCBwoFX3BvcnRCEgoQX21heF9jb25uZWN0aW9uc0IHCgVfem9uZWIGcHJvdG8z", [file_ts_ms_config_v1_key]);
+  fileDesc("Chl0c19tcy9jb25maWcvdjEvYXBwLnByb3RvEg90c19tcy5jb25maWcudjEiiAQKCUFwcENvbmZpZxIqCgRuYW1lGAEgASgJQhey6x0TChFPVEVMX1NFUlZJQ0VfTkFNRUgAiAEBEh8KBHBvcnQYAiABKA1CDLLrHQgaBHBvcnQgBEgBiAEBEisKC2RyYWluX2RlbGF5GAMgASgNQhay6x0SGgtkcmFpbi1kZWxheSABOgEwEhoKBWdyYWNlGAQgASgNQguy6x0HIAE6AzE1cxIUCgx3YXRjaF9jb25maWcYBSABKAgSQgoOZGVmYXVsdF9zZXJ2ZXIYBiABKAlCKrLrHSYKHkNPTU1VTklDQVRJT05fREVGQVVMVF9QUk9WSURFUjoEaHR0cBJMCg9tYXhfY29ubmVjdGlvbnMYByABKA1CLrLrHSoKHUNPTU1VTklDQVRJT05fTUFYX0NPTk5FQ1RJT05TKQAAAAAAAPA/SAFIAogBARItChptYXhfY29ubmVjdGlvbnNfcGVyX3NlY29uZBgKIAEoDUIJsusdBToBMEgBEjQKCnJlcXVlc3RfaWQYCCABKAlCILLrHRw6A2FueUgBUgNhbnlSB3RydXN0ZWRSBW5ldmVyEikKBHpvbmUYCSABKAlCFrLrHRIKClRTX01TX1pPTkUaBHpvbmVIA4gBAUIHCgVfbmFtZUIHCgVfcG9ydEISChBfbWF4X2Nvbm5lY3Rpb25zQgcKBV96b25lYgZwcm90bzM", [file_ts_ms_config_v1_key]);
 
 /**
  * The program.
@@ -67,6 +67,13 @@ export type AppConfig = Message<"ts_ms.config.v1.AppConfig"> & {
    * @generated from field: optional uint32 max_connections = 7;
    */
   maxConnections?: number | undefined;
+
+  /**
+   * Connections that all ports together accept in a second, a tenth of them at once; 0 for any number.
+   *
+   * @generated from field: uint32 max_connections_per_second = 10;
+   */
+  maxConnectionsPerSecond: number;
 
   /**
    * From whom an incoming `x-request-id` is taken: from every client, from trusted

@@ -33,6 +33,8 @@ export const keyTexts: KeyTexts = {
   "AppConfig.default_server": "The server that methods of `App` mean when they are given no name.",
   "AppConfig.max_connections":
     "Most open connections of all ports together. Default: 80 % of the files that the process may open.",
+  "AppConfig.max_connections_per_second":
+    "Connections that all ports together accept in a second, a tenth of them at once; 0 for any number.",
   "AppConfig.request_id":
     "From whom an incoming `x-request-id` is taken: from every client, from trusted proxies and peers alone, or from none.",
   "AppConfig.zone":
@@ -178,6 +180,7 @@ export const keyTexts: KeyTexts = {
   "Config.docs": "The console in the browser. Default: served where `http.host` is a loopback address.",
   "Config.openapi": "The OpenAPI document. Default: served where `http.host` is a loopback address.",
   "Config.mcp": "Rpcs as tools of MCP. Default: not served.",
+  "Config.workers": "In how many processes the program serves. Default: in one.",
   "RegisterConfig.consul": "Registers with Consul. Default: not.",
   "ConsulRegistrationConfig.name": "Name of the service. Default: `app.name`.",
   "ConsulRegistrationConfig.address":
@@ -785,4 +788,14 @@ export const keyTexts: KeyTexts = {
     "Whether clients must show that their address is their own before any state is kept for them.",
   "QuicConfig.early_data":
     "What happens to requests in early data: all are answered by 425, or those without side effects are served.",
+  "WorkersConfig.count":
+    "How many processes serve, with one port for all; auto is as many as there are cores.",
+  "WorkersConfig.balance":
+    "Who gives connections to workers: the primary, to the one with the fewest, or the kernel, by SO_REUSEPORT.",
+  "WorkersConfig.start_timeout": "How long a new worker may take until all of its servers are ready.",
+  "WorkersConfig.restart": "Pauses before a worker that has died is replaced.",
+  "WorkersConfig.max_memory": "Resident memory at which a worker is replaced. Default: never.",
+  "RestartConfig.initial":
+    "The first pause; each further one is twice as long, until a worker has lived for a minute.",
+  "RestartConfig.max": "The longest pause.",
 };

@@ -157,7 +157,7 @@ const textForms: Readonly<Partial<Record<Unit, TextForm>>> = {
   [Unit.RATE]: { expected: 'a rate such as "100/1m", "5/hour" or "1000/month"', test: isRate },
   [Unit.HOST]: {
     expected: "a host name or an address, without scheme and port",
-    test: (text) => /^unix:./s.test(text) || isIP(text) !== 0 || /^[^:/\s[\]]+$/.test(text),
+    test: (text) => /^unix:.|^fd:\d+$/s.test(text) || isIP(text) !== 0 || /^[^:/\s[\]]+$/.test(text),
   },
   [Unit.FILE]: { expected: "the path of a file", test: isPath },
   [Unit.FOLDER]: { expected: "the path of a folder", test: isPath },

@@ -7,6 +7,11 @@ export interface GrpcConnections {
   connect(socket: Socket): void;
   /** Those without a call; none where the engine does not know. */
   idle(): Iterable<IdleConnection>;
-  /** Sends GOAWAY to every client: no new streams; each connection closes with its last stream. */
-  close(): void;
+  /**
+   * Sends GOAWAY to every client: no new streams; each connection closes with its last stream.
+   *
+   * @param graceMs how long the server waits for calls, in milliseconds
+   * @returns resolves when every client has been sent it: many of them in turn
+   */
+  close(graceMs: number): Promise<void>;
 }

@@ -60,7 +60,7 @@ export class NodeConnections implements GrpcConnections {
     return [];
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closing = true;
     for (const [session, connection] of this.#sessions) {
       connection.cause = "drain";

@@ -1,4 +1,5 @@
 import { constants, type ServerHttp2Session } from "node:http2";
+import { connectionAgeMs } from "../../http2/connection-age.ts";
 import { http2Counts, type ConnectionEnd } from "../../http2/http2-counts.ts";
 
 /** How long a connection of `node:http2` lives, and how a client that is gone is found. In milliseconds. */
@@ -107,8 +108,7 @@ function watchAge(
   connection: WatchedConnection,
 ): () => void {
   if (mean === Infinity) return () => {};
-  // Connections that were made together do not all end together.
-  const ageMs = mean * (0.9 + Math.random() / 5);
+  const ageMs = connectionAgeMs(mean, performance.now(), Math.random());
   let timer = setTimeout(
     () => {
       if (session.destroyed) return;

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { leaveInTurn } from "../../http2/session-turns.ts";
 import { ServerSession, type ServerSessionListener } from "../../http2/server-session.ts";
 import type { IncomingRequest } from "../../http2/incoming-request.ts";
 import type { ServerStream } from "../../http2/server-stream.ts";
@@ -36,9 +37,9 @@ export class OwnConnections implements GrpcConnections {
     }
   }
 
-  close(): void {
+  close(graceMs: number): Promise<void> {
     this.#closing = true;
-    for (const session of this.#sessions) session.drain();
+    return leaveInTurn(this.#sessions, graceMs);
   }
 }
 

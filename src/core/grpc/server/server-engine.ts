@@ -52,6 +52,8 @@ export class ServerEngine {
   readonly #grpcJs: GrpcJsRpcs;
   readonly #guests: GuestConnections;
   #connections: GrpcConnections | undefined;
+  /** Resolves when every client is asked to leave; undefined before a stop. */
+  #leaving: Promise<void> | undefined;
   /** Why the engine is grpc-js; undefined for our own. */
   #reason: string | undefined;
 
@@ -196,8 +198,9 @@ export class ServerEngine {
     return this.#dispatcher.inFlight + this.#outsideDispatcher().length;
   }
 
-  /** Resolves when no call is in flight and every reply has been sent. */
+  /** Resolves when no call is in flight, every reply has been sent, and every client was asked to leave that is to be. */
   async idle(): Promise<void> {
+    await this.#leaving;
     await Promise.all([this.#dispatcher.idle(), this.#environment.calls.idle()]);
   }
 
@@ -206,9 +209,9 @@ export class ServerEngine {
     this.#door.close();
   }
 
-  /** Sends GOAWAY to every client. */
-  goAway(): void {
-    this.#connections?.close();
+  /** Sends GOAWAY to every client, many of them in turn. @param graceMs how long the server waits for calls */
+  goAway(graceMs: number): void {
+    this.#leaving = this.#connections?.close(graceMs);
     this.#guests.close();
   }
 

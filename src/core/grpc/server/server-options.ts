@@ -26,7 +26,10 @@ export interface GrpcServerOptions
    * are errors. Default: `auto`.
    */
   readonly engine: GrpcEngine;
-  /** Host name or address to bind, or `unix:` and the path of a socket. Default: 127.0.0.1. */
+  /**
+   * Host name or address to bind, `unix:` and the path of a socket, or `fd:` and the number of a listening socket that was
+   * passed to the program. Default: 127.0.0.1.
+   */
   readonly host: string;
   /** TCP port; 0 lets the system pick one. Default: 42001. */
   readonly port: number;
@@ -102,7 +105,10 @@ export interface GrpcServerOptions
    * earlier ones count as those of `minPingIntervalMs`. Default: true.
    */
   readonly pingsWithoutCalls: boolean;
-  /** Age of a connection at which its client gets GOAWAY, in milliseconds (+/-10 %). Default: Infinity. */
+  /**
+   * Age of a connection at which its client gets GOAWAY, in milliseconds (+/-10 %, and down to half of it for those that come
+   * while the process is younger than that). Default: Infinity.
+   */
   readonly maxConnectionAgeMs: number;
   /** Time for the calls of such a connection to end, in milliseconds. Default: Infinity. */
   readonly maxConnectionAgeGraceMs: number;

@@ -18,12 +18,12 @@ export interface Http2Side {
   idleConnections(): Iterable<IdleConnection>;
   /** Asks every client by GOAWAY to go elsewhere; connections close when their last stream has. */
   goAway(): void;
-  /** As `goAway`, for connections yet to come too. */
-  stop(): void;
+  /** As `goAway`, for connections yet to come too; many clients in turn. @param graceMs how long the server waits for requests */
+  stop(graceMs: number): void;
   /** Waits until connections have sent what they have in hand and are closed, at most `timeoutMs` milliseconds. */
   disconnected(timeoutMs: number): Promise<void>;
   /** Closes every connection at once, but not those whose gRPC calls another server has still to end. */
   cutConnections(): void;
-  /** Resolves when no exchange is under way. */
+  /** Resolves when no exchange is under way, and after `stop` every client is asked to leave. */
   idle(): Promise<void>;
 }

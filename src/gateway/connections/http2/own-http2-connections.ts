@@ -4,6 +4,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { LiveSet } from "../../../core/call/live-set.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { IncomingRequest } from "../../../core/http2/incoming-request.ts";
+import { leaveInTurn } from "../../../core/http2/session-turns.ts";
 import {
   ServerSession,
   type ServerSessionListener,
@@ -35,6 +36,8 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   readonly #serve: (exchange: HttpExchange) => void;
   readonly #clients = new Set<OwnClient>();
   #stopped = false;
+  /** Resolves when every client is asked to leave; undefined before a stop. */
+  #leaving: Promise<void> | undefined;
 
   /** @param serve gets every good request */
   constructor(
@@ -73,9 +76,12 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
     for (const { session } of this.#clients) session.drain();
   }
 
-  stop(): void {
+  stop(graceMs: number): void {
     this.#stopped = true;
-    this.goAway();
+    this.#leaving = leaveInTurn(
+      [...this.#clients].map(({ session }) => session),
+      graceMs,
+    );
   }
 
   async disconnected(timeoutMs: number): Promise<void> {
@@ -93,8 +99,9 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
     for (const client of this.#clients) if (!client.calls.isAnyOpen) client.cut();
   }
 
-  idle(): Promise<void> {
-    return this.inFlight.idle();
+  async idle(): Promise<void> {
+    await this.#leaving;
+    await this.inFlight.idle();
   }
 
   exchangeClosed(exchange: LiveExchange): void {

@@ -1,0 +1,15 @@
+/** The variable by which a primary says to a worker which one it is: its number, and the id of the primary. */
+export const workerVariable = "TS_MS_WORKER";
+
+const number = readNumber(process.env[workerVariable]);
+
+/** The number of this worker, from 1 on; undefined in a process that is no worker. */
+export function workerId(): number | undefined {
+  return number;
+}
+
+/** Programs that a worker starts inherit its environment, and are no workers. */
+function readNumber(text = ""): number | undefined {
+  const [id = "", primary] = text.split("@");
+  return Number(primary) === process.ppid && process.send !== undefined ? Number(id) : undefined;
+}
