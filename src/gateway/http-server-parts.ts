@@ -22,7 +22,7 @@ import type { ExchangeHooks } from "./connections/live-exchange.ts";
 import { observeExchanges } from "./connections/observe-exchanges.ts";
 import { PortServer } from "./connections/port-server.ts";
 import { both, type ExchangeKeeper } from "./connections/stop-exchanges.ts";
-import type { Http3Kit, Http3Side } from "./http3/http3-door.ts";
+import type { Http3Kit, Http3Side } from "./http3/http3-kit.ts";
 import { refusedExchanges, type RequestPurpose } from "./connections/refused-exchange.ts";
 import { healthPaths } from "./doors/health/health-door.ts";
 import { observeInvoker } from "../core/call/observe-invoker.ts";

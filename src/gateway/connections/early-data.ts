@@ -32,7 +32,7 @@ const lookedUpAs: ReadonlyMap<string, string> = new Map([
 
 /**
  * Decides about requests that may be a recording: those in 0-RTT data of a connection, and those of which a trusted proxy
- * says `Early-Data: 1`. From anybody else the header is taken away. What is served has the metadata `early-data: 1`.
+ * says `Early-Data: 1`. From all others the header is taken away. What is served has the metadata `early-data: 1`.
  */
 export class EarlyData {
   readonly #parts: EarlyDataParts;

@@ -15,7 +15,7 @@ import { formatAddress, listenError, type ListenAddress } from "../../core/net/l
 import type { LiveExchange } from "../connections/live-exchange.ts";
 import type { CompleteHead } from "../http/response-head.ts";
 import { Http3Connections } from "./http3-connections.ts";
-import type { Http3Kit, Http3Side } from "./http3-door.ts";
+import type { Http3Kit, Http3Side } from "./http3-kit.ts";
 import type { Http3Options } from "./http3-options.ts";
 
 /** How long requests may take that are under way when certificates change, in milliseconds. */
@@ -176,7 +176,7 @@ class Http3Listener implements Http3Side {
     } catch (cause) {
       throw bindError(address, cause);
     }
-    server.on("error", () => {}); // Of the TCP port, which serves nobody.
+    server.on("error", () => {}); // Of the TCP port, which serves no client.
     const bound = server.address();
     if (bound !== null) this.#address = { host: bound.address, port: bound.port };
     this.#runtime = server.runtimeInfo?.driver ?? options.runtime;

@@ -24,7 +24,7 @@ export interface Http3Options {
   /** Whether a client must show that its address is its own before any state is kept for it (Retry). Default: true. */
   readonly retry: boolean;
   /**
-   * What happens to requests in 0-RTT data, which anybody who has recorded them can send again: `refuse` answers 425, and
+   * What happens to requests in 0-RTT data, which can be recorded and sent again: `refuse` answers 425, and
    * the client sends them after the handshake; `safe` serves GET, HEAD and OPTIONS of rpcs with `NO_SIDE_EFFECTS`.
    * Default: the option `earlyData` of the server, which is `refuse`.
    */

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { SetupError } from "../../core/errors/setup-error.ts";
-import type { Http3Door, Http3Kit, Http3Side } from "./http3-door.ts";
+import type { Http3Door } from "./http3-door.ts";
+import type { Http3Kit, Http3Side } from "./http3-kit.ts";
 
 /** Pause between two tries to bind the port, in milliseconds. */
 const pauseMs = 500;
