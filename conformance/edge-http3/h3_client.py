@@ -20,7 +20,7 @@ from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StopSendingReceived, StreamReset
 
-TIMEOUT = 10
+TIMEOUT = 20
 
 
 class Answer:
