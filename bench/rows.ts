@@ -21,6 +21,7 @@ import { boundMebibytes, compareUsedMemory, type UsedMemory } from "./network-me
 import { overGrpc, overHttp, streamsOverGrpc } from "./over-wire.ts";
 import { peerRows } from "./peer-rows.ts";
 import { mcpRows } from "./mcp-rows.ts";
+import { messageRows } from "./message-rows.ts";
 import { natsRows } from "./nats-rows.ts";
 import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
@@ -307,6 +308,7 @@ const all: readonly Row[] = [
   ...mcpRows,
   ...hubRows,
   ...natsRows,
+  ...messageRows,
   ...scaleRows,
 ];
 

@@ -409,7 +409,19 @@ export const arrows: Arrows = {
   services: ["core/…", "hub", "messaging"],
 
   // Programs: servers, configuration and parts put together. Only entries import it.
-  app: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "services"],
+  app: [
+    "core",
+    "core/…",
+    "gateway",
+    "gateway/…",
+    "hub",
+    "hub/…",
+    "messaging",
+    "messaging/…",
+    "outbox",
+    "saga",
+    "services",
+  ],
 
   // The command `ts-ms`. Nothing imports it.
   cli: ["core", "core/…", "gateway", "gateway/…", "app"],

@@ -1,8 +1,7 @@
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { promisify } from "node:util";
 
 /** A request of a script, see `conformance/edge-http3/h3_client.py`. */
 export interface ScriptedRequest {
@@ -78,14 +77,6 @@ export async function http3Script(
   const [said, complaint] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
   if (said === "") throw new Error(`the client of aioquic failed: ${complaint}`);
   return JSON.parse(said) as readonly ScriptedOutcome[]; // As the program writes it.
-}
-
-/** Whether aioquic can be used: Python has it in this environment. */
-export async function hasAioquic(env: NodeJS.ProcessEnv): Promise<boolean> {
-  return promisify(execFile)("python3", ["-c", "import aioquic"], { env }).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** The only answer of the only connection of a script. */

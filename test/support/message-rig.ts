@@ -86,6 +86,7 @@ export function impatientBroker(clock: VirtualClock): Broker {
     name: broker.name,
     system: broker.system,
     capabilities: { ...broker.capabilities, ackTimeout: true },
+    connection: broker.connection,
     get state() {
       return broker.state;
     },
