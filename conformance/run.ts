@@ -1,6 +1,7 @@
 import { autobahn } from "./autobahn/autobahn.ts";
 import { commandLineTools } from "./command-line-tools.ts";
 import { connectConformance } from "./connect/connect-conformance.ts";
+import { edgeHttp3 } from "./edge-http3/edge-http3.ts";
 import { envelope } from "./envelope/envelope.ts";
 import { h2spec } from "./h2spec.ts";
 import { brokers } from "./brokers/brokers.ts";
@@ -70,6 +71,7 @@ const besideOthers: readonly Suite[] = [
   http2Negative,
   http2Servers,
   h2spec,
+  edgeHttp3,
   tls,
   signatures,
   envelope,

@@ -35,6 +35,11 @@ export interface EnginePort {
 /** Options of `HttpEngine`. */
 export interface HttpEngineOptions extends Entry {
   readonly port: EnginePort;
+  /**
+   * Whether a request may go on, by what it says of early data; one that may not was answered. Asked for each that has the
+   * header `early-data`.
+   */
+  readonly admitsEarly: (exchange: HttpExchange) => boolean;
   /** As `EnginePort.createServer` has it, for requests that do not pass through Fastify. */
   readonly choose: ChooseAnswer;
   /** The largest body of the user's own routes, in bytes. */
@@ -55,6 +60,8 @@ export interface HttpEngineOptions extends Entry {
 export class HttpEngine {
   readonly fastify: FastifyInstance;
   readonly addHooks: HttpEngineOptions["addHooks"];
+  /** Passes a request of a port to Fastify if it concerns that, else to the doors. */
+  readonly serve: ServeExchange;
   readonly #options: HttpEngineOptions;
   readonly #use = new FastifyUse();
   #mounted = false;
@@ -63,15 +70,22 @@ export class HttpEngine {
     this.#options = options;
     this.addHooks = options.addHooks;
     const { port, maxBodyBytes, maxUrlBytes } = options;
+    let passOn: (request: IncomingMessage, response: ServerResponse) => void = () => {};
+    this.serve = (exchange, request, response) => {
+      const { headers, url } = exchange.head;
+      if (headers["early-data"] !== undefined && !options.admitsEarly(exchange)) return;
+      if (this.#use.concerns(url)) passOn(request, response);
+      else options.serve(exchange);
+    };
     const engine = makeFastify({
-      serverFactory: (handler) =>
-        port.createServer(
-          (exchange, request, response) => {
-            if (this.#use.concerns(exchange.head.url)) handler(request, response);
-            else options.serve(exchange);
-          },
-          (head) => (this.#use.concerns(head.url) ? undefined : options.choose(head)),
-        ),
+      serverFactory: (handler) => {
+        passOn = handler;
+        return port.createServer(this.serve, (head) =>
+          head.headers["early-data"] !== undefined || this.#use.concerns(head.url)
+            ? undefined
+            : options.choose(head),
+        );
+      },
       clientErrorHandler: (error, socket) => port.clientError(error, socket),
       frameworkErrors: (error, request, reply) => {
         // Fastify declares wider types here.
@@ -139,7 +153,10 @@ export class HttpEngine {
         );
       }
       this.#use.settle(options.addHooks !== undefined);
-      options.port.chooseHttp2(this.#use.why, options.serve);
+      options.port.chooseHttp2(this.#use.why, (exchange) => {
+        const isEarly = exchange.head.headers["early-data"] !== undefined;
+        if (!isEarly || options.admitsEarly(exchange)) options.serve(exchange);
+      });
       options.addHooks?.(scope);
       skipBodyParsing(scope);
       scope.route({
