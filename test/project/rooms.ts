@@ -389,7 +389,7 @@ export const arrows: Arrows = {
   // Effects and messages in one transaction.
   outbox: ["core/…", "messaging"],
   // Events to subscriptions.
-  dispatch: ["core/…"],
+  dispatch: ["core", "core/…", "messaging", "outbox"],
 
   // Services, written as a user writes his.
   services: ["core/…", "hub", "messaging"],
@@ -413,6 +413,7 @@ export const arrows: Arrows = {
     "messaging",
     "messaging/…",
     "outbox",
+    "dispatch",
     "saga",
     "app",
   ],
