@@ -7,6 +7,7 @@ import { brokers } from "./brokers/brokers.ts";
 import { hubBrokers } from "./hub-brokers/hub-brokers.ts";
 import { hpack } from "./hpack/hpack.ts";
 import { consul } from "./consul.ts";
+import { deploy } from "./deploy/deploy.ts";
 import { dnsmasq } from "./dnsmasq.ts";
 import { kubernetes } from "./kubernetes.ts";
 import { http2Negative } from "./http2-negative/http2-negative.ts";
@@ -78,6 +79,7 @@ const besideOthers: readonly Suite[] = [
   showcase,
   showcaseClient,
   extAuthzSuite,
+  deploy,
 ];
 
 /** Suites that measure, watch deadlines, load the machine, or set variables of this process: one at a time. */

@@ -73,6 +73,11 @@ const goTools: Readonly<Record<string, GoTool>> = {
     main: "k8s.io/kubernetes/cmd/kube-apiserver",
     staging: "v0.34.2",
   },
+  kustomize: {
+    module: "sigs.k8s.io/kustomize/kustomize/v5",
+    version: "v5.8.1",
+    main: "sigs.k8s.io/kustomize/kustomize/v5",
+  },
   "gapic-showcase": {
     module: "github.com/googleapis/gapic-showcase",
     version: "v0.42.0",
@@ -351,4 +356,17 @@ async function unpack(suite: string, packages: readonly string[], folder: string
     for package in *.deb; do dpkg-deb -x "$package" root; done
     touch done
   `);
+}
+
+/**
+ * The folder of a module of Go in the module cache.
+ *
+ * @param module `path@version`
+ * @throws Missing if there is no Go
+ */
+export async function goModule(module: string): Promise<string> {
+  const { stdout } = await run("go", ["mod", "download", "-json", module]).catch((cause: unknown) => {
+    throw new Missing(`Go cannot fetch ${module}: ${String(cause).trim().split("\n").at(-1)}`);
+  });
+  return (JSON.parse(stdout) as { Dir: string }).Dir; // As documented by `go help mod download`.
 }

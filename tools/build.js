@@ -7,19 +7,23 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bundleCommand, bundleLibrary, bundlePrograms } from "./bundle.js";
 import { endLike, runChild } from "./child.js";
+import { dropUnreached, excuseMissingTypes } from "./declarations.js";
 import { licenceNotices } from "./notices.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
 rmSync(dist, { recursive: true, force: true });
 const tsc = join(root, "node_modules/typescript/bin/tsc");
-const [end, , command, programs] = await Promise.all([
+const [end, library, command, programs] = await Promise.all([
   runChild(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")]),
   bundleLibrary(dist),
   bundleCommand(dist),
   bundlePrograms(join(dist, "programs")),
 ]);
+dropUnreached(dist);
+excuseMissingTypes(root, dist);
 for (const [{ metafile }, folder] of [
+  [library, "src"],
   [command, "src/cli"],
   [programs, "programs"],
 ]) {

@@ -6,6 +6,7 @@ import { globSync, readFileSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
+import { insidePackages } from "./inside.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -21,16 +22,19 @@ const common = {
 /** The program behind `bin` of package.json. */
 export const commandProgram = "src/cli/ts-ms.ts";
 
-/** Bundles what users import. Packages stay outside: a user's own copy of protobuf must be the one we use. */
+/**
+ * Bundles what users import. Packages stay outside, as a user's own copy of protobuf must be the one we use, but for
+ * those of `insidePackages`.
+ */
 export function bundleLibrary(outdir) {
   return build({
     ...common,
     entryPoints: ["src/index.ts", ...globSync("src/entries/*.ts", { cwd: root })],
     outbase: ".",
     outdir,
-    packages: "external",
-    plugins: [pages],
+    plugins: [insidePackages(root), pages],
     splitting: true,
+    metafile: true,
     chunkNames: "src/chunks/[name]-[hash]",
   });
 }
@@ -47,21 +51,13 @@ export function bundleCommand(outdir) {
     outdir,
     splitting: true,
     metafile: true,
+    // A second copy of much of the library, in half of its bytes; names stay, for traces of errors.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 120,
     chunkNames: "src/chunks/[name]-[hash]",
-    plugins: [outside(/^@(?:bufbuild\/protobuf|connectrpc\/connect)(?:\/|$)/), pages, templates],
+    plugins: [insidePackages(root, "@bufbuild/protobuf", "@connectrpc/connect"), pages, templates],
   });
-}
-
-/** Leaves all packages outside but those that `inside` matches. */
-function outside(inside) {
-  return {
-    name: "outside",
-    setup({ onResolve }) {
-      onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
-        kind === "entry-point" || inside.test(path) ? undefined : { path, external: true },
-      );
-    },
-  };
 }
 
 /** Programs of `npm run build`. */

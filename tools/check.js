@@ -27,7 +27,7 @@ const steps = [
   {
     name: "generated code is current",
     check: ["tools/generate.js", scratch],
-    compare: () => differences(join(root, "gen"), join(scratch, "gen")),
+    compare: () => differences("gen") ?? differences("deploy", (name) => name.endsWith(".gen.yaml")),
     fix: ["tools/generate.js"],
   },
   { name: "buf lint", check: [buf, "lint"] },
@@ -83,22 +83,20 @@ function run(args) {
   });
 }
 
-/** The files by which two trees differ, a line each; undefined when there is none. */
-function differences(committed, fresh) {
-  const names = (folder) =>
-    readdirSync(folder, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
-  const [old, current] = [names(committed), names(fresh)];
+/** The files by which what is committed and what was made anew differ, a line each; undefined when there is none. */
+function differences(folder, isMade = () => true) {
+  const names = (place) =>
+    readdirSync(join(place, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && isMade(entry.name))
+      .map((entry) => join(entry.parentPath, entry.name).slice(place.length + 1));
+  const [old, current] = [names(root), names(scratch)];
   const lines = [
-    ...old
-      .filter((name) => !current.includes(name))
-      .map((name) => `left over, no proto makes it: gen/${name}`),
-    ...current.filter((name) => !old.includes(name)).map((name) => `missing: gen/${name}`),
+    ...old.filter((name) => !current.includes(name)).map((name) => `left over, no proto makes it: ${name}`),
+    ...current.filter((name) => !old.includes(name)).map((name) => `missing: ${name}`),
     ...current
       .filter((name) => old.includes(name))
-      .filter((name) => !readFileSync(join(committed, name)).equals(readFileSync(join(fresh, name))))
-      .map((name) => `out of date: gen/${name}`),
+      .filter((name) => !readFileSync(join(root, name)).equals(readFileSync(join(scratch, name))))
+      .map((name) => `out of date: ${name}`),
   ];
   return lines.length === 0 ? undefined : lines.join("\n");
 }

@@ -1,8 +1,8 @@
 /**
- * `npm run generate`: code of all protos, and their comments in `gen/contract.binpb`, which the programs under
- * `examples/` put into documents.
+ * `npm run generate`: code of all protos, their comments in `gen/contract.binpb`, which the programs under `examples/` put
+ * into documents, and the routes of `deploy/kubernetes`, which follow the contracts.
  *
- * An argument is the folder in which `gen` is made, instead of the project's own.
+ * An argument is the folder in which `gen` and `deploy` are made, instead of the project's own.
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,11 +16,12 @@ const contracts = ["library", "chat", "go", "google/rpc"].flatMap((name) => ["--
 
 process.chdir(root);
 
-/** @param args of buf */
+/** @param args of Node */
 const run = async (...args) => {
-  const end = await runChild(process.execPath, [buf, ...args]);
+  const end = await runChild(process.execPath, args);
   if (end.code !== 0) endLike(end);
 };
 
-await run("generate", "-o", folder);
-await run("build", ...contracts, "-o", join(folder, "gen/contract.binpb"));
+await run(buf, "generate", "-o", folder);
+await run(buf, "build", ...contracts, "-o", join(folder, "gen/contract.binpb"));
+await run("tools/render-routes.js", folder);

@@ -102,7 +102,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
    * same limits, observers and stop. Reading it before `start()` makes the server use `node:http2`, see the option
    * `engine`.
    *
-   * @throws SetupError after a start on the own engine.
+   * @throws SetupError after a start on the own engine, or if the optional peer `@grpc/grpc-js` is not installed.
    */
   get engine(): Server {
     return this.#engine.grpcJs;

@@ -20,6 +20,7 @@ import {
 } from "../core/metadata/request-id.ts";
 import type { ServerTlsOptions } from "../core/net/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
+import type { AltSvcChoice } from "./http/alt-svc.ts";
 import { browserDefaults, type BrowserOptions } from "./http/browsers/browser-options.ts";
 import type { ErrorFormat } from "./http/error-body.ts";
 import type { CommentSource } from "./faces/comment-files.ts";
@@ -107,6 +108,11 @@ export interface HttpServerOptions
    * call comes from. Default: none, the client is the other end of the connection.
    */
   readonly trustedProxies: readonly string[];
+  /**
+   * Says on every answer, by the header `Alt-Svc`, that HTTP/3 is served at this port, such as by a proxy in front; `clear`
+   * while the server drains. A proxy that sends a header of its own needs none of ours. Default: false.
+   */
+  readonly altSvc: AltSvcChoice | undefined;
   /**
    * Limits open connections, in all and by address; servers that are given the same one share it. Default: none, as many
    * as the system allows.
@@ -208,6 +214,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   gates: [],
   hub: undefined,
   trustedProxies: [],
+  altSvc: undefined,
   connectionLimit: undefined,
   observers: [],
   httpObservers: [],

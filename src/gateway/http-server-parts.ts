@@ -28,6 +28,7 @@ import { commentsFrom } from "./faces/comment-files.ts";
 import { FaceSet } from "./faces/face-set.ts";
 import type { Entry } from "./fastify/entry.ts";
 import { HttpEngine } from "./fastify/http-engine.ts";
+import { AltSvc } from "./http/alt-svc.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
 import { OriginCheck } from "./http/origin-check.ts";
@@ -52,6 +53,8 @@ export class HttpServerParts {
   readonly #options: HttpServerOptions;
   readonly #addresses: ClientAddresses;
   readonly #browsers: ForBrowsers;
+  /** What says that HTTP/3 is served; undefined for a server that never does. */
+  readonly altSvc: AltSvc | undefined;
   readonly #faults: FaultLog;
   readonly #requestIds: RequestIds | undefined;
   readonly #validation: Validation | undefined;
@@ -83,6 +86,7 @@ export class HttpServerParts {
     });
     const errors = new ErrorWriter({ errorFormat, challenge, metadata: replyMetadata, faults: this.#faults });
     this.#browsers = new ForBrowsers(options);
+    const altSvc = (this.altSvc = options.altSvc ? new AltSvc(options.altSvc) : undefined);
     const upstream = upstreamInvoker(options);
     this.upstream = upstream;
     const addresses = (this.#addresses = new ClientAddresses(options.trustedProxies));
@@ -98,7 +102,7 @@ export class HttpServerParts {
       observeExchanges(
         { observers: options.httpObservers, refused },
         addresses,
-        giveRequestIds(requestIds, isTrusted, complete),
+        giveRequestIds(requestIds, isTrusted, altSvc?.completing(complete) ?? complete),
       );
     const hooks = this.#hooksWith(this.#browsers.completeHead);
     this.guests = new GuestExchanges(options, hooks);

@@ -258,6 +258,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** From now on `/readyz` answers 503 and every response closes its connection. All requests are still served. */
   drain(): void {
     this.#draining = true;
+    this.#parts.altSvc?.clear();
     this.#parts.port.closeConnections();
   }
 

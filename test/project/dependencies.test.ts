@@ -15,6 +15,9 @@ const readJson = (file: string) =>
 const versionsOf = (rows: readonly DependencyRow[]): Versions =>
   Object.fromEntries(rows.map((row) => [row.name, row.version]));
 
+// Written in JavaScript that Node runs before anything is installed.
+const { inside } = (await import(join(root, "tools/inside.js"))) as { inside: readonly string[] };
+
 test("docs/dependencies.md lists exactly the dependencies of package.json", () => {
   const {
     dependencies,
@@ -27,18 +30,22 @@ test("docs/dependencies.md lists exactly the dependencies of package.json", () =
     ...optionalDependencies,
     ...peerDependencies,
   });
-  assert.deepEqual(versionsOf(table.development), devDependencies);
+  assert.deepEqual({ ...versionsOf(table.development), ...versionsOf(table.inside) }, devDependencies);
+  assert.deepEqual(
+    table.inside.map(({ name }) => name),
+    inside,
+  );
 });
 
 test("docs/dependencies.md has one row for each package", () => {
-  for (const rows of [table.runtime, table.development]) {
+  for (const rows of [table.runtime, [...table.inside, ...table.development]]) {
     const names = rows.map(({ name }) => name);
     assert.deepEqual(names, [...new Set(names)]);
   }
 });
 
 test("every row of docs/dependencies.md gives reasons and an owner that exists", () => {
-  for (const { name, reasons, owner } of [...table.runtime, ...table.development]) {
+  for (const { name, reasons, owner } of [...table.runtime, ...table.inside, ...table.development]) {
     assert.equal(reasons.length, 2, name);
     for (const reason of reasons) assert.notEqual(reason, "", name);
     if (typeof owner !== "string")

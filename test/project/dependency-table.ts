@@ -11,16 +11,24 @@ export interface DependencyRow {
   readonly owner: Owner;
 }
 
-/** The two tables of docs/dependencies.md: packages that users get, and packages that only this repository needs. */
+/**
+ * The tables of docs/dependencies.md: packages that are installed with `ts-ms` or for a feature of it, packages whose
+ * code is inside it, and packages that only this repository needs.
+ */
 export interface DependencyTable {
   readonly runtime: readonly DependencyRow[];
+  readonly inside: readonly DependencyRow[];
   readonly development: readonly DependencyRow[];
 }
 
 /** Reads docs/dependencies.md; throws when a table is not where it is expected. */
 export function readDependencyTable(root: string): DependencyTable {
   const text = readFileSync(join(root, "docs/dependencies.md"), "utf8");
-  return { runtime: readTable(text, "Runtime"), development: readTable(text, "Development") };
+  return {
+    runtime: readTable(text, "Runtime"),
+    inside: readTable(text, "Inside"),
+    development: readTable(text, "Development"),
+  };
 }
 
 function readTable(text: string, heading: string): DependencyRow[] {

@@ -19,7 +19,8 @@ function readSources(...folders: string[]): Map<string, string> {
   );
 }
 
-const owners = new Map(readDependencyTable(root).runtime.map((row) => [row.name, row.owner]));
+const { runtime, inside } = readDependencyTable(root);
+const owners = new Map([...runtime, ...inside].map((row) => [row.name, row.owner]));
 
 test("imports point one way", () => {
   const files = readSources("src", "gen", "examples");

@@ -12,6 +12,7 @@ export interface ReceivedSpan {
   readonly kind: number;
   /** Spans that it is linked to. */
   readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
+  readonly events?: readonly { readonly name: string }[];
   readonly status: { readonly code?: number };
   readonly attributes: Readonly<Record<string, string | number | boolean>>;
   readonly resource: Readonly<Record<string, string | number | boolean>>;

@@ -41,9 +41,18 @@ export async function packTsMs(scratch: string): Promise<void> {
     "README.md",
     "LICENSE",
   ];
-  const tools = ["build", "bundle", "child", "install", "node-version", "notices", "npm-parent", "run"].map(
-    (name) => `tools/${name}.js`,
-  );
+  const tools = [
+    "build",
+    "bundle",
+    "child",
+    "declarations",
+    "inside",
+    "install",
+    "node-version",
+    "notices",
+    "npm-parent",
+    "run",
+  ].map((name) => `tools/${name}.js`);
   for (const path of [...parts, ...files, ...tools, "CHANGELOG.md"].filter((name) =>
     existsSync(join(root, name)),
   )) {

@@ -108,6 +108,11 @@ function httpOptionsOf({ config, mistake }: SectionKit): Partial<HttpServerOptio
     compression: http.compression,
     etag: http.etag,
     securityHeaders: oneOf(["basic", "off", "strict"], http.securityHeaders),
+    altSvc: http.altSvc && {
+      port: http.altSvc.port,
+      maxAgeSeconds: Math.floor(http.altSvc.maxAge / 1000),
+      persist: http.altSvc.persist,
+    },
     corsOrigins: cors?.origins ?? [],
     corsCredentials: cors?.credentials ?? false,
     ...(cors === undefined ? {} : { corsMaxAgeMs: cors.maxAge }),

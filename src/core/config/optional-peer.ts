@@ -11,9 +11,23 @@ export async function loadPeer<T>(name: string, feature: string, load: () => Pro
   try {
     return await load();
   } catch (cause) {
-    if (!isMissingPeer(cause, name)) throw cause;
-    throw new SetupError(`${feature} needs the package ${name}: \`npm install ${name}\``, { cause });
+    throw asSetupError(cause, name, feature);
   }
+}
+
+/** As `loadPeer`, for a CommonJS package that is required. */
+export function requirePeer<T>(name: string, feature: string, load: () => T): T {
+  try {
+    return load();
+  } catch (cause) {
+    throw asSetupError(cause, name, feature);
+  }
+}
+
+/** The error of a package that is not installed; any other as it is. */
+function asSetupError(cause: unknown, name: string, feature: string): unknown {
+  if (!isMissingPeer(cause, name)) return cause;
+  return new SetupError(`${feature} needs the package ${name}: \`npm install ${name}\``, { cause });
 }
 
 /**
@@ -29,8 +43,11 @@ export function checkPeer(name: string, feature: string): void {
   }
 }
 
+/** Codes of Node's errors for packages that are not installed: of `import` and of `require`. */
+const notFoundCodes: ReadonlySet<unknown> = new Set(["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"]);
+
 /** Whether an import has failed because a package is not installed. */
 export function isMissingPeer(error: unknown, name: string): boolean {
-  if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_MODULE_NOT_FOUND") return false;
+  if (!(error instanceof Error) || !("code" in error) || !notFoundCodes.has(error.code)) return false;
   return error.message.includes(`'${name}'`) || error.message.includes(`"${name}"`);
 }

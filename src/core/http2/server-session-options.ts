@@ -74,7 +74,7 @@ export interface SessionLifeOptions {
 }
 
 /** Options of a `ServerSession`. */
-export interface ServerSessionOptions extends SessionLifeOptions, Partial<Http2Tuning> {
+export interface ServerSessionOptions extends SessionLifeOptions, Http2Tuning {
   /** Streams that are served at the same time; as many again wait for their turn, further ones are refused. */
   readonly maxConcurrentStreams: number;
   /** Unread requests, unsent replies and header tables of a connection, in bytes; with more, new streams are refused. */

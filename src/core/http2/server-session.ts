@@ -6,7 +6,7 @@ import { errorCode, Http2Error, protocolError } from "./http2-error.ts";
 import type { IncomingRequest } from "./incoming-request.ts";
 import { PrefaceReader, RequestDecoder } from "./request-decoder.ts";
 import { ServerGuard } from "./server-guard.ts";
-import { http2TuningDefaults, type ServerSessionOptions } from "./server-session-options.ts";
+import type { ServerSessionOptions } from "./server-session-options.ts";
 import type { ServerStream } from "./server-stream.ts";
 import { ServerStreams } from "./server-streams.ts";
 import { SessionDrain } from "./session-drain.ts";
@@ -59,15 +59,14 @@ export class ServerSession implements FrameSink, LivingSession, CountedConnectio
   #leaving = false;
 
   constructor(socket: Socket, options: ServerSessionOptions, listener: ServerSessionListener) {
-    const tuned = { ...http2TuningDefaults, ...options };
-    const { streamWindowBytes, maxFrameBytes, maxConcurrentStreams } = tuned;
+    const { streamWindowBytes, maxFrameBytes, maxConcurrentStreams } = options;
     this.#socket = socket;
     this.#turn = new WriteTurn(socket, this.#fill, this.#onWritten);
     this.#control = new ControlWriter(this.#turn);
     this.#mayNotPingIdle = options.pingsWithoutCalls === false;
-    this.#guard = new ServerGuard(socket, tuned, options.minPingIntervalMs);
+    this.#guard = new ServerGuard(socket, options, options.minPingIntervalMs);
     this.#drain = new SessionDrain(socket, this.#control);
-    this.#streams = new ServerStreams(tuned, {
+    this.#streams = new ServerStreams(options, {
       turn: this.#turn,
       control: this.#control,
       peer: this.#peer,

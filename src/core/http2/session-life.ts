@@ -25,7 +25,7 @@ export class SessionLife {
   readonly #socket: Socket;
   readonly #session: LivingSession;
   readonly #options: SessionLifeOptions;
-  readonly #handshake: NodeJS.Timeout;
+  #handshake: NodeJS.Timeout | undefined;
   #pulse: NodeJS.Timeout | undefined;
   #idle: NodeJS.Timeout | undefined;
   #age: NodeJS.Timeout | undefined;
@@ -49,6 +49,7 @@ export class SessionLife {
   /** The client's preface and SETTINGS have come. */
   greeted(): void {
     clearTimeout(this.#handshake);
+    this.#handshake = undefined;
   }
 
   /** The last stream was closed. */

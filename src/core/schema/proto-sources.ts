@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import type { FileRegistry } from "@bufbuild/protobuf";
 import { Edition } from "@bufbuild/protobuf/wkt";
 // proto-loader's descriptors lack imports, options and file boundaries; its parsed tree has all of them.
 import { addCommonProtos } from "@grpc/proto-loader/build/src/util.js";
+import parser from "protobufjs";
 import type * as tree from "protobufjs";
 import { linkFiles } from "./file-set.ts";
 import { knownFiles } from "./known-files.ts";
@@ -16,9 +16,6 @@ import { SetupError } from "../errors/setup-error.ts";
 
 addCommonProtos();
 
-// The copy of protobufjs with which proto-loader parses.
-const requireAsLoader = createRequire(createRequire(import.meta.url).resolve("@grpc/proto-loader"));
-const parser = requireAsLoader("protobufjs") as typeof tree;
 /** `filename` is the name of the file in the parser's errors and tree; its types lack the property. */
 const parse: typeof tree.parse & { filename?: string | null } = parser.parse;
 

@@ -12,6 +12,7 @@ import {
 import type { FlagValues } from "../../core/config/flags.ts";
 import { FlagError } from "../../core/errors/setup-error.ts";
 import { openOrigin, whyNoCorsOrigin, whyOriginsAreListed } from "../http/browsers/cors.ts";
+import { altSvcFlag } from "./alt-svc-flag.ts";
 import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
 import { whyUnforwardable } from "../http/request-metadata.ts";
 import { httpServerDefaults, type HttpServerOptions } from "../http-server-options.ts";
@@ -50,6 +51,7 @@ export const httpFlags = {
   ),
   compression: switchFlag("Compress responses for clients that accept it: zstd, br, gzip"),
   etag: switchFlag("Send an ETag of the content with responses to GET"),
+  altSvc: altSvcFlag,
   ...limitFlags,
   ...webSocketFlags,
 } as const;
@@ -87,6 +89,7 @@ export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpSe
     corsCredentials: flags.corsCredentials,
     compression: flags.compression,
     etag: flags.etag,
+    altSvc: flags.altSvc,
     ...limitFlagOptions(flags),
     ...webSocketFlagOptions(flags),
   };

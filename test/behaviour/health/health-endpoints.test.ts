@@ -38,6 +38,14 @@ suite("health endpoints", () => {
     }
   });
 
+  test("?scope=process asks no upstream", async () => {
+    await using gateway = await startGateway({}, [health({ "": ServingStatus.NOT_SERVING })]);
+    assert.deepEqual(await check(gateway, "/readyz"), notServing);
+    assert.deepEqual(await check(gateway, "/readyz?scope=process"), serving);
+    assert.deepEqual(await check(gateway, "/readyz?scope=all"), notServing);
+    assert.deepEqual(await check(gateway, "/readyz?scope=process&x=%zz"), notServing);
+  });
+
   test("statuses of services", async () => {
     const statuses = {
       "": ServingStatus.SERVING,

@@ -48,6 +48,12 @@ async function start(options: Partial<TracingOptions> = {}, dialled: "in-process
     service(EchoService, {
       async echo(request, context) {
         if (request.text === "alone") return {};
+        if (request.text === "adding") {
+          const span = otel.getActiveSpan();
+          span?.setAttribute("app.kind", "added").addEvent("seen", { "app.n": 1 });
+          otel.getTracer("app").startSpan("own work").end();
+          return { text: String(span?.isRecording()) };
+        }
         if (request.text === "missing") throw new ConnectError("no", Code.NotFound);
         await turn();
         const own = otel.getTracer("app").startSpan("own work");
@@ -169,6 +175,28 @@ test("a hop inside of the process has no span of its own", async () => {
     chain.map(({ name, kind }) => `${kind} ${name}`),
     ["2 GET /test/v1/echo/{text}", `3 ${method}`, `2 ${method}`],
   );
+});
+
+test("what a handler adds to the span of its call is in that span, beside what others send in the same request", async () => {
+  await using servers = await start({}, "in-process");
+  await fetch(`${servers.url}/test/v1/echo/alone`);
+  const answer = await fetch(`${servers.url}/test/v1/echo/adding`);
+  assert.equal(((await answer.json()) as { text: string }).text, "true");
+  const spans = await servers.spans(3);
+  assert.equal(servers.receiver.requests.length, 1);
+  const own = spans.find(({ name }) => name === "own work");
+  const adding = spans.find(({ attributes }) => attributes["app.kind"] === "added");
+  const alone = spans.find((span) => span !== own && span !== adding);
+  assert.equal(own?.parentSpanId, adding?.spanId);
+  assert.equal(own?.traceId, adding?.traceId);
+  assert.notEqual(adding?.traceId, alone?.traceId);
+  assert.deepEqual([adding?.name, adding?.kind], [alone?.name, alone?.kind]);
+  assert.deepEqual(
+    adding?.events?.map(({ name }) => name),
+    ["seen"],
+  );
+  const added = Object.keys(adding?.attributes ?? {}).filter((key) => key !== "app.kind");
+  assert.deepEqual(added.sort(), Object.keys(alone?.attributes ?? {}).sort());
 });
 
 test("every door makes a span with the name of its rpc, never with a path of a client", async () => {

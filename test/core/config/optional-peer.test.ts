@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 import { test } from "node:test";
-import { loadPeer } from "../../../src/core/config/optional-peer.ts";
+import { loadPeer, requirePeer } from "../../../src/core/config/optional-peer.ts";
 import { SetupError } from "../../../src/core/errors/setup-error.ts";
 
 const missing = "ts-ms-has-no-such-package";
@@ -13,6 +14,20 @@ test("a peer that is not installed is an error with the command that installs it
       assert.equal(error.message, `the key \`x\` needs the package ${missing}: \`npm install ${missing}\``);
       return true;
     },
+  );
+});
+
+test("a peer that is required late is as one that is imported", () => {
+  const require = createRequire(import.meta.url);
+  assert.throws(() => requirePeer(missing, "the key `x`", () => require(missing) as unknown), {
+    message: `the key \`x\` needs the package ${missing}: \`npm install ${missing}\``,
+  });
+  assert.throws(() => requirePeer("another", "x", () => require(missing) as unknown), {
+    code: "MODULE_NOT_FOUND",
+  });
+  assert.equal(
+    requirePeer("node:fs", "x", () => 1),
+    1,
   );
 });
 

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/http.proto.
  */
 export const file_ts_ms_config_v1_http: GenFile = /*@__PURE__*/
-  fileDesc("Chp0c19tcy9jb25maWcvdjEvaHR0cC5wcm90bxIPdHNfbXMuY29uZmlnLnYxIsYLCgpIdHRwQ29uZmlnEhsKB2VuYWJsZWQYASABKAhCCrLrHQY6BHRydWUSKgoEaG9zdBgCIAEoCUIcsusdGBoJaHR0cC1ob3N0IAY6CTEyNy4wLjAuMRIlCgRwb3J0GAMgASgNQhey6x0TGglodHRwLXBvcnQgBDoEODA4MBInCgd0aW1lb3V0GAQgASgNQhay6x0SGgd0aW1lb3V0IAE6AzMwc0gBEi4KC21heF90aW1lb3V0GAUgASgNQhmy6x0VGgttYXgtdGltZW91dCABOgI1bUgBEiMKDmhlYWRlcl90aW1lb3V0GAYgASgNQguy6x0HIAE6AzEwcxIxCgxyZWFkX3RpbWVvdXQYByABKA1CG7LrHRcaDGJvZHktdGltZW91dCABOgMzMHNIARIqCglib2R5X2lkbGUYCCABKA1CF7LrHRMaCWJvZHktaWRsZSABOgIxbUgBEjAKDXdyaXRlX3RpbWVvdXQYCSABKA1CGbLrHRUaCndyaXRlLWlkbGUgAToDNjBzSAESLQoMaWRsZV90aW1lb3V0GAogASgNQhey6x0TGgprZWVwLWFsaXZlIAE6AzcycxI0ChBtYXhfaGVhZGVyX2J5dGVzGAsgASgNQhqy6x0WGgttYXgtaGVhZGVycyACOgUxNktpQhIsCg1tYXhfdXJsX2J5dGVzGAwgASgNQhWy6x0RGgdtYXgtdXJsIAI6BDhLaUISLgoObWF4X2JvZHlfYnl0ZXMYDSABKA1CFrLrHRIaCG1heC1ib2R5IAI6BDRNaUISLQoRbWF4X2hlYWRlcl9maWVsZHMYDiABKA1CErLrHQ4pAAAAAAAA8D86AzEwMBIyChZtYXhfY29uY3VycmVudF9zdHJlYW1zGA8gASgNQhKy6x0OKQAAAAAAAPA/OgMxMDASKQoWbWF4X2Nvbm5lY3Rpb25zX3Blcl9pcBgQIAEoDUIJsusdBToBMEgBEjAKD3RydXN0ZWRfcHJveGllcxgRIAMoCUIXsusdExoNdHJ1c3RlZC1wcm94eSAKSAESFQoNYWxsb3dlZF9ob3N0cxgSIAMoCRItCg9mb3J3YXJkX2hlYWRlcnMYEyADKAlCFLLrHRAaDmZvcndhcmQtaGVhZGVyEkkKDGVycm9yX2Zvcm1hdBgUIAEoCUIzsusdLxoMZXJyb3ItZm9ybWF0OgZzdGF0dXNSBnN0YXR1c1IGZ29vZ2xlUgdwcm9ibGVtEkIKDXVua25vd25fcXVlcnkYFSABKAlCK7LrHScaDXVua25vd24tcXVlcnk6Bmlnbm9yZVIGaWdub3JlUgZyZWplY3QSRAoOdW5rbm93bl9maWVsZHMYFiABKAlCLLLrHSgaDnVua25vd24tZmllbGRzOgZpZ25vcmVSBmlnbm9yZVIGcmVqZWN0EkIKDXVua25vd25fZW51bXMYFyABKAlCK7LrHScaDXVua25vd24tZW51bXM6BnJlamVjdFIGcmVqZWN0UgZpZ25vcmUSOAoQbWF4X2pzb25fZW50cmllcxgYIAEoDUIesusdGhoQbWF4LWpzb24tZW50cmllczoGMTAwMDAwEjMKDGNvbnRlbnRfdHlwZRgZIAEoCUIdsusdGToGc3RyaWN0UgZzdHJpY3RSB2xlbmllbnQSJgoLY29tcHJlc3Npb24YGiABKAhCEbLrHQ0aC2NvbXByZXNzaW9uEhgKBGV0YWcYGyABKAhCCrLrHQYaBGV0YWcSIgoNcmVkaXJlY3RfcG9ydBgcIAEoDUIGsusdAiAESACIAQESMwoEY29ycxgdIAEoCzIbLnRzX21zLmNvbmZpZy52MS5Db3JzQ29uZmlnQgiy6x0ESAFgARI7ChBzZWN1cml0eV9oZWFkZXJzGB4gASgJQiGy6x0dOgViYXNpY0gBUgNvZmZSBWJhc2ljUgZzdHJpY3RCEAoOX3JlZGlyZWN0X3BvcnQiewoKQ29yc0NvbmZpZxIiCgdvcmlnaW5zGAEgAygJQhGy6x0NGgtjb3JzLW9yaWdpbhIrCgtjcmVkZW50aWFscxgCIAEoCEIWsusdEhoQY29ycy1jcmVkZW50aWFscxIcCgdtYXhfYWdlGAMgASgNQguy6x0HIAE6AzEwbWIGcHJvdG8z", [file_ts_ms_config_v1_key]);
+  fileDesc("Chp0c19tcy9jb25maWcvdjEvaHR0cC5wcm90bxIPdHNfbXMuY29uZmlnLnYxIoIMCgpIdHRwQ29uZmlnEhsKB2VuYWJsZWQYASABKAhCCrLrHQY6BHRydWUSKgoEaG9zdBgCIAEoCUIcsusdGBoJaHR0cC1ob3N0IAY6CTEyNy4wLjAuMRIlCgRwb3J0GAMgASgNQhey6x0TGglodHRwLXBvcnQgBDoEODA4MBInCgd0aW1lb3V0GAQgASgNQhay6x0SGgd0aW1lb3V0IAE6AzMwc0gBEi4KC21heF90aW1lb3V0GAUgASgNQhmy6x0VGgttYXgtdGltZW91dCABOgI1bUgBEiMKDmhlYWRlcl90aW1lb3V0GAYgASgNQguy6x0HIAE6AzEwcxIxCgxyZWFkX3RpbWVvdXQYByABKA1CG7LrHRcaDGJvZHktdGltZW91dCABOgMzMHNIARIqCglib2R5X2lkbGUYCCABKA1CF7LrHRMaCWJvZHktaWRsZSABOgIxbUgBEjAKDXdyaXRlX3RpbWVvdXQYCSABKA1CGbLrHRUaCndyaXRlLWlkbGUgAToDNjBzSAESLQoMaWRsZV90aW1lb3V0GAogASgNQhey6x0TGgprZWVwLWFsaXZlIAE6AzcycxI0ChBtYXhfaGVhZGVyX2J5dGVzGAsgASgNQhqy6x0WGgttYXgtaGVhZGVycyACOgUxNktpQhIsCg1tYXhfdXJsX2J5dGVzGAwgASgNQhWy6x0RGgdtYXgtdXJsIAI6BDhLaUISLgoObWF4X2JvZHlfYnl0ZXMYDSABKA1CFrLrHRIaCG1heC1ib2R5IAI6BDRNaUISLQoRbWF4X2hlYWRlcl9maWVsZHMYDiABKA1CErLrHQ4pAAAAAAAA8D86AzEwMBIyChZtYXhfY29uY3VycmVudF9zdHJlYW1zGA8gASgNQhKy6x0OKQAAAAAAAPA/OgMxMDASKQoWbWF4X2Nvbm5lY3Rpb25zX3Blcl9pcBgQIAEoDUIJsusdBToBMEgBEjAKD3RydXN0ZWRfcHJveGllcxgRIAMoCUIXsusdExoNdHJ1c3RlZC1wcm94eSAKSAESFQoNYWxsb3dlZF9ob3N0cxgSIAMoCRItCg9mb3J3YXJkX2hlYWRlcnMYEyADKAlCFLLrHRAaDmZvcndhcmQtaGVhZGVyEkkKDGVycm9yX2Zvcm1hdBgUIAEoCUIzsusdLxoMZXJyb3ItZm9ybWF0OgZzdGF0dXNSBnN0YXR1c1IGZ29vZ2xlUgdwcm9ibGVtEkIKDXVua25vd25fcXVlcnkYFSABKAlCK7LrHScaDXVua25vd24tcXVlcnk6Bmlnbm9yZVIGaWdub3JlUgZyZWplY3QSRAoOdW5rbm93bl9maWVsZHMYFiABKAlCLLLrHSgaDnVua25vd24tZmllbGRzOgZpZ25vcmVSBmlnbm9yZVIGcmVqZWN0EkIKDXVua25vd25fZW51bXMYFyABKAlCK7LrHScaDXVua25vd24tZW51bXM6BnJlamVjdFIGcmVqZWN0UgZpZ25vcmUSOAoQbWF4X2pzb25fZW50cmllcxgYIAEoDUIesusdGhoQbWF4LWpzb24tZW50cmllczoGMTAwMDAwEjMKDGNvbnRlbnRfdHlwZRgZIAEoCUIdsusdGToGc3RyaWN0UgZzdHJpY3RSB2xlbmllbnQSJgoLY29tcHJlc3Npb24YGiABKAhCEbLrHQ0aC2NvbXByZXNzaW9uEhgKBGV0YWcYGyABKAhCCrLrHQYaBGV0YWcSIgoNcmVkaXJlY3RfcG9ydBgcIAEoDUIGsusdAiAESACIAQESMwoEY29ycxgdIAEoCzIbLnRzX21zLmNvbmZpZy52MS5Db3JzQ29uZmlnQgiy6x0ESAFgARI7ChBzZWN1cml0eV9oZWFkZXJzGB4gASgJQiGy6x0dOgViYXNpY0gBUgNvZmZSBWJhc2ljUgZzdHJpY3QSOgoHYWx0X3N2YxgfIAEoCzIdLnRzX21zLmNvbmZpZy52MS5BbHRTdmNDb25maWdCCrLrHQZaBHBvcnRCEAoOX3JlZGlyZWN0X3BvcnQiXQoMQWx0U3ZjQ29uZmlnEh8KBHBvcnQYASABKA1CEbLrHQ0gBCkAAAAAAADwP3gBEhsKB21heF9hZ2UYAiABKA1CCrLrHQYgAToCMWgSDwoHcGVyc2lzdBgDIAEoCCJ7CgpDb3JzQ29uZmlnEiIKB29yaWdpbnMYASADKAlCEbLrHQ0aC2NvcnMtb3JpZ2luEisKC2NyZWRlbnRpYWxzGAIgASgIQhay6x0SGhBjb3JzLWNyZWRlbnRpYWxzEhwKB21heF9hZ2UYAyABKA1CC7LrHQcgAToDMTBtYgZwcm90bzM", [file_ts_ms_config_v1_key]);
 
 /**
  * The HTTP server.
@@ -228,6 +228,13 @@ export type HttpConfig = Message<"ts_ms.config.v1.HttpConfig"> & {
    * @generated from field: string security_headers = 30;
    */
   securityHeaders: string;
+
+  /**
+   * Says on every answer, by the header Alt-Svc, that HTTP/3 is served. Default: where this process serves it.
+   *
+   * @generated from field: ts_ms.config.v1.AltSvcConfig alt_svc = 31;
+   */
+  altSvc?: AltSvcConfig | undefined;
 };
 
 /**
@@ -236,6 +243,41 @@ export type HttpConfig = Message<"ts_ms.config.v1.HttpConfig"> & {
  */
 export const HttpConfigSchema: GenMessage<HttpConfig> = /*@__PURE__*/
   messageDesc(file_ts_ms_config_v1_http, 0);
+
+/**
+ * Where HTTP/3 is served: at a proxy in front, for example.
+ *
+ * @generated from message ts_ms.config.v1.AltSvcConfig
+ */
+export type AltSvcConfig = Message<"ts_ms.config.v1.AltSvcConfig"> & {
+  /**
+   * UDP port of it, at the host name of the request.
+   *
+   * @generated from field: uint32 port = 1;
+   */
+  port: number;
+
+  /**
+   * How long clients may use it without being told again, in whole seconds.
+   *
+   * @generated from field: uint32 max_age = 2;
+   */
+  maxAge: number;
+
+  /**
+   * Whether clients may keep it when their network changes.
+   *
+   * @generated from field: bool persist = 3;
+   */
+  persist: boolean;
+};
+
+/**
+ * Describes the message ts_ms.config.v1.AltSvcConfig.
+ * Use `create(AltSvcConfigSchema)` to create a new message.
+ */
+export const AltSvcConfigSchema: GenMessage<AltSvcConfig> = /*@__PURE__*/
+  messageDesc(file_ts_ms_config_v1_http, 1);
 
 /**
  * Cross-origin requests of browsers.
@@ -270,5 +312,5 @@ export type CorsConfig = Message<"ts_ms.config.v1.CorsConfig"> & {
  * Use `create(CorsConfigSchema)` to create a new message.
  */
 export const CorsConfigSchema: GenMessage<CorsConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_http, 1);
+  messageDesc(file_ts_ms_config_v1_http, 2);
 

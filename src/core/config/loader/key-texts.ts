@@ -303,6 +303,11 @@ export const keyTexts: KeyTexts = {
   "HttpConfig.cors": "Cross-origin requests of browsers.",
   "HttpConfig.security_headers":
     "Security headers of responses: none, those that suit any API, or those of a site too.",
+  "HttpConfig.alt_svc":
+    "Says on every answer, by the header Alt-Svc, that HTTP/3 is served. Default: where this process serves it.",
+  "AltSvcConfig.port": "UDP port of it, at the host name of the request.",
+  "AltSvcConfig.max_age": "How long clients may use it without being told again, in whole seconds.",
+  "AltSvcConfig.persist": "Whether clients may keep it when their network changes.",
   "CorsConfig.origins":
     "Origins that are allowed, such as https://app.example.com; * for any. Default: none.",
   "CorsConfig.credentials": "Allow requests with credentials: cookies, client certificates; not with *.",

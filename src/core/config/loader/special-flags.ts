@@ -42,6 +42,17 @@ export const specialFlags: Readonly<Record<string, SpecialFlag>> = {
       },
     ],
   },
+  altSvc: {
+    value: "PORT[,SECONDS]",
+    help: "Say by Alt-Svc that a proxy serves HTTP/3 at this port, for 3600 s unless it says otherwise",
+    settings: ([text = ""], node) => {
+      const [, port = text, seconds] = /^([^,]*),(\d+)$/.exec(text) ?? [];
+      const settings: Setting[] = [{ path: ["http", "alt_svc", "port"], value: node(port) }];
+      if (seconds !== undefined)
+        settings.push({ path: ["http", "alt_svc", "max_age"], value: node(`${seconds}s`) });
+      return settings;
+    },
+  },
   register: {
     value: "consul[=NAME]",
     help: "Register with Consul as this service; without NAME as the program's name",

@@ -9,6 +9,7 @@ import type {
   ServerInterceptingCallInterface,
   ServerOptions,
 } from "@grpc/grpc-js";
+import { requirePeer } from "../../config/optional-peer.ts";
 import type { GrpcJsKind } from "./bare-method.ts";
 import type { ClientConnection } from "./call-stream.ts";
 
@@ -32,12 +33,14 @@ export interface GrpcJsServer {
  * that carries it.
  *
  * @param callers Connections of clients by the values of `callHeader`.
+ * @throws SetupError with the command that installs grpc-js, an optional peer, if it is not installed
  */
 export function makeGrpcJsServer(
   options: ServerOptions,
   callers: Map<string, ClientConnection>,
 ): GrpcJsServer {
-  const grpc = require("@grpc/grpc-js") as typeof GrpcJs;
+  const load = (): typeof GrpcJs => require("@grpc/grpc-js") as typeof GrpcJs; // `require` has no types.
+  const grpc = requirePeer("@grpc/grpc-js", "GRPC: `engine`", load);
   const kinds = new Map<string, GrpcJsKind>();
 
   /** A grpc-js server that knows which rpcs it has. */

@@ -21,7 +21,7 @@ export interface GrpcServerOptions
   extends DispatcherOptions, SessionLimitOptions, HeaderLimits, Http2Tuning, RequestIdOptions {
   /**
    * What carries the connections of the server's own port: `own` is the library's own HTTP/2 engine, which needs far less
-   * processor time per call; `grpc-js` is `node:http2` with the options of grpc-js. `auto` is `own`, unless
+   * processor time per call; `grpc-js` is `node:http2` with the options of grpc-js, and needs its package. `auto` is `own`, unless
    * `channelOptions` are set or `grpc.engine` was read before `start()`; the start line says so then. With `own` both
    * are errors. Default: `auto`.
    */

@@ -52,7 +52,7 @@ export class MessageSpans implements MessageTracer {
     // A run of several messages is part of none of their traces.
     const parent = senders.length === 1 ? senders[0] : undefined;
     const tracestate = parseTracestate(parent && messages.headers[0]?.get(tracestateHeader));
-    const init = { parent, traceId: undefined, tracestate, baggage: undefined };
+    const init = { parent, ratio: 0, tracestate, baggage: undefined };
     const span = this.#tracer.startSpan(
       `process ${messages.topic}`,
       {

@@ -22,7 +22,7 @@ export function remoteContext(
 }
 
 /** `tracestate` of a caller, which is only passed on. */
-class PassedState implements TraceState {
+export class PassedState implements TraceState {
   readonly #text: string;
 
   constructor(text: string) {

@@ -1,5 +1,6 @@
 import type { CallArrival } from "../../call/observer.ts";
 import { parseTraceparent, type TraceParent, traceparentHeader } from "../../metadata/trace-context.ts";
+import { isOfShare } from "./span-ids.ts";
 import type { TracingRules } from "./tracing-options.ts";
 
 /** How a trace goes on. */
@@ -7,16 +8,6 @@ export interface SamplingDecision {
   /** The span of the caller; undefined where a new trace begins. */
   readonly parent: TraceParent | undefined;
   readonly sampled: boolean;
-}
-
-/** Values of the last 14 hexadecimal digits of a trace id. */
-const idRange = 2 ** 56;
-
-/** Whether a trace that begins is sampled, by its id alone: the same at every server with this ratio. */
-export function sampledByRatio(traceId: string, ratio: number): boolean {
-  if (ratio >= 1) return true;
-  if (ratio <= 0) return false;
-  return Number.parseInt(traceId.slice(18), 16) < ratio * idRange;
 }
 
 /**
@@ -44,23 +35,17 @@ export class Sampling {
     return this.#rules.sampleRatio;
   }
 
-  /** @param newId gives the id of a trace that begins */
-  decide(
-    arrival: CallArrival,
-    newId: () => string,
-  ): SamplingDecision & { readonly traceId: string | undefined } {
+  decide(arrival: CallArrival): SamplingDecision {
     const { accept, sampleRatio } = this.#rules;
     const sent = arrival.head.headers[traceparentHeader];
     const parent = accept === "none" || sent === undefined ? undefined : parseTraceparent(sent);
     if (parent !== undefined && (accept === "all" || arrival.isTrusted)) {
-      if (!parent.sampled) return { parent, sampled: false, traceId: parent.traceId };
-      const sampled = arrival.isTrusted || this.#takesForced() || sampledByRatio(parent.traceId, sampleRatio);
-      return { parent, sampled, traceId: parent.traceId };
+      if (!parent.sampled) return { parent, sampled: false };
+      const sampled = arrival.isTrusted || this.#takesForced() || isOfShare(parent.traceId, sampleRatio);
+      return { parent, sampled };
     }
-    // Ids of traces that are certainly not sampled are made when they are needed.
-    if (sampleRatio <= 0) return { parent: undefined, sampled: false, traceId: undefined };
-    const traceId = newId();
-    return { parent: undefined, sampled: sampledByRatio(traceId, sampleRatio), traceId };
+    // The id, which is made when it is needed, follows from the decision.
+    return { parent: undefined, sampled: sampleRatio > 0 && Math.random() < sampleRatio };
   }
 
   #takesForced(): boolean {

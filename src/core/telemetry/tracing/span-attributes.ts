@@ -1,4 +1,3 @@
-import type { Attributes } from "@opentelemetry/api";
 import type { CallContext } from "../../call/context.ts";
 import type { CallArrival } from "../../call/observer.ts";
 import { rpcName } from "../../call/service.ts";
@@ -7,6 +6,7 @@ import { Code } from "../../errors/errors.ts";
 import { pathOf, queryOf } from "../../net/request-target.ts";
 import { messagesOf } from "../call-messages.ts";
 import type { Redactor } from "../redact.ts";
+import type { AttributeSink } from "./span-text.ts";
 
 /** Codes by which the span of a server is an error: those that are its own fault. */
 const serverErrors: ReadonlySet<number> = new Set([
@@ -46,57 +46,57 @@ export function serverSpanName(context: CallContext, { route }: CallEnd): string
   return route === undefined ? context.requestMethod : `${context.requestMethod} ${route}`;
 }
 
-/** The attributes of the span of a server, by the semantic conventions of OpenTelemetry for HTTP and RPC. */
-export function serverAttributes(
+/** Gives the attributes of the span of a server, by the semantic conventions of OpenTelemetry for HTTP and RPC. */
+export function putServerAttributes(
   context: CallContext,
   { head, isSecure }: CallArrival,
   end: CallEnd,
   redactor: Redactor,
-): Attributes {
+  sink: AttributeSink,
+): void {
   const { method, protocolName, requestId } = context;
   const { code, status, route, httpVersion, client } = end;
-  const authority = head.headers[":authority"] ?? head.headers["host"];
-  const { received, sent } = messagesOf(context, code === 0);
-  const attributes: Attributes = {
-    "rpc.method": rpcName(method),
-    "ts_ms.request_id": requestId,
-    "ts_ms.door": protocolName,
-    "network.protocol.name": protocolName === "websocket" ? "websocket" : "http",
-    "network.protocol.version": httpVersion === "2.0" ? "2" : httpVersion,
-    ...(client !== "" && { "client.address": client }),
-    ...(typeof authority === "string" && addressOf(authority, isSecure)),
-  };
+  const { headers } = head;
+  sink.put("rpc.method", rpcName(method));
+  sink.put("ts_ms.request_id", requestId);
+  sink.put("ts_ms.door", protocolName);
+  sink.put("network.protocol.name", protocolName === "websocket" ? "websocket" : "http");
+  sink.put("network.protocol.version", httpVersion === "2.0" ? "2" : httpVersion);
+  if (client !== "") sink.put("client.address", client);
+  const authority = headers[":authority"] ?? headers["host"];
+  if (typeof authority === "string") putAddress(authority, isSecure, sink);
   if (method.methodKind !== "unary") {
-    attributes["ts_ms.messages.received"] = received;
-    attributes["ts_ms.messages.sent"] = sent;
+    const { received, sent } = messagesOf(context, code === 0);
+    sink.put("ts_ms.messages.received", received);
+    sink.put("ts_ms.messages.sent", sent);
   }
   const isError = isServerError(code, status);
   if (isHttp(context)) {
-    attributes["http.request.method"] = head.method;
-    attributes["url.scheme"] = isSecure ? "https" : "http";
-    attributes["url.path"] = pathOf(head.url);
+    sink.put("http.request.method", head.method);
+    sink.put("url.scheme", isSecure ? "https" : "http");
+    sink.put("url.path", pathOf(head.url));
     const query = queryOf(redactor.target(head.url));
-    if (query !== "") attributes["url.query"] = query;
-    if (route !== undefined) attributes["http.route"] = route;
-    if (status !== undefined) attributes["http.response.status_code"] = status;
-    const agent = head.headers["user-agent"];
-    if (typeof agent === "string") attributes["user_agent.original"] = agent;
-    if (isError) attributes["error.type"] = String(status ?? codeName(code));
+    if (query !== "") sink.put("url.query", query);
+    if (route !== undefined) sink.put("http.route", route);
+    if (status !== undefined) sink.put("http.response.status_code", status);
+    const agent = headers["user-agent"];
+    if (typeof agent === "string") sink.put("user_agent.original", agent);
+    if (isError) sink.put("error.type", String(status ?? codeName(code)));
   } else {
-    attributes["rpc.system.name"] = protocolName === "connect" ? "connectrpc" : "grpc";
-    attributes["rpc.response.status_code"] = codeName(code);
-    if (isError) attributes["error.type"] = codeName(code);
+    sink.put("rpc.system.name", protocolName === "connect" ? "connectrpc" : "grpc");
+    sink.put("rpc.response.status_code", codeName(code));
+    if (isError) sink.put("error.type", codeName(code));
   }
-  return attributes;
 }
 
-/** `server.address` and `server.port` of an authority. */
-export function addressOf(authority: string, isSecure: boolean): Attributes {
+/** Gives `server.address` and `server.port` of an authority. */
+export function putAddress(authority: string, isSecure: boolean, sink: AttributeSink): void {
   const [, bracketed, bare, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d+))?$/.exec(authority) ?? [];
   const address = bracketed ?? bare;
-  if (address === undefined) return { "server.address": authority };
-  return {
-    "server.address": address,
-    "server.port": port === undefined ? (isSecure ? 443 : 80) : Number(port),
-  };
+  if (address === undefined) {
+    sink.put("server.address", authority);
+    return;
+  }
+  sink.put("server.address", address);
+  sink.put("server.port", port === undefined ? (isSecure ? 443 : 80) : Number(port));
 }

@@ -1,5 +1,6 @@
-import type { ReadableSpan, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace";
+import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace";
 import { traceCounts } from "../trace-counts.ts";
+import type { QueuedSpan, SpanSender } from "./span-sender.ts";
 
 /** Spans leave in batches of so many. */
 const batchSpans = 512;
@@ -11,21 +12,26 @@ const batchMs = 1_000;
  * size of the queue spans are dropped; those of a request that fails are lost. Both are counted.
  */
 export class SpanQueue implements SpanProcessor {
-  readonly #exporter: SpanExporter;
+  readonly #sender: SpanSender;
   readonly #size: number;
-  #spans: ReadableSpan[] = [];
+  #spans: QueuedSpan[] = [];
   #timer: NodeJS.Timeout | undefined;
   /** Settles with the request that is under way. */
   #sending: Promise<void> | undefined;
 
-  constructor(exporter: SpanExporter, size: number) {
-    this.#exporter = exporter;
+  constructor(sender: SpanSender, size: number) {
+    this.#sender = sender;
     this.#size = size;
   }
 
   onStart(): void {}
 
+  /** A span of the SDK has ended. */
   onEnd(span: ReadableSpan): void {
+    this.add(span);
+  }
+
+  add(span: QueuedSpan): void {
     if (this.#spans.length >= this.#size) {
       traceCounts.dropped++;
       return;
@@ -48,7 +54,7 @@ export class SpanQueue implements SpanProcessor {
     clearTimeout(this.#timer);
     traceCounts.dropped += this.#spans.length;
     this.#spans = [];
-    this.#exporter.shutdown().catch(() => {}); // May take longer than any stop.
+    this.#sender.shutdown().catch(() => {}); // May take longer than any stop.
     return Promise.resolve();
   }
 
@@ -59,7 +65,7 @@ export class SpanQueue implements SpanProcessor {
     const batch = this.#spans.slice(0, batchSpans);
     this.#spans = this.#spans.slice(batchSpans);
     this.#sending = new Promise<void>((resolve) => {
-      this.#exporter.export(batch, ({ code }) => {
+      this.#sender.export(batch, ({ code }) => {
         if (code !== 0) traceCounts.dropped += batch.length;
         resolve();
       });

@@ -2,6 +2,7 @@ import {
   context as otelContext,
   type Context,
   ROOT_CONTEXT,
+  type SpanContext,
   SpanKind,
   SpanStatusCode,
   trace as otelTrace,
@@ -9,7 +10,6 @@ import {
   type Tracer,
 } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
-import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { SamplingDecision, type Sampler, TracerProvider } from "@opentelemetry/sdk-trace";
 import { type AttemptTrace, type ClientTracer, clientTracing } from "../../call/client-trace.ts";
@@ -17,6 +17,7 @@ import type { CallContext } from "../../call/context.ts";
 import { messageTracing } from "../../call/message-trace.ts";
 import type { CallArrival } from "../../call/observer.ts";
 import { rpcName } from "../../call/service.ts";
+import { codeName } from "../../errors/code-name.ts";
 import {
   baggageHeader,
   filterBaggage,
@@ -26,24 +27,33 @@ import {
   tracestateHeader,
 } from "../../metadata/trace-context.ts";
 import { Redactor } from "../redact.ts";
-import { sampledByRatio, Sampling } from "./sampling.ts";
+import { Sampling } from "./sampling.ts";
 import {
-  addressOf,
   type CallEnd,
   isServerError,
-  serverAttributes,
+  putAddress,
+  putServerAttributes,
   serverSpanName,
 } from "./span-attributes.ts";
+import { CallSpan } from "./call-span.ts";
 import { MessageSpans } from "./message-spans.ts";
-import { remoteContext } from "./remote-context.ts";
-import { newSpanId, newTraceId } from "./span-ids.ts";
+import { PassedState, remoteContext } from "./remote-context.ts";
+import { isOfShare, newSpanId, newTraceId } from "./span-ids.ts";
 import { SpanQueue } from "./span-queue.ts";
+import { spanSender } from "./span-sender.ts";
+import { AttributeText, type EndedSpan, spanText } from "./span-text.ts";
 import { Attempt, callKey, type CallInit, SampledCall, UnsampledCall } from "./traced-call.ts";
 import type { TracingOptions, TracingRules } from "./tracing-options.ts";
 
 const scope = "ts-ms";
 /** A request to the collector may take so long, in milliseconds. */
 const exportTimeoutMs = 5_000;
+
+/** A span of this library that has ended. */
+interface MadeSpan extends Pick<EndedSpan, "name" | "kind" | "startMs" | "attributes" | "isError"> {
+  readonly ids: SpanContext;
+  readonly parent: { readonly spanId: string; readonly isRemote?: boolean } | undefined;
+}
 
 /** The traces of a process, by the SDK of OpenTelemetry. There is one at a time: its context is the process's. */
 export class Traces implements ClientTracer {
@@ -54,10 +64,8 @@ export class Traces implements ClientTracer {
   readonly #baggage: ReadonlySet<string>;
   readonly #redactor = new Redactor();
   readonly #flushTimeoutMs: number;
-  /** Spans that servers of this process make are sampled as decided. */
-  #decided = false;
-  /** The id of the trace that begins with the next span; undefined for any. */
-  #nextTraceId: string | undefined;
+  /** The ids of the next span, which is sampled; undefined for any span, of which the sampler decides. */
+  #next: SpanContext | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: TracingOptions) {
@@ -66,19 +74,20 @@ export class Traces implements ClientTracer {
     this.#baggage = new Set(baggageKeys);
     this.#flushTimeoutMs = flushTimeoutMs;
     const url = `${endpoint.replace(/\/+$/, "")}/v1/traces`;
-    const exporter = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: exportTimeoutMs });
-    this.#queue = new SpanQueue(exporter, queue);
+    const ofProcess = {
+      "service.name": service,
+      "process.pid": process.pid,
+      "telemetry.sdk.language": "nodejs",
+      "telemetry.sdk.name": "opentelemetry",
+      ...resource,
+    };
+    const sender = spanSender({ url, headers, timeoutMillis: exportTimeoutMs, resource: ofProcess, scope });
+    this.#queue = new SpanQueue(sender, queue);
     this.#provider = new TracerProvider({
-      resource: resourceFromAttributes({
-        "service.name": service,
-        "process.pid": process.pid,
-        "telemetry.sdk.language": "nodejs",
-        "telemetry.sdk.name": "opentelemetry",
-        ...resource,
-      }),
+      resource: resourceFromAttributes(ofProcess),
       idGenerator: {
-        generateTraceId: () => this.#nextTraceId ?? newTraceId(),
-        generateSpanId: newSpanId,
+        generateTraceId: () => this.#next?.traceId ?? newTraceId(),
+        generateSpanId: () => this.#next?.spanId ?? newSpanId(),
       },
       sampler: this.#sampler(),
       spanProcessors: [this.#queue],
@@ -96,12 +105,13 @@ export class Traces implements ClientTracer {
 
   /** A call has come to a server of this process. */
   arrived(context: CallContext, arrival: CallArrival): void {
-    const { parent, sampled, traceId } = this.sampling.decide(arrival, newTraceId);
+    const { parent, sampled } = this.sampling.decide(arrival);
+    const { ratio } = this.sampling;
     const { headers } = arrival.head;
     const state = parent && textOf(headers[tracestateHeader]);
     const tracestate = state === undefined ? undefined : parseTracestate(state);
     const baggage = filterBaggage(textOf(headers[baggageHeader]), this.#baggage);
-    const init = { parent, traceId, tracestate, baggage };
+    const init = { parent, ratio, tracestate, baggage };
     context.trace = sampled ? this.#sampledCall(context, init) : new UnsampledCall(init);
   }
 
@@ -109,32 +119,51 @@ export class Traces implements ClientTracer {
   ended(context: CallContext, arrival: CallArrival, end: CallEnd): void {
     const { trace } = context;
     if (!(trace instanceof SampledCall)) return;
-    const { span } = trace;
-    span.updateName(serverSpanName(context, end));
-    span.setAttributes(serverAttributes(context, arrival, end, this.#redactor));
-    if (isServerError(end.code, end.status)) span.setStatus({ code: SpanStatusCode.ERROR });
-    span.end();
+    const { span, parent } = trace;
+    const isError = isServerError(end.code, end.status);
+    const name = serverSpanName(context, end);
+    const made = span instanceof CallSpan ? span.made : span;
+    if (made === undefined) {
+      const attributes = new AttributeText();
+      putServerAttributes(context, arrival, end, this.#redactor, attributes);
+      const startMs = performance.timeOrigin + context.startedAt;
+      this.#add({ ids: span.spanContext(), parent, name, kind: 2, startMs, attributes, isError });
+    } else {
+      putServerAttributes(context, arrival, end, this.#redactor, {
+        put: (key, value) => made.setAttribute(key, value),
+      });
+      made.updateName(name);
+      if (isError) made.setStatus({ code: SpanStatusCode.ERROR });
+      made.end();
+    }
+    if (span instanceof CallSpan) span.close();
   }
 
   begin(context: CallContext, authority: string, previousAttempts: number): AttemptTrace {
     const { trace } = context;
-    const parent =
+    const within =
       trace instanceof SampledCall ? trace.within : trace === undefined ? this.#parentOf(context) : trace;
-    if (parent instanceof UnsampledCall) return parent;
-    const span = this.#tracer.startSpan(
-      rpcName(context.method),
-      {
-        kind: SpanKind.CLIENT,
-        attributes: {
-          "rpc.system.name": "grpc",
-          "rpc.method": rpcName(context.method),
-          ...addressOf(authority, false),
-          ...(previousAttempts > 0 && { "previous-rpc-attempts": previousAttempts }),
-        },
-      },
-      parent as Context, // A trace of a server is one of the two kinds.
-    );
-    return new Attempt(span, this.#baggageOf(context));
+    if (within instanceof UnsampledCall) return within;
+    const parent = otelTrace.getSpanContext(within as Context); // A trace of a server is one of the two kinds.
+    const traceId = parent?.traceId ?? newTraceId();
+    const sampled = this.#samples(within as Context, traceId);
+    const traceFlags = sampled ? TraceFlags.SAMPLED : TraceFlags.NONE;
+    const { traceState } = parent ?? {};
+    const ids: SpanContext = { traceId, spanId: newSpanId(), traceFlags, ...(traceState && { traceState }) };
+    const startMs = performance.timeOrigin + performance.now();
+    return new Attempt(ids, this.#baggageOf(context), (error) => {
+      if (!sampled) return;
+      const name = rpcName(context.method);
+      const code = codeName(error?.code ?? 0);
+      const attributes = new AttributeText();
+      attributes.put("rpc.system.name", "grpc");
+      attributes.put("rpc.method", name);
+      putAddress(authority, false, attributes);
+      if (previousAttempts > 0) attributes.put("previous-rpc-attempts", previousAttempts);
+      attributes.put("rpc.response.status_code", code);
+      if (error !== undefined) attributes.put("error.type", code);
+      this.#add({ ids, parent, name, kind: 3, startMs, attributes, isError: error !== undefined });
+    });
   }
 
   /** Sends what waits, for as long as a stop may take, and ends. Idempotent. */
@@ -164,15 +193,36 @@ export class Traces implements ClientTracer {
   }
 
   #sampledCall({ method, startedAt }: CallContext, init: CallInit): SampledCall {
-    const { parent, tracestate, traceId } = init;
-    const remote = parent === undefined ? ROOT_CONTEXT : remoteContext(parent, tracestate);
-    this.#nextTraceId = traceId;
-    this.#decided = true;
-    const startTime = performance.timeOrigin + startedAt;
-    const span = this.#tracer.startSpan(rpcName(method), { kind: SpanKind.SERVER, startTime }, remote);
-    this.#decided = false;
-    this.#nextTraceId = undefined;
+    const { parent, ratio, tracestate } = init;
+    const ids: SpanContext = {
+      traceId: parent?.traceId ?? newTraceId(0, ratio),
+      spanId: newSpanId(),
+      traceFlags: TraceFlags.SAMPLED,
+      ...(tracestate !== undefined && { traceState: new PassedState(tracestate) }),
+    };
+    const span = new CallSpan(ids, () => {
+      const remote = parent === undefined ? ROOT_CONTEXT : remoteContext(parent, tracestate);
+      this.#next = ids;
+      const startTime = performance.timeOrigin + startedAt;
+      const made = this.#tracer.startSpan(rpcName(method), { kind: SpanKind.SERVER, startTime }, remote);
+      this.#next = undefined;
+      return made;
+    });
     return new SampledCall(span, init);
+  }
+
+  #add({ ids, parent, ...span }: MadeSpan): void {
+    this.#queue.add(
+      spanText({
+        ...span,
+        traceId: ids.traceId,
+        spanId: ids.spanId,
+        tracestate: ids.traceState?.serialize(),
+        parentSpanId: parent?.spanId,
+        isParentRemote: parent?.isRemote ?? false,
+        endMs: performance.timeOrigin + performance.now(),
+      }),
+    );
   }
 
   /** The span around code that makes a call of its own, or what its headers say. */
@@ -202,17 +252,17 @@ export class Traces implements ClientTracer {
   #sampler(): Sampler {
     return {
       shouldSample: (within, traceId) => {
-        const parent = otelTrace.getSpanContext(within);
-        const unsampled = within.getValue(callKey) instanceof UnsampledCall;
-        const sampled =
-          this.#decided ||
-          (parent === undefined
-            ? !unsampled && sampledByRatio(traceId, this.sampling.ratio)
-            : (parent.traceFlags & TraceFlags.SAMPLED) !== 0);
+        const sampled = this.#next !== undefined || this.#samples(within, traceId);
         return { decision: sampled ? SamplingDecision.RECORD_AND_SAMPLED : SamplingDecision.NOT_RECORD };
       },
       toString: () => "ts-ms",
     };
+  }
+
+  #samples(within: Context, traceId: string): boolean {
+    const parent = otelTrace.getSpanContext(within);
+    if (parent !== undefined) return (parent.traceFlags & TraceFlags.SAMPLED) !== 0;
+    return !(within.getValue(callKey) instanceof UnsampledCall) && isOfShare(traceId, this.sampling.ratio);
   }
 }
 

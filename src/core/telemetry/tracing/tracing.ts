@@ -17,7 +17,8 @@ const packages = [
   "@opentelemetry/sdk-trace",
   "@opentelemetry/resources",
   "@opentelemetry/context-async-hooks",
-  "@opentelemetry/exporter-trace-otlp-http",
+  "@opentelemetry/otlp-exporter-base",
+  "@opentelemetry/otlp-transformer",
 ];
 
 /** A request over HTTP that has ended, as `HttpObserver.requestEnded` has it. */

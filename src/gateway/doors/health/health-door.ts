@@ -40,8 +40,9 @@ const statusOf: Readonly<Record<CheckStatus, number>> = {
 
 /**
  * Answers `/livez` (the process is alive), `/readyz` and `/healthz` (routes are loaded, the server does not drain, the
- * upstream is SERVING by `grpc.health.v1`), the last two also for one service: `?service=package.Service`. An upstream
- * that answers but has no health service counts as serving. Statuses: 200, 503, 404 for an unknown service.
+ * upstream is SERVING by `grpc.health.v1`), the last two also for one service: `?service=package.Service`, or without a
+ * question to the upstream: `?scope=process`. An upstream that answers but has no health service counts as serving.
+ * Statuses: 200, 503, 404 for an unknown service.
  */
 export const healthDoor: MakeDoor = (kit) => ({
   name: "health",
@@ -90,8 +91,10 @@ async function check(path: string, query: string, kit: DoorKit): Promise<CheckSt
   const context = newCall(checks, request, health.healthTimeoutMs, () => new Headers());
   exemptFromGates(context); // It asks for itself, not for the client of the path.
   try {
-    const service = parseQuery(query).find(({ name }) => name === "service")?.value ?? "";
-    const message = create(HealthCheckRequestSchema, { service });
+    const fields = parseQuery(query);
+    const valueOf = (wanted: string) => fields.find(({ name }) => name === wanted)?.value ?? "";
+    if (valueOf("scope") === "process") return "SERVING";
+    const message = create(HealthCheckRequestSchema, { service: valueOf("service") });
     const reply = await healthInvoker.unary(Health.method.check, message, context);
     const { status } = reply as HealthCheckResponse; // The output type of `check`.
     if (status === ServingStatus.SERVING) return "SERVING";

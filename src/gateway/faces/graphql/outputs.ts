@@ -44,7 +44,10 @@ export type FurtherFields = (
 ) => Iterable<readonly [name: string, config: FieldConfig]>;
 
 /** The field of a type that would have none. */
-export const emptyField = Object.freeze({ type: GraphQLBoolean, description: "It is always null." });
+export const emptyField: Readonly<FieldConfig> = Object.freeze({
+  type: GraphQLBoolean,
+  description: "It is always null.",
+});
 
 /** The types of messages in results. */
 export class Outputs {
