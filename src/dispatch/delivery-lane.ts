@@ -61,15 +61,17 @@ export class DeliveryLane {
     if (end === undefined) permit?.ignore();
     else {
       this.#isFailing = end.kind === "retry";
-      if (end.kind === "retry") (permit ?? this.#newBreaker().acquire()).fail(end.error, true);
+      if (end.kind === "retry") (permit ?? this.#latePermit())?.fail(end.error, true);
       else permit?.ok();
     }
     this.#free();
   }
 
-  #newBreaker(): Breaker {
+  /** Of a try that began before there was a breaker; undefined where that is open by now. */
+  #latePermit(): Permit | undefined {
     const { clock, random } = this.#parts;
-    return (this.#breaker ??= new Breaker(consumeBreakerDefaults, { clock, random }));
+    this.#breaker ??= new Breaker(consumeBreakerDefaults, { clock, random });
+    return this.#breaker.state.kind === "closed" ? this.#breaker.acquire() : undefined;
   }
 
   #free(): void {

@@ -194,8 +194,6 @@ export const StoredSubscription_SecretSchema: GenMessage<StoredSubscription_Secr
 export const DispatchQueues: GenService<{
   /**
    * Match finds the subscriptions that want an event.
-   * buf:lint:ignore RPC_REQUEST_STANDARD_NAME
-   * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
    *
    * @generated from rpc ts_ms.dispatch.v1.DispatchQueues.Match
    */
@@ -206,8 +204,6 @@ export const DispatchQueues: GenService<{
   },
   /**
    * Deliver sends an event to the targets of some subscriptions.
-   * buf:lint:ignore RPC_REQUEST_STANDARD_NAME
-   * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
    *
    * @generated from rpc ts_ms.dispatch.v1.DispatchQueues.Deliver
    */
