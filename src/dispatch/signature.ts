@@ -1,4 +1,12 @@
-import { createHash, createHmac, createPrivateKey, type KeyObject, randomBytes, sign } from "node:crypto";
+import {
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  randomBytes,
+  sign,
+} from "node:crypto";
 import { parseBase64 } from "../core/codec/base64-text.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 
@@ -21,6 +29,19 @@ const ed25519Der = Buffer.from("302e020100300506032b657004220420", "hex");
 /** A new secret for HMAC-SHA256, of 256 random bits. */
 export function newWebhookSecret(): string {
   return `whsec_${randomBytes(32).toString("base64")}`;
+}
+
+/** The secret of a private key of Ed25519: `whsk_…`. */
+export function privateKeyText(key: KeyObject): string {
+  const der = key.export({ format: "der", type: "pkcs8" });
+  return `whsk_${der.subarray(ed25519Der.length).toString("base64")}`;
+}
+
+/** What a receiver verifies the signatures of a secret `whsk_…` by: `whpk_` and base64 of the public key. @throws SetupError */
+export function verifyingKey(secret: string): string {
+  const seed = Buffer.from(parseBase64(secret.slice("whsk_".length)) ?? []);
+  const der = createPublicKey(privateKeyOf(seed)).export({ format: "der", type: "spki" });
+  return `whpk_${der.subarray(-32).toString("base64")}`;
 }
 
 /**

@@ -40,7 +40,10 @@ export interface DeadLetterNote {
 }
 
 /** A message on its way to the dead-letter queue of its group, with what is known of its end. */
-export function deadLetterOf(delivery: Delivery, note: DeadLetterNote): OutgoingMessage {
+export function deadLetterOf(
+  delivery: Pick<Delivery, "message" | "partition" | "offset">,
+  note: DeadLetterNote,
+): OutgoingMessage {
   const { topic, group, atMs } = note;
   const copy = copyOf(delivery.message);
   const at = new Date(atMs).toISOString();

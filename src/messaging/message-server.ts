@@ -110,6 +110,18 @@ export class MessageServer extends OperatedSubscriptions implements ManagedServe
     return this.#lifecycle.onChange(listener);
   }
 
+  /**
+   * Consumes by rpcs that were made otherwise than of a service, for other parts of the library.
+   *
+   * @throws SetupError for two that take the same messages, and after the start
+   */
+  addRpcs(rpcs: readonly ConsumedRpc[]): this {
+    if (this.state !== "init") throw new SetupError(`${this.name}: add rpcs before start()`);
+    checkConsumed([...this.#rpcs, ...rpcs]);
+    this.#rpcs.push(...rpcs);
+    return this;
+  }
+
   /** The services that were added, in their order. */
   get services(): readonly DescService[] {
     return this.#services;

@@ -64,6 +64,8 @@ export function verdictOf(
   if (error === undefined) return { kind: "ok" };
   if (abortedBy !== undefined) return { kind: "release" };
   if (isDiscarded(error)) return { kind: "drop", error };
+  const reason = buriedReason(error);
+  if (reason !== undefined) return { kind: "dead", reason, error };
   switch (outcomeOf(error.code, outcomes)) {
     case "drop":
       return { kind: "drop", error };
@@ -117,6 +119,24 @@ export function discard(why: string): ConnectError {
   return new ConnectError(why, Code.FailedPrecondition, undefined, [
     { desc: ErrorInfoSchema, value: discarded },
   ]);
+}
+
+/** The `google.rpc.ErrorInfo` of a message that is a dead letter at once, for a reason of its own. */
+const buried = Object.freeze({ reason: "MESSAGE_DEAD", domain: "ts-ms" });
+
+/** The error by which a handler of ours makes a message a dead letter, for another reason than `permanent`. */
+export function buriedFor(reason: DeadReason, why: string): ConnectError {
+  return new ConnectError(why, Code.FailedPrecondition, undefined, [
+    { desc: ErrorInfoSchema, value: { ...buried, metadata: { reason } } },
+  ]);
+}
+
+function buriedReason(error: ConnectError): DeadReason | undefined {
+  if (error.details.length === 0) return undefined;
+  const info = error
+    .findDetails(ErrorInfoSchema)
+    .find(({ reason, domain }) => reason === buried.reason && domain === buried.domain);
+  return info?.metadata["reason"] as DeadReason | undefined; // As `buriedFor` has written it.
 }
 
 function isDiscarded(error: ConnectError): boolean {

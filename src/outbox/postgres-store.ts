@@ -4,7 +4,7 @@ import { checkOptions, checkRequired, hasFunctions } from "../core/config/check-
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import { type InboxKey, type InboxOptions, type InboxRun, inboxRunKey } from "../messaging/inbox.ts";
 import { type SqlClient, type SqlPool, toStoreError } from "./postgres-client.ts";
-import { type Lent, rollBack, takeClient, withClient } from "./postgres-connections.ts";
+import { type Lent, rollBack, takeClient } from "./postgres-connections.ts";
 import { PostgresInbox } from "./postgres-inbox.ts";
 import { leadPostgres } from "./postgres-leadership.ts";
 import { PostgresTransaction } from "./postgres-transaction.ts";
@@ -19,7 +19,9 @@ import {
   type StoreOptions,
   type TransactOptions,
 } from "./store.ts";
+import { makeTables, queryPostgres } from "./postgres-sql.ts";
 import { StoreEvents } from "./store-events.ts";
+import type { StoreSql } from "./store-sql.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 const never = new AbortController().signal;
@@ -40,6 +42,7 @@ export function postgresStore(pool: SqlPool, options: Partial<StoreOptions> = {}
 /** See `postgresStore`. */
 export class PostgresStore implements Store<PostgresTransaction, SqlClient> {
   readonly schemaSql: string;
+  readonly sql: StoreSql;
   readonly #pool: SqlPool;
   readonly #tables: Tables;
   readonly #place: string;
@@ -53,6 +56,12 @@ export class PostgresStore implements Store<PostgresTransaction, SqlClient> {
     this.#place = `${schema}.${prefix}`;
     this.schemaSql = postgresSchema(this.#tables, prefix);
     this.#inbox = new PostgresInbox(pool, this.#tables, retentionMs, clock);
+    this.sql = {
+      dialect: "postgres",
+      table: (name) => `"${schema}"."${prefix}${name}"`,
+      query: (text, values) => queryPostgres(pool, text, values),
+      make: (tables, statements) => makeTables(pool, lockKey(`migrate ${this.#place}`), tables, statements),
+    };
   }
 
   async transact<T>(
@@ -71,19 +80,8 @@ export class PostgresStore implements Store<PostgresTransaction, SqlClient> {
     }
   }
 
-  async migrate(): Promise<void> {
-    const names = Object.values(this.#tables);
-    await withClient(this.#pool, never, async (client) => {
-      await client.query("begin");
-      await client.query("select pg_advisory_xact_lock($1)", [lockKey(`migrate ${this.#place}`)]);
-      // Who may not make tables may find them made.
-      const { rows } = await client.query(
-        "select to_regclass(t) is null as missing from unnest($1::text[]) t",
-        [names],
-      );
-      if (rows.some(({ missing }) => missing === true)) await client.query(this.schemaSql);
-      await client.query("commit");
-    });
+  migrate(): Promise<void> {
+    return this.sql.make(Object.values(this.#tables), this.schemaSql);
   }
 
   enlist(client: SqlClient): PostgresTransaction {

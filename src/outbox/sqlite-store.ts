@@ -18,6 +18,7 @@ import {
   type TransactOptions,
 } from "./store.ts";
 import { StoreEvents } from "./store-events.ts";
+import { sqlitePlaces, type StoreSql } from "./store-sql.ts";
 
 const never = new AbortController().signal;
 
@@ -36,6 +37,7 @@ export function sqliteStore(path: string, options: Partial<StoreOptions> = {}): 
 /** See `sqliteStore`. */
 export class SqliteStore implements Store<SqliteTransaction, SqliteClient> {
   readonly schemaSql: string;
+  readonly sql: StoreSql;
   readonly #connection: SqliteConnection;
   readonly #tables: Tables;
   readonly #prefix: string;
@@ -53,6 +55,16 @@ export class SqliteStore implements Store<SqliteTransaction, SqliteClient> {
     this.schemaSql = sqliteSchema(this.#tables, prefix);
     this.#connection = new SqliteConnection(path, clock);
     this.#inbox = new SqliteInbox(this.#connection, this.#tables, retentionMs, clock);
+    const connection = this.#connection;
+    this.sql = {
+      dialect: "sqlite",
+      table: (name) => `"${prefix}${name}"`,
+      query(text, values) {
+        const run = () => connection.prepare(sqlitePlaces(text)).all(...values);
+        return text.startsWith("select") ? connection.read(never, run) : connection.write(never, run);
+      },
+      make: (_, statements) => connection.write(never, () => connection.execute(statements)),
+    };
   }
 
   /**
@@ -99,8 +111,8 @@ export class SqliteStore implements Store<SqliteTransaction, SqliteClient> {
     return result;
   }
 
-  async migrate(): Promise<void> {
-    await this.#connection.write(never, () => this.#connection.execute(this.schemaSql));
+  migrate(): Promise<void> {
+    return this.sql.make([], this.schemaSql);
   }
 
   enlist(client: SqliteClient): SqliteTransaction {

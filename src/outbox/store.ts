@@ -3,6 +3,9 @@ import type { ReadWatched, WatchedMetric } from "../core/telemetry/metric-books.
 import type { Inbox } from "../messaging/inbox.ts";
 import type { Transaction } from "../messaging/transaction.ts";
 import type { OutboxRow } from "./outbox-row.ts";
+import type { StoreSql } from "./store-sql.ts";
+
+export type { StoreSql } from "./store-sql.ts";
 
 /** How far a transaction is from others. SQLite has `serializable` only. */
 export type Isolation = "read committed" | "repeatable read" | "serializable";
@@ -73,6 +76,8 @@ export interface Store<Tx extends Transaction = Transaction, Client = never> ext
    * relay learns of them by `wake()`, or at its next poll.
    */
   enlist(client: Client): Tx;
+  /** Statements of other parts of the library, which keep rows of their own in this database. */
+  readonly sql: StoreSql;
   /** Adds the store's metrics to a page. @returns a function that takes them from it */
   watch(metrics: MetricsPage): () => void;
 }

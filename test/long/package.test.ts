@@ -84,7 +84,7 @@ test("the package holds compiled code, types and contracts, and nothing else", (
   }
   if (existsSync(join(root, "README.md"))) assert.ok(files.includes("README.md"));
   const allowed =
-    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|docs\/images\/[\w-]+\.png|proto\/README\.md|proto\/(?:buf|google|grpc)\/LICENSE|proto\/(?:buf\/validate|google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:app|core|gateway|entries|hub|hub-client|messaging|outbox|saga)|gen\/(?:buf|envoy|google\/(?:api|rpc)|grpc|io\/cloudevents|ts_ms))\/.+\.d\.ts|dist\/src\/(?:entries\/[\w-]+|chunks\/[\w-]+)\.js|dist\/src\/(?:cli\/)?THIRD-PARTY-NOTICES|dist\/src\/cli\/ts-ms\.js|dist\/src\/index\.(?:js|d\.ts))$/;
+    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|docs\/images\/[\w-]+\.png|proto\/README\.md|proto\/(?:buf|google|grpc)\/LICENSE|proto\/(?:buf\/validate|google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:app|core|gateway|entries|hub|hub-client|messaging|outbox|dispatch|saga)|gen\/(?:buf|envoy|google\/(?:api|rpc)|grpc|io\/cloudevents|ts_ms))\/.+\.d\.ts|dist\/src\/(?:entries\/[\w-]+|chunks\/[\w-]+)\.js|dist\/src\/(?:cli\/)?THIRD-PARTY-NOTICES|dist\/src\/cli\/ts-ms\.js|dist\/src\/index\.(?:js|d\.ts))$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file) || /(?:^|\/|\.)tests?(?:\/|\.|_)/.test(file)),
     [],

@@ -404,7 +404,7 @@ export const arrows: Arrows = {
   // Effects and messages in one transaction.
   outbox: ["core/…", "messaging"],
   // Events to subscriptions.
-  dispatch: ["core/…"],
+  dispatch: ["core", "core/…", "messaging", "outbox"],
 
   // Services, written as a user writes his.
   services: ["core/…", "hub", "messaging"],
@@ -440,6 +440,7 @@ export const arrows: Arrows = {
     "messaging",
     "messaging/…",
     "outbox",
+    "dispatch",
     "saga",
     "app",
   ],

@@ -532,6 +532,30 @@ export const metricList = {
     help: "Connections to the broker that were made again after a loss.",
     labels: ["broker"],
   },
+  dispatchMatched: {
+    name: "ts_ms_dispatch_matched_total",
+    type: "counter",
+    help: "Subscriptions that events have matched.",
+    labels: [],
+  },
+  dispatchDeliveries: {
+    name: "ts_ms_dispatch_deliveries_total",
+    type: "counter",
+    help: "Tries to deliver events, by the kind of their target: done, retry (another one follows, or a dead letter), dead, or gone (the receiver wants no more).",
+    labels: ["target", "outcome"],
+  },
+  dispatchFilterErrors: {
+    name: "ts_ms_dispatch_filter_errors_total",
+    type: "counter",
+    help: "Conditions of filters that could not be computed for an event, which did not match.",
+    labels: [],
+  },
+  dispatchSubscriptions: {
+    name: "ts_ms_dispatch_subscriptions",
+    type: "gauge",
+    help: "Subscriptions to events, by their state: active, paused, disabled, or faulty.",
+    labels: ["state"],
+  },
   sagaBegun: {
     name: "ts_ms_saga_begun_total",
     type: "counter",
