@@ -1,7 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
 import { ListBooksResponseSchema } from "../gen/library/v1/library_pb.ts";
 import { hundredBooks } from "./books.ts";
-import { bundled } from "./bundled.ts";
+import { inOneFile } from "./bundled.ts";
 import { appRows } from "./app-rows.ts";
 import type { Contestant, Program } from "./contestant.ts";
 import { clusterRows } from "./cluster-rows.ts";
@@ -21,6 +21,7 @@ import { boundMebibytes, compareUsedMemory, type UsedMemory } from "./network-me
 import { overGrpc, overHttp, streamsOverGrpc } from "./over-wire.ts";
 import { peerRows } from "./peer-rows.ts";
 import { mcpRows } from "./mcp-rows.ts";
+import { messageRows } from "./message-rows.ts";
 import { natsRows } from "./nats-rows.ts";
 import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
@@ -308,6 +309,7 @@ const all: readonly Row[] = [
   ...mcpRows,
   ...hubRows,
   ...natsRows,
+  ...messageRows,
   ...workerRows,
   ...scaleRows,
 ];
@@ -374,7 +376,7 @@ function codecDuel(direction: CodecDirection, rig: Rig): Promise<Measured> {
 function livesOf(rig: Rig): Promise<Lives> {
   let found = lives.get(rig);
   if (found === undefined) {
-    found = bundled(gateway).then((subject) => compareLives(subject, bareBoth, rig));
+    found = inOneFile(gateway).then((subject) => compareLives(subject, bareBoth, rig));
     lives.set(rig, found);
   }
   return found;

@@ -23,12 +23,14 @@ import {
 import { realClients } from "./real-clients/real-clients.ts";
 import { prometheus } from "./prometheus/prometheus.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
+import { rolling } from "./rolling/rolling.ts";
 import { rotel } from "./rotel/rotel.ts";
 import { graphqlHttp } from "./graphql-http.ts";
 import { mcp } from "./mcp/mcp.ts";
 import { fastmcp } from "./mcp-clients/fastmcp.ts";
 import { mcpInspector } from "./mcp-clients/inspector.ts";
 import { oneRoom } from "./one-room/one-room.ts";
+import { mesh } from "./mesh/mesh.ts";
 import { openapi } from "./openapi.ts";
 import { openapiTypescript } from "./openapi-typescript.ts";
 import { schemathesis } from "./schemathesis/schemathesis.ts";
@@ -94,6 +96,8 @@ const alone: readonly Suite[] = [
   ...realClients,
   kubernetes,
   xds,
+  mesh,
+  rolling,
   prometheus,
   rotel,
   ...connectConformance,

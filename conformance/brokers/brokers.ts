@@ -6,12 +6,15 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import type { Broker, Delivery, OutgoingMessage, SubscriptionSpec } from "../../src/messaging/broker.ts";
 import { eventOf } from "../../src/messaging/cloud-event.ts";
+import { kafka } from "../../src/entries/kafka.ts";
 import { rabbitmq } from "../../src/entries/rabbitmq.ts";
+import { KafkaServer, withoutKafka } from "../../test/support/kafka-server.ts";
 import { RabbitMqServer, withoutRabbitMq } from "../../test/support/rabbitmq-server.ts";
 import { messageTo, publish, specOf } from "../../test/support/brokers/readings.ts";
 import { pythonPackages } from "../python-packages.ts";
 import { Checks, type Suite } from "../suite.ts";
 import { Missing } from "../tools.ts";
+import { hasKcat, withKcat } from "./kafka.ts";
 
 const run = promisify(execFile);
 const peer = join(import.meta.dirname, "rabbitmq_peer.py");
@@ -27,11 +30,13 @@ interface Read {
   readonly body: string;
 }
 
-/** Messages over RabbitMQ, with aio-pika and the SDK of CloudEvents at the other end. */
+/** Messages over RabbitMQ, with aio-pika and the SDK of CloudEvents at the other end, and over Kafka, with kcat there. */
 export const brokers: Suite = {
   name: "brokers",
   async run() {
     if (withoutRabbitMq !== false) throw new Missing(withoutRabbitMq);
+    if (withoutKafka !== false) throw new Missing(withoutKafka);
+    if (!(await hasKcat())) throw new Missing("kcat is not installed: apt-get install kcat");
     const env = await pythonPackages("aio-pika==10.2.1", "cloudevents==2.2.0");
     const checks = new Checks();
     const server = await RabbitMqServer.start();
@@ -53,9 +58,21 @@ export const brokers: Suite = {
       await broker.gracefulStop({ graceMs: 0 });
       await server.stop();
     }
+    await overKafka(checks);
     return checks.result;
   },
 };
+
+async function overKafka(checks: Checks): Promise<void> {
+  const server = await KafkaServer.start();
+  const broker = await kafka({ url: server.url });
+  try {
+    await withKcat(checks, broker, `127.0.0.1:${server.port}`);
+  } finally {
+    await broker.gracefulStop({ graceMs: 0 });
+    await server.stop();
+  }
+}
 
 type Python = (...words: readonly string[]) => Promise<string[]>;
 

@@ -2,12 +2,17 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { Broker } from "../messaging/broker.ts";
+import type { PostgresStore } from "../outbox/postgres-store.ts";
+import type { SqliteStore } from "../outbox/sqlite-store.ts";
 import type { AppControl, AppLimits } from "./app-control.ts";
 import type { AnyService } from "../core/call/service.ts";
 import type { DialableServer } from "../core/dial.ts";
 import type { AppServer, MakeServer, RegisterServerOptions } from "./app-server.ts";
 import type { AppOptions } from "./app-options.ts";
+import type { CheckOptions } from "./checks.ts";
 import type { Feature } from "./features.ts";
+import type { SagaPlace } from "./saga-place.ts";
 
 /** A server that a configuration asks for. */
 export interface PlannedServer extends RegisterServerOptions {
@@ -17,6 +22,18 @@ export interface PlannedServer extends RegisterServerOptions {
   readonly listens?: { readonly host: string; readonly port: number; readonly key: string };
   /** Whether the app starts without it, after an error of its start. Default: it does not. */
   readonly goesWithout?: (error: unknown) => boolean;
+}
+
+/** The store of an app, by what it is in. */
+export type AppStore =
+  | { readonly kind: "postgres"; readonly store: PostgresStore }
+  | { readonly kind: "sqlite"; readonly store: SqliteStore };
+
+/** What a section of the configuration asks at intervals. */
+export interface PlannedCheck extends Partial<CheckOptions> {
+  readonly name: string;
+  /** Throws, or rejects, while something is missing. */
+  readonly ask: () => unknown;
 }
 
 /** The servers of an app, for a plan that changes while they run. */
@@ -43,6 +60,14 @@ export interface AppPlan {
   readonly limits: AppLimits | undefined;
   /** The live connections of all servers; undefined without the section `hub`. */
   readonly hub: Hub | undefined;
+  /** Where messages are published and read; undefined without the section `messaging`. */
+  readonly broker: Broker | undefined;
+  /** The store in whose transactions messages are published; undefined without the section `outbox`. */
+  readonly store: AppStore | undefined;
+  /** The sagas of the program; undefined without the section `saga`. */
+  readonly sagas: SagaPlace | undefined;
+  /** What its sections ask at intervals while the app runs. */
+  readonly checks: readonly PlannedCheck[];
   /** Options of all servers, as of now. */
   readonly serverOptions: () => Pick<AppOptions, "grpc" | "http">;
   /** A server was made and has its services. */

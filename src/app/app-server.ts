@@ -31,6 +31,8 @@ export interface AppServer extends ManagedServer {
   onStateChange?(listener: (state: ServerState) => void): () => void;
   /** Takes what it can of new options while it runs. Default: `GrpcServer` and `HttpServer` reload theirs. */
   useOptions?(options: Pick<AppOptions, "grpc" | "http">): void;
+  /** Whether it serves, for a server without a port that could be asked. @throws Error that says what is in the way */
+  check?(): Promise<void>;
   /** Lines for the start-up message. */
   describe?(): string[];
   /** Reports itself as not serving until `resume()`; calls are still served. */

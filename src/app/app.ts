@@ -10,6 +10,11 @@ import type { ShutdownReport } from "../core/lifecycle/signals.ts";
 import { noConnections } from "../core/net/connection-count.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { Broker } from "../messaging/broker.ts";
+import type { PostgresStore } from "../outbox/postgres-store.ts";
+import type { SqliteStore } from "../outbox/sqlite-store.ts";
+import type { Saga } from "../saga/saga.ts";
+import type { Sagas } from "../saga/sagas.ts";
 import { appDefaults, type AppOptions } from "./app-options.ts";
 import type { AppLimits } from "./app-control.ts";
 import type { AppPlan } from "./app-plan.ts";
@@ -18,6 +23,7 @@ import { type CheckOptions, type CheckReport, Checks } from "./checks.ts";
 import { type Feature, featuresOf } from "./features.ts";
 import type { HealthReport } from "./health.ts";
 import type { InjectReply, InjectRequest } from "./inject.ts";
+import type { SagaPlace } from "./saga-place.ts";
 import type { ServerSlot } from "./server-slot.ts";
 import { Servers } from "./servers.ts";
 import { ServerCounts, type Statistics, statisticsOf } from "./statistics.ts";
@@ -52,6 +58,7 @@ export class App implements AsyncDisposable {
       this.#inner.addService(service as PartialService<DescService>); // Its rpcs are looked up by name.
     }
     for (const { name, make, ...rest } of plan?.servers ?? []) this.register(name, make, rest);
+    for (const { name, ask, ...rest } of plan?.checks ?? []) this.addCheck(name, ask, rest);
   }
 
   /**
@@ -85,6 +92,56 @@ export class App implements AsyncDisposable {
     throw new SetupError(
       "this app has no hub: App.load makes one where the configuration has the section hub",
     );
+  }
+
+  /**
+   * Where messages are published and read, for `createPublisher(app.broker)` and `dial(app.broker)`.
+   *
+   * @throws SetupError for an app whose configuration has no broker
+   */
+  get broker(): Broker {
+    const broker = this.#plan?.broker;
+    if (broker !== undefined) return broker;
+    throw new SetupError(
+      "this app has no broker: App.load makes one where the configuration has the section messaging",
+    );
+  }
+
+  /**
+   * The store in PostgreSQL in whose transactions messages are published.
+   *
+   * @throws SetupError for an app whose configuration has no `outbox.postgres`
+   */
+  get postgres(): PostgresStore {
+    const store = this.#plan?.store;
+    if (store?.kind === "postgres") return store.store;
+    throw new SetupError("this app has no store in PostgreSQL: its configuration has no outbox.postgres");
+  }
+
+  /**
+   * The store in SQLite in whose transactions messages are published.
+   *
+   * @throws SetupError for an app whose configuration has no `outbox.sqlite`
+   */
+  get sqlite(): SqliteStore {
+    const store = this.#plan?.store;
+    if (store?.kind === "sqlite") return store.store;
+    throw new SetupError("this app has no store in SQLite: its configuration has no outbox.sqlite");
+  }
+
+  /**
+   * Adds a saga to those that run from the start of the app on.
+   *
+   * @throws SetupError for an app whose configuration has no sagas, and while they run
+   */
+  addSaga(saga: Saga): this {
+    this.#sagas.add(saga);
+    return this;
+  }
+
+  /** What begins sagas and shows them. @throws SetupError as `addSaga`, and before the first start of the app */
+  get sagas(): Sagas {
+    return this.#sagas.sagas;
   }
 
   /** What is called in this process, for `dial(app)`. */
@@ -289,6 +346,14 @@ export class App implements AsyncDisposable {
   /** Stops as `stop()` does, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  get #sagas(): SagaPlace {
+    const sagas = this.#plan?.sagas;
+    if (sagas !== undefined) return sagas;
+    throw new SetupError(
+      "this app has no sagas: App.load makes an app that has where the configuration has the section saga",
+    );
   }
 
   #slot(name: string | undefined): ServerSlot {

@@ -13,15 +13,17 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import type { Logger, LogLevel } from "../core/telemetry/logger.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { Broker } from "../messaging/broker.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { AppLimits, ProgramControl } from "./app-control.ts";
-import type { AppPlan, PlannedApp, PlannedServer } from "./app-plan.ts";
+import type { AppPlan, PlannedApp, PlannedCheck, PlannedServer } from "./app-plan.ts";
 import type { AppServer } from "./app-server.ts";
 import { endProgram } from "./end-program.ts";
 import type { Feature } from "./features.ts";
 import { checkPorts } from "./port-clash.ts";
 import { reloadServer } from "./reload-server.ts";
 import { OpenSections } from "./open-sections.ts";
+import type { SagaPlace } from "./saga-place.ts";
 import type { SectionKit } from "./sections/section.ts";
 import { createTelemetry } from "./sections/telemetry-section.ts";
 
@@ -103,6 +105,22 @@ export class ConfigPlan implements AppPlan {
 
   get hub(): Hub | undefined {
     return this.#sections.parts.find(({ hub }) => hub !== undefined)?.hub;
+  }
+
+  get broker(): Broker | undefined {
+    return this.#sections.parts.find(({ broker }) => broker !== undefined)?.broker;
+  }
+
+  get store(): AppPlan["store"] {
+    return this.#sections.parts.find(({ store }) => store !== undefined)?.store;
+  }
+
+  get sagas(): SagaPlace | undefined {
+    return this.#sections.parts.find(({ sagas }) => sagas !== undefined)?.sagas;
+  }
+
+  get checks(): readonly PlannedCheck[] {
+    return this.#sections.parts.flatMap(({ checks = [] }) => checks);
   }
 
   readonly serverOptions = (): Pick<AppOptions, "grpc" | "http"> => this.#sections.serverOptions;

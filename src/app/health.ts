@@ -49,19 +49,29 @@ async function reportOf(
 ): Promise<HealthReport> {
   if (server === undefined) return { status: "stopped", latencyMs: 0, checks };
   const { address } = server;
-  if (!isRunning || address === undefined) {
+  if (!isRunning || (address === undefined && server.check === undefined)) {
     return { status: isRunning ? "serving" : "not-serving", latencyMs: 0, checks };
   }
   const begun = performance.now();
   const signal = AbortSignal.timeout(patienceMs);
   try {
-    const isServing = await ask({ server, address, signal });
+    const isServing =
+      address === undefined ? await askItself(server, signal) : await ask({ server, address, signal });
     return { status: isServing ? "serving" : "not-serving", latencyMs: performance.now() - begun, checks };
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     const text = signal.aborted ? `no answer within ${patienceMs} ms` : problem;
     return { status: "not-serving", latencyMs: performance.now() - begun, error: text, checks };
   }
+}
+
+/** Whether a server without a port says that it serves. */
+async function askItself(server: AppServer, signal: AbortSignal): Promise<boolean> {
+  const late = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(new Error("no answer")), { once: true });
+  });
+  await Promise.race([server.check?.(), late]);
+  return true;
 }
 
 function ask(asked: Asked): Promise<boolean> {

@@ -102,7 +102,10 @@ export class ServerSlot {
       const server = await this.made();
       if (isReady(server)) return;
       if (!this.#cancelled) await server.start();
-      if (!isReady(server)) throw new SetupError("it was stopped while it was starting");
+      // What it needs may be away: it becomes ready by itself.
+      if (!isReady(server) && server.state !== "listen") {
+        throw new SetupError("it was stopped while it was starting");
+      }
     } catch (cause) {
       if (this.#server !== undefined) await this.stop({ graceMs: 0 });
       // Mistakes in the configuration are no server's.

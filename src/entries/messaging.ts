@@ -3,7 +3,9 @@
 export type {
   Broker,
   BrokerCapabilities,
+  BrokerConnection,
   BrokerSubscription,
+  CancelledCall,
   DeadLetter,
   DeadLetterBox,
   Delivery,

@@ -11,7 +11,7 @@ import {
   sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
-import { listenTarget } from "../core/net/listen-target.ts";
+import { listenTarget, passedSocket } from "../core/net/listen-target.ts";
 import { boundAddress, formatAddress, listenError, type ListenAddress } from "../core/net/listener.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
@@ -258,6 +258,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** From now on `/readyz` answers 503 and every response closes its connection. All requests are still served. */
   drain(): void {
     this.#draining = true;
+    // What comes on a passed socket waits for the next program, which can serve it for longer.
+    if (passedSocket(this.#options.host) !== undefined) this.#parts.port.stopAccepting();
     this.#parts.altSvc?.clear();
     this.#parts.port.closeConnections();
   }

@@ -14,6 +14,8 @@ export interface Broker extends ManagedServer, InvokerSource<BrokerDialOptions> 
   /** Name of the system as in `messaging.system` of OpenTelemetry: `rabbitmq`, `kafka`, `nats`, `memory`. */
   readonly system: string;
   readonly capabilities: BrokerCapabilities;
+  /** How its connections are now. */
+  readonly connection: BrokerConnection;
   /**
    * Publishes messages; resolves with one outcome for each, in their order, when the broker has taken or refused them.
    * It never rejects. What one publisher gives in two calls is stored in the order of the calls for each key.
@@ -37,10 +39,49 @@ export interface Broker extends ManagedServer, InvokerSource<BrokerDialOptions> 
   subscribe(spec: SubscriptionSpec, receive: (delivery: Delivery) => void): Promise<BrokerSubscription>;
   /** Sends a message to the one that takes it, and waits for its reply. Undefined where `capabilities.replies` is false. */
   call?(message: OutgoingMessage, options: { readonly signal: AbortSignal }): Promise<IncomingMessage>;
+  /**
+   * Tells every process that reads a topic that the caller of a call waits no more. Nothing is stored, nothing is
+   * repeated: a note may be lost. Undefined where `capabilities.replies` is false.
+   */
+  cancelCall?(topic: string, call: CancelledCall): void;
+  /**
+   * Calls `receive` with each such note of a topic, from now on and whatever connections do; the note may be one of this
+   * process. Undefined where `capabilities.replies` is false.
+   *
+   * @returns a function that ends that
+   */
+  onCancelledCall?(topic: string, receive: (call: CancelledCall) => void): () => void;
   /** Resolves if the broker answers. @throws ConnectError UNAVAILABLE with what is wrong */
   check(): Promise<void>;
   /** The dead letters of a group. */
   deadLetters(topic: string, group: string): DeadLetterBox;
+}
+
+/** A call whose caller waits no more. */
+export interface CancelledCall {
+  /** `source` of its CloudEvent. */
+  readonly source: string;
+  /** `id` of its CloudEvent. */
+  readonly id: string;
+  /** Its deadline, in milliseconds since 1970: what comes later is not run anyway. */
+  readonly untilMs: number;
+}
+
+/** The connections to a broker. */
+export interface BrokerConnection {
+  /** Whether messages can be sent now. */
+  readonly connected: boolean;
+  /** Whether it is connected, and takes no messages for now. */
+  readonly blocked: boolean;
+  /** How many connections were made again after a loss, since the start. */
+  readonly reconnects: number;
+}
+
+/** A broker that does not connect yet: what is published meanwhile waits. */
+export interface MadeBroker {
+  readonly broker: Broker;
+  /** Connects by itself from now on; resolves behind the first attempt, whatever has become of it. */
+  readonly start: () => Promise<void>;
 }
 
 /** What a broker can do. */

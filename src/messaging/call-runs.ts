@@ -17,6 +17,8 @@ export interface CallRunsParts {
   readonly records: RunRecords;
   /** Makes the call. Never rejects. */
   readonly run: (message: Consumed, plan: RpcPlan) => Promise<CallRun>;
+  /** Whether the caller waits no more. */
+  readonly isCancelled: (message: Consumed) => boolean;
   /** Called for a call whose reply the broker does not take. */
   readonly unanswered: (message: Consumed, reason: unknown) => void;
 }
@@ -52,7 +54,8 @@ export class CallRuns {
     if (message.isHandled) return this.#record(message, undefined);
     const { fate, delivery } = message;
     if (fate.kind !== "run") return this.#answer(message, failed(refusalOf(fate)));
-    const { plan, records } = this.#parts;
+    const { plan, records, isCancelled } = this.#parts;
+    if (isCancelled(message)) return settle("skip");
     const rpc = plan.rpcs.get(fate.rpc);
     if (rpc === undefined) return this.#answer(message, failed(refusalOf({ kind: "skip" })));
     if (delivery.redelivered && !mayRunAgain(rpc)) return this.#answer(message, failed(outcomeUnknown()));

@@ -137,7 +137,23 @@ function outcomesOf(owner: string, stated: Stated, override: ConsumeOverride): R
     }
     all.set(code as number, outcome); // The numbers of both enums are those of gRPC.
   }
-  for (const [name, outcome] of Object.entries(override.outcomes ?? {})) {
+  for (const [code, outcome] of outcomesByCode(owner, override.outcomes ?? {})) all.set(code, outcome);
+  return all;
+}
+
+/**
+ * Outcomes by the codes of errors.
+ *
+ * @param owner begins errors
+ * @param byName by names of codes, such as `NOT_FOUND`
+ * @throws SetupError naming owner and code
+ */
+export function outcomesByCode(
+  owner: string,
+  byName: Readonly<Record<string, Outcome>>,
+): ReadonlyMap<Code, Outcome> {
+  const all = new Map<Code, Outcome>();
+  for (const [name, outcome] of Object.entries(byName)) {
     const code = codes.get(name);
     if (code === undefined) {
       throw new SetupError(

@@ -21,7 +21,8 @@ export function dialBroker(
     clock,
   );
   const call = broker.call?.bind(broker);
-  const calls = call === undefined ? undefined : new OpenCalls(call, clock, merged);
+  const cancelCall = broker.cancelCall?.bind(broker);
+  const calls = call === undefined ? undefined : new OpenCalls({ call, cancelCall }, clock, merged);
   const send = (message: MadeMessage, signal: AbortSignal) => sender.send(message, { signal });
   return {
     invoker: new BrokerInvoker({ system: broker.system, send, calls }, merged),

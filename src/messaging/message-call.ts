@@ -41,7 +41,7 @@ export type CallEnd =
 export class MessageCaller {
   readonly rpc: ConsumedRpc;
   readonly #parts: CallParts;
-  readonly #admit: Admit | undefined;
+  #admit: Admit | undefined;
   readonly #run: Run;
 
   constructor(rpc: ConsumedRpc, parts: CallParts, admit: Admit | undefined) {
@@ -49,6 +49,11 @@ export class MessageCaller {
     this.#parts = parts;
     this.#admit = admit;
     this.#run = runOf(rpc, parts);
+  }
+
+  /** Calls that begin from now on are admitted by other gates; undefined without any. */
+  admitBy(admit: Admit | undefined): void {
+    this.#admit = admit;
   }
 
   /**

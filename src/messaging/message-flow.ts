@@ -2,13 +2,12 @@ import type { ConnectError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
 import { Batches } from "./batch.ts";
 import type { Delivery } from "./broker.ts";
-import { stopReply } from "./call-runs.ts";
 import { type Consumed, consumedOf } from "./consumed.ts";
 import type { ConsumedRpc } from "./contract.ts";
+import { DeliveryEnds } from "./delivery-ends.ts";
 import type { Disposition } from "./disposition.ts";
 import { Lanes, type Then } from "./lanes.ts";
 import type { MessageRuns } from "./message-runs.ts";
-import { SettleLedger } from "./settle-ledger.ts";
 import type { ReleasedFor, SubscriptionCounts } from "./subscription-counts.ts";
 import type { SubscriptionLog } from "./subscription-log.ts";
 import type { SubscriptionPlan } from "./subscription-plan.ts";
@@ -40,29 +39,27 @@ interface Work {
 /** How long messages wait after a fault of ours, in milliseconds. */
 const faultPauseMs = 1_000;
 
-/** The way of deliveries: into lanes, to their runs, and back to the broker as settled or released. */
+/** The way of deliveries into lanes, and to their runs; `DeliveryEnds` is the way back. */
 export class MessageFlow {
-  readonly ledger: SettleLedger<Consumed>;
   readonly #parts: FlowParts;
+  readonly #ends: DeliveryEnds;
   readonly #lanes: Lanes<Work>;
   readonly #batches = new Map<ConsumedRpc, Batches<Consumed>>();
-  /** Deliveries that are not settled. */
-  readonly #open = new Set<Consumed>();
   readonly #watched = new WeakSet<AbortSignal>();
   #isClosed = false;
   /** Called when no run is under way any more. */
   #idle: (() => void) | undefined;
 
   constructor(parts: FlowParts) {
-    const { plan, clock, concurrency, maxBufferedBytes, mayRun } = parts;
+    const { plan, clock, concurrency, mayRun } = parts;
     this.#parts = parts;
-    this.ledger = new SettleLedger({ maxBufferedBytes });
+    this.#ends = new DeliveryEnds({ ...parts, queue: (message) => this.#queue(message) });
     this.#lanes = new Lanes({
       clock,
       concurrency,
       mayRun,
       run: (work, ended) => void this.#run(work).then((then) => this.#ended(then, ended)),
-      left: ({ messages }) => this.#releaseAll(messages, "drain"),
+      left: ({ messages }) => this.#ends.releaseAll(messages, "drain"),
     });
     for (const { rpc } of plan.rpcs.values()) {
       if (rpc.batch === undefined) continue;
@@ -86,7 +83,12 @@ export class MessageFlow {
 
   /** Deliveries that are not settled. */
   get open(): ReadonlySet<Consumed> {
-    return this.#open;
+    return this.#ends.open;
+  }
+
+  /** What waits, and what runs. */
+  get ledger(): DeliveryEnds["ledger"] {
+    return this.#ends.ledger;
   }
 
   /** Begins the runs that may begin. */
@@ -103,7 +105,7 @@ export class MessageFlow {
   /** Gives back what has waited since a time, with all behind it in its lane. */
   releaseLate(untilMs: number): void {
     const late = this.#lanes.take(({ messages }) => messages.some(({ receivedMs }) => receivedMs <= untilMs));
-    for (const { messages } of late) this.#releaseAll(messages, "timeout");
+    for (const { messages } of late) this.#ends.releaseAll(messages, "timeout");
   }
 
   /** A delivery has come. */
@@ -112,10 +114,9 @@ export class MessageFlow {
     const read = consumedOf(delivery, plan.rules, clock.nowMs());
     const message: Consumed = isSkipped(delivery) ? { ...read, fate: { kind: "skip" } } : read;
     counts.received++;
-    this.#open.add(message);
-    this.ledger.received(message, message.bytes);
+    this.#ends.begin(message);
     if (this.#isClosed) {
-      this.release(message, "drain");
+      this.#ends.release(message, "drain");
       return;
     }
     this.#queue(message);
@@ -139,7 +140,7 @@ export class MessageFlow {
 
   /** Never rejects. */
   async #run(work: Work): Promise<Then> {
-    for (const message of work.messages) if (message.isLost) this.#gone(message, "lost");
+    for (const message of work.messages) if (message.isLost) this.#ends.gone(message, "lost");
     keep(work.messages, ({ isLost }) => !isLost);
     if (work.messages.length > 1 && !work.isSplit) {
       const then = await this.#handle(work.messages, (all) => this.#parts.runs.together(all));
@@ -173,68 +174,8 @@ export class MessageFlow {
       disposition = { kind: "hold", ms: faultPauseMs };
     }
     let then: Then | undefined = "done";
-    for (const message of [...messages]) then = this.#conclude(message, disposition);
+    for (const message of [...messages]) then = this.#ends.conclude(message, disposition);
     return then;
-  }
-
-  #conclude(message: Consumed, disposition: Disposition): Then | undefined {
-    const { work, isLost } = message;
-    const then = this.#dispose(message, disposition);
-    if (work === undefined || !isLost)
-      this.#follow(message, disposition.kind === "settle" ? disposition : undefined);
-    else {
-      // The handler goes on: the message is not run again while it does.
-      work.then(
-        () => this.#follow(message, { kind: "settle", as: "ok" }),
-        () => this.#follow(message, undefined),
-      );
-    }
-    return then;
-  }
-
-  #dispose(message: Consumed, disposition: Disposition): Then | undefined {
-    const { delivery, isLost, bytes } = message;
-    if (isLost && disposition.kind !== "settle") {
-      this.#gone(message, "lost");
-      return "done";
-    }
-    switch (disposition.kind) {
-      case "settle":
-        delivery.settle();
-        this.#parts.counts.settle(disposition.as);
-        this.#gone(message);
-        return "done";
-      case "release":
-        this.release(message, disposition.why);
-        return "done";
-      case "hold":
-        this.ledger.waits(message, bytes);
-        return { againAfterMs: disposition.ms };
-      case "alone":
-        this.ledger.waits(message, bytes);
-        return undefined;
-    }
-  }
-
-  /** Deliveries that have waited for the run of the same message take its outcome, or are run now. */
-  #follow({ identity, answer }: Consumed, given: Disposition | undefined): void {
-    for (const follower of this.ledger.end(identity)) {
-      const { delivery } = follower;
-      const isCall = delivery.reply !== undefined;
-      if (isCall && answer !== undefined && given !== undefined) {
-        const settled = (): unknown => this.#dispose(follower, given);
-        void delivery.reply?.(answer).then(settled, settled);
-        continue;
-      }
-      // A call needs its reply: where the run has given none, it is decided on by itself.
-      const outcome = isCall ? undefined : given;
-      if (outcome !== undefined || follower.isLost)
-        this.#dispose(follower, outcome ?? { kind: "release", why: "lost" });
-      else {
-        this.ledger.waits(follower, follower.bytes);
-        this.#queue(follower);
-      }
-    }
   }
 
   /** Learns when deliveries are lost that share a signal. */
@@ -247,7 +188,7 @@ export class MessageFlow {
 
   #lose(signal: AbortSignal): void {
     const reason = signal.reason as ConnectError; // As the seam says.
-    for (const message of this.#open) {
+    for (const message of this.open) {
       if (message.delivery.lost !== signal) continue;
       message.isLost = true;
       message.abortedBy = reason;
@@ -258,7 +199,7 @@ export class MessageFlow {
       ...waiting.flatMap(({ messages }) => messages),
       ...this.#takeOfBatches(({ isLost }) => isLost),
     ])
-      this.#gone(message, "lost");
+      this.#ends.gone(message, "lost");
   }
 
   #ended(then: Then, ended: (then: Then) => void): void {
@@ -274,8 +215,8 @@ export class MessageFlow {
 
   /** Gives back what waits. */
   releaseWaiting(): void {
-    for (const { messages } of this.#lanes.take(() => true)) this.#releaseAll(messages, "drain");
-    this.#releaseAll(
+    for (const { messages } of this.#lanes.take(() => true)) this.#ends.releaseAll(messages, "drain");
+    this.#ends.releaseAll(
       this.#takeOfBatches(() => true),
       "drain",
     );
@@ -285,41 +226,9 @@ export class MessageFlow {
     return [...this.#batches.values()].flatMap((batches) => batches.take(isTaken));
   }
 
-  #releaseAll(messages: readonly Consumed[], why: ReleasedFor): void {
-    for (const message of messages) this.release(message, why);
-  }
-
   /** Gives a message back, unless it is settled already. */
   release(message: Consumed, why: ReleasedFor): void {
-    if (!this.#open.has(message)) return;
-    if (why === "drain" && this.#refuse(message)) return;
-    message.delivery.release();
-    this.#gone(message, why);
-  }
-
-  /** Answers a call that may not be given back. @returns whether it is one; its reply may be under way */
-  #refuse(message: Consumed): boolean {
-    if (message.answer !== undefined) return !message.hasBegun;
-    const answer = stopReply(message, this.#parts.plan);
-    if (answer === undefined) return false;
-    message.answer = answer;
-    const { delivery } = message;
-    void delivery.reply?.(answer).then(
-      () => this.#dispose(message, { kind: "settle", as: "ok" }),
-      () => {
-        delivery.release();
-        this.#gone(message, "drain");
-      },
-    );
-    return true;
-  }
-
-  /** @param why it was not settled; undefined where it was */
-  #gone(message: Consumed, why?: ReleasedFor): void {
-    if (!this.#open.delete(message)) return;
-    if (why !== undefined) this.#parts.counts.release(why);
-    this.ledger.gone(message);
-    this.#parts.changed();
+    this.#ends.release(message, why);
   }
 }
 

@@ -1,54 +1,40 @@
 import type { ConnectError } from "../core/errors/errors.ts";
-import { retryAfterMsOf } from "../core/errors/retry-info.ts";
 import type { Permit } from "../core/resilience/breaker.ts";
 import { CallRuns, isCall, type CallRun } from "./call-runs.ts";
 import type { Consumed } from "./consumed.ts";
 import type { ConsumeBreaker } from "./consume-breaker.ts";
-import { deadLetterOf, retryOf } from "./dead-letters.ts";
 import { type Disposition, hold, release, settle } from "./disposition.ts";
+import { FailedRuns, type FailedRunsParts, gateWaitMs } from "./failed-runs.ts";
 import { InboxRun, inboxRunKey } from "./inbox.ts";
 import type { CallEnd } from "./message-call.ts";
-import type { Moves } from "./moves.ts";
-import { type DeadReason, gateVerdictOf, verdictOf } from "./outcome.ts";
-import type { RetrySchedule } from "./retry.ts";
 import type { RunRecords } from "./run-records.ts";
-import type { SubscriptionCounts } from "./subscription-counts.ts";
-import type { RpcPlan, SubscriptionPlan } from "./subscription-plan.ts";
+import type { RpcPlan } from "./subscription-plan.ts";
 
 /** What runs need. */
-export interface RunsParts {
-  readonly plan: SubscriptionPlan;
-  readonly counts: SubscriptionCounts;
-  readonly moves: Moves;
+export interface RunsParts extends FailedRunsParts {
   /** Undefined where there is none. */
   readonly breaker: ConsumeBreaker | undefined;
   readonly records: RunRecords;
-  /** Milliseconds since 1970. */
-  readonly wallMs: () => number;
-  /** Fires when the subscription stops: no attempt counts and nothing is moved from then on. */
-  readonly stopping: AbortSignal;
-  /** Whether dead letters are kept. */
-  readonly deadLetters: boolean;
-  /** Called with what is dropped although it could not be handled. */
-  readonly lost: (message: Consumed, reason: DeadReason, why: string) => void;
+  /** Whether the caller of a call waits no more. */
+  readonly isCancelled: (message: Consumed) => boolean;
   /** Called for a call whose reply the broker does not take. */
   readonly unanswered: (message: Consumed, reason: unknown) => void;
 }
 
-/** How long a message waits that a gate does not admit now, in milliseconds, where the gate does not say. */
-const gateWaitMs = 1_000;
-
 /** Handles messages of a subscription: calls, and what their ends make of messages. */
 export class MessageRuns {
   readonly #parts: RunsParts;
+  readonly #failures: FailedRuns;
   readonly #calls: CallRuns;
 
   constructor(parts: RunsParts) {
     this.#parts = parts;
-    const { plan, records, unanswered } = parts;
+    this.#failures = new FailedRuns(parts);
+    const { plan, records, isCancelled, unanswered } = parts;
     this.#calls = new CallRuns({
       plan,
       records,
+      isCancelled,
       unanswered,
       run: (message, rpc) => this.#call([message], rpc, true),
     });
@@ -64,9 +50,9 @@ export class MessageRuns {
       case "skip":
         return settle("skip");
       case "dead":
-        return this.#bury(message, fate.reason, undefined, fate.why);
+        return this.#failures.bury(message, fate.reason, undefined, fate.why);
       case "retry":
-        return this.#again(message, plan.schedule, undefined, fate);
+        return this.#failures.again(message, plan.schedule, undefined, fate);
       case "run": {
         const rpc = plan.rpcs.get(fate.rpc);
         return rpc === undefined ? settle("skip") : this.#run(message, rpc);
@@ -95,7 +81,7 @@ export class MessageRuns {
       case "failed":
         return isOutage ? hold(0) : { kind: "alone" };
       case "refused":
-        return this.#refused(end.error) ?? { kind: "alone" };
+        return this.#failures.refused(end.error) ?? { kind: "alone" };
       case "unreadable":
         return { kind: "alone" };
     }
@@ -109,7 +95,7 @@ export class MessageRuns {
     if (before === "duplicate") return settle("duplicate");
     if (before === "wait") return hold(gateWaitMs);
     if (before === "crash-loop") {
-      return this.#bury(
+      return this.#failures.bury(
         message,
         "crash-loop",
         undefined,
@@ -125,15 +111,15 @@ export class MessageRuns {
     if (message.abortedBy !== undefined) return release(message.isLost ? "lost" : "drain");
     switch (end.kind) {
       case "failed":
-        return isOutage ? hold(0) : this.#failed(message, plan, end.error);
+        return isOutage ? hold(0) : this.#failures.failed(message, plan, end.error);
       case "refused":
-        return this.#refused(end.error) ?? this.#denied(message, plan, end.error);
+        return this.#failures.refused(end.error) ?? this.#failures.denied(message, plan, end.error);
       case "unreadable": {
         const { kind, why } = end.messages.get(message) ?? {
           kind: "undecodable",
           why: "its body cannot be read",
         };
-        return this.#bury(message, kind, undefined, why);
+        return this.#failures.bury(message, kind, undefined, why);
       }
     }
   }
@@ -175,91 +161,6 @@ export class MessageRuns {
     }
     const error = end.kind === "failed" ? end.error : undefined;
     return this.#parts.breaker?.judge(permit, error) === "outage";
-  }
-
-  /** What the refusal of a gate that lets the message wait makes of it; undefined for others. */
-  #refused(error: ConnectError): Disposition | undefined {
-    if (gateVerdictOf(error.code).kind !== "wait") return undefined;
-    return hold(Math.max(1, retryAfterMsOf(error) ?? gateWaitMs));
-  }
-
-  #denied(message: Consumed, plan: RpcPlan, error: ConnectError): Promise<Disposition> {
-    const verdict = gateVerdictOf(error.code);
-    return verdict.kind === "dead"
-      ? this.#bury(message, verdict.reason, error, "")
-      : this.#failed(message, plan, error);
-  }
-
-  async #failed(message: Consumed, plan: RpcPlan, error: ConnectError): Promise<Disposition> {
-    const verdict = verdictOf(error, message.abortedBy, plan.outcomes);
-    switch (verdict.kind) {
-      case "ok":
-        return settle("ok");
-      case "release":
-        return release("drain");
-      case "drop":
-        return settle("drop");
-      case "dead":
-        message.attempts++;
-        return this.#bury(message, verdict.reason, error, "");
-      case "retry":
-        return this.#again(message, plan.schedule, error, { reason: "attempts", why: "" });
-    }
-  }
-
-  /** An attempt has failed. */
-  async #again(
-    message: Consumed,
-    schedule: RetrySchedule,
-    error: ConnectError | undefined,
-    { reason, why }: { readonly reason: DeadReason; readonly why: string },
-  ): Promise<Disposition> {
-    const { stopping, plan, moves } = this.#parts;
-    if (stopping.aborted) return release("drain");
-    const attempt = message.attempts + 1;
-    const next = schedule.after(attempt, error && retryAfterMsOf(error));
-    message.attempts = attempt;
-    switch (next.kind) {
-      case "over":
-        return this.#bury(message, reason, error, why);
-      case "hold":
-        return hold(next.ms);
-      case "later": {
-        const { topic, ownGroup } = plan;
-        const copy = retryOf(message.delivery, topic, ownGroup, next.delayMs, attempt);
-        return (await moves.move(copy, stopping)) ? settle("retry") : release("drain");
-      }
-    }
-  }
-
-  /** Moves a message to the dead-letter queue. */
-  async #bury(
-    message: Consumed,
-    reason: DeadReason,
-    error: ConnectError | undefined,
-    why: string,
-  ): Promise<Disposition> {
-    const { stopping, counts, moves, plan, deadLetters, lost, wallMs } = this.#parts;
-    if (stopping.aborted) return release("drain");
-    if (!deadLetters) {
-      counts.die(reason);
-      lost(message, reason, error?.message ?? why);
-      return settle("drop");
-    }
-    const { fate, attempts, delivery } = message;
-    const letter = deadLetterOf(delivery, {
-      reason,
-      error,
-      why,
-      attempts,
-      rpc: fate.kind === "run" ? fate.rpc.name : undefined,
-      topic: plan.topic,
-      group: plan.ownGroup,
-      atMs: wallMs(),
-    });
-    if (!(await moves.move(letter, stopping))) return release("drain");
-    counts.die(reason);
-    return settle("dead");
   }
 
   #hasExpired({ expiresAtMs }: Consumed): boolean {

@@ -1,7 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { MessageAdminService } from "../../gen/ts_ms/messaging/v1/admin_pb.ts";
-import { Admission } from "../core/admission/admission.ts";
-import { ClientAddresses } from "../core/admission/client-address.ts";
+import type { Admission } from "../core/admission/admission.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
 import { interceptInvoker, type Invoker } from "../core/call/invoker.ts";
 import { observeInvoker } from "../core/call/observe-invoker.ts";
@@ -16,39 +15,26 @@ import {
   type ServerState,
   type StopOptions,
   type StopReport,
-  sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
 import { type Clock, systemClock } from "../core/time/clock.ts";
-import { Pauses } from "../core/time/pauses.ts";
-import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import { upstreamInvoker, type Upstream } from "../core/upstream/upstream.ts";
 import { type MessageAdminOptions, messageAdminService } from "./admin-service.ts";
 import type { ConsumeOverride } from "./consume-settings.ts";
 import { checkConsumed, type ConsumedRpc, consumedRpcs } from "./contract.ts";
-import { DeadLetters, type DeadSelection } from "./dead-letter-box.ts";
 import { MessageMetadata } from "./message-metadata.ts";
 import {
   type GivenMessageOptions,
   mergeMessageOptions,
   type MessageServerOptions,
+  type MessageServerParts,
 } from "./message-server-options.ts";
-import { Subscription } from "./subscription.ts";
-import { type MetricsPage, SubscriptionMetrics } from "./subscription-metrics.ts";
+import { admissionOf } from "./subscription-plan.ts";
+import { OperatedSubscriptions } from "./operated-subscriptions.ts";
+import type { Subscription } from "./subscription.ts";
 import { SubscriptionLog } from "./subscription-log.ts";
-import { checkAckTimeout, type PlanParts, planOf } from "./subscription-plan.ts";
+import { type MetricsPage, SubscriptionMetrics } from "./subscription-metrics.ts";
 import { type SubscriptionStatistics, statisticsOf } from "./subscription-statistics.ts";
-
-/** What only the library and its tests set. */
-export interface MessageServerParts {
-  readonly clock?: Clock;
-  /** Milliseconds since 1970. */
-  readonly wallMs?: () => number;
-  /** Returns numbers from 0 to 1. */
-  readonly random?: () => number;
-}
-
-/** The pauses between looks whether the broker is there. */
-const lookPauses = Object.freeze({ initialMs: 20, maxMs: 1_000, multiplier: 2, jitter: 0.2 });
+import { Subscriptions } from "./subscriptions.ts";
 
 /**
  * Messages of a broker in front of a server: each message becomes a call of an rpc that its contract marks with
@@ -63,34 +49,34 @@ const lookPauses = Object.freeze({ initialMs: 20, maxMs: 1_000, multiplier: 2, j
  *                 verdict           settled, held, moved to a retry queue or the dead-letter queue, released
  * ```
  */
-export class MessageServer implements ManagedServer, AsyncDisposable {
+export class MessageServer extends OperatedSubscriptions implements ManagedServer, AsyncDisposable {
   readonly name = "QUEUE";
   readonly #options: MessageServerOptions;
   readonly #parts: Required<MessageServerParts>;
   readonly #lifecycle = new Lifecycle();
   readonly #upstream: Upstream;
   readonly #invoker: Invoker;
-  readonly #admission: Admission | undefined;
+  #admission: Admission | undefined;
   readonly #metadata: MessageMetadata;
   readonly #log: SubscriptionLog;
   readonly #services: DescService[] = [];
   readonly #rpcs: ConsumedRpc[] = [];
   /** Made at the start. */
-  #subscriptions: readonly Subscription[] = [];
+  #subscriptions: Subscriptions | undefined;
   readonly #boot = new AbortController();
   #stopping: Promise<StopReport> | undefined;
 
   /** @throws SetupError naming the option that cannot be used */
   constructor(options: GivenMessageOptions, parts: MessageServerParts = {}) {
+    super();
     const merged = (this.#options = mergeMessageOptions(options));
     this.#parts = { clock: systemClock, wallMs: Date.now, random: Math.random, ...parts };
     const { gates, observers, interceptors } = merged;
     const faults = new FaultLog(merged);
-    const addresses = new ClientAddresses([]);
     this.#log = new SubscriptionLog(merged);
     this.#upstream = upstreamInvoker(merged);
     this.#invoker = observeInvoker(interceptInvoker(this.#upstream.invoker, interceptors), observers, faults);
-    this.#admission = gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses });
+    this.#admission = admissionOf(gates, merged);
     this.#metadata = new MessageMetadata("MessageServer", merged.forwardHeaders);
   }
 
@@ -131,12 +117,12 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
 
   /** What each subscription is doing, and has done; none before the start. */
   get subscriptions(): readonly SubscriptionStatistics[] {
-    return this.#subscriptions.map(statisticsOf);
+    return this.#all.map(statisticsOf);
   }
 
   /** Adds the figures of its subscriptions to a page of metrics. @returns a function that takes them from there */
   watch(metrics: MetricsPage): () => void {
-    return new SubscriptionMetrics(() => this.#subscriptions, this.#parts.clock).watch(metrics);
+    return new SubscriptionMetrics(() => this.#all, this.#parts.clock).watch(metrics);
   }
 
   /** Lines for a log or terminal: what is read by which rpcs. */
@@ -155,9 +141,9 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
   async start(): Promise<void> {
     this.#lifecycle.enter("boot");
     try {
-      this.#subscriptions = this.#plan();
+      const subscriptions = (this.#subscriptions = this.#plan());
       await this.#admission?.ready();
-      await Promise.all(this.#subscriptions.map((subscription) => subscription.start()));
+      await subscriptions.start();
     } catch (error) {
       if (this.state === "boot") this.#lifecycle.enter("error");
       await this.#end(0);
@@ -165,48 +151,14 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
     }
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#lifecycle.enter("listen");
-    if (this.#isConnected) this.#lifecycle.enter("ready");
-    else void this.#becomeReady();
+    if (this.#subscriptions.areConnected) this.#lifecycle.enter("ready");
+    else void this.#becomeReady(this.#subscriptions);
   }
 
-  /** Runs and fetches nothing of a group until `resume`. @throws SetupError where there is no such subscription */
-  pause(topic: string, group: string): void {
-    this.find(topic, group).pause();
-  }
-
-  /** Ends a pause. @throws SetupError where there is no such subscription */
-  resume(topic: string, group: string): void {
-    this.find(topic, group).resume();
-  }
-
-  /**
-   * Gives dead letters to the group that could not handle them, from the oldest on: their attempts begin again.
-   *
-   * @returns how many
-   * @throws SetupError where there is no such subscription; ConnectError where the broker cannot be asked
-   */
-  replay(topic: string, group: string, selection: Partial<DeadSelection> = {}): Promise<number> {
-    return this.deadLetters(topic, group).replay(selection);
-  }
-
-  /** The dead letters of a group. @throws SetupError where there is no such subscription */
-  deadLetters(topic: string, group: string): DeadLetters {
-    const { ownGroup } = this.find(topic, group).plan;
-    return new DeadLetters(this.#options.broker, topic, ownGroup, this.#parts.clock);
-  }
-
-  /** How many messages wait at the broker, by partition. @throws SetupError where there is no such subscription */
-  lag(topic: string, group: string): Promise<ReadonlyMap<number, number>> {
-    return this.find(topic, group).lag();
-  }
-
-  /**
-   * A message is settled without a run when it is delivered next: for one that ends each process that handles it.
-   *
-   * @throws SetupError where there is no such subscription
-   */
-  skip(topic: string, group: string, partition: number | undefined, offset: bigint): void {
-    this.find(topic, group).skip(partition, offset);
+  /** Admits the calls that begin from now on by other gates; those under way keep theirs. */
+  reload({ gates }: Pick<MessageServerOptions, "gates">): void {
+    this.#admission = admissionOf(gates, this.#options);
+    this.#subscriptions?.admitBy(this.#admission);
   }
 
   /**
@@ -226,10 +178,7 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
   async check(): Promise<void> {
     if (this.state !== "ready") throw new ConnectError(`${this.name} is ${this.state}`, Code.Unavailable);
     await this.#options.broker.check();
-    const away = this.#subscriptions.find(({ isConnected }) => !isConnected);
-    if (away === undefined) return;
-    const { topic, group } = away.plan;
-    throw new ConnectError(`the subscription of ${group} to ${topic} is not connected`, Code.Unavailable);
+    this.#subscriptions?.check();
   }
 
   /** A server of messages has no clients that could go elsewhere: what is fetched is handled until the stop. */
@@ -250,51 +199,34 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
 
   /** A subscription. @throws SetupError where there is none */
   find(topic: string, group: string): Subscription {
-    const found = this.#subscriptions.find(({ plan }) => plan.topic === topic && plan.group === group);
-    if (found !== undefined) return found;
-    const known = this.#subscriptions.map(({ plan }) => `${plan.topic} (${plan.group})`).join(", ");
-    throw new SetupError(
-      `${this.name}: there is no subscription ${topic} (${group}); there is ${known || "none"}`,
-    );
+    const { name } = this;
+    if (this.#subscriptions === undefined)
+      throw new SetupError(`${name} has no subscriptions before its start`);
+    return this.#subscriptions.find(topic, group);
   }
 
-  #plan(): Subscription[] {
-    const options = this.#options;
-    const { untyped } = options;
-    if (untyped !== "dead" && !this.#rpcs.some(({ name }) => name === untyped)) {
-      throw new SetupError(`MessageServer: the option untyped names ${untyped}, which consumes nothing here`);
-    }
-    const { clock, wallMs, random } = this.#parts;
-    const common = {
-      options,
+  protected get place(): { readonly broker: MessageServerOptions["broker"]; readonly clock: Clock } {
+    return { broker: this.#options.broker, clock: this.#parts.clock };
+  }
+
+  get #all(): readonly Subscription[] {
+    return this.#subscriptions?.all ?? [];
+  }
+
+  #plan(): Subscriptions {
+    return new Subscriptions(this.#rpcs, {
+      ...this.#parts,
+      owner: this.name,
+      options: this.#options,
       invoker: this.#invoker,
       admission: this.#admission,
       metadata: this.#metadata,
-      random,
-    };
-    return groupsOf(this.#rpcs).map((rpcs) => {
-      const plan = planOf(rpcs, common satisfies PlanParts);
-      checkAckTimeout(plan, options);
-      for (const { rpc, schedule } of plan.rpcs.values()) {
-        if (rpc.ordering === "none" || schedule.mode === "hold") continue;
-        process.emitWarning(
-          `${this.name}: ${rpc.name} handles messages in order, and loses the place of those that are retried: retry.mode is later`,
-        );
-      }
-      return new Subscription({ plan, options, clock, wallMs, random, log: this.#log });
+      log: this.#log,
     });
   }
 
-  get #isConnected(): boolean {
-    return this.#subscriptions.every(({ isConnected }) => isConnected);
-  }
-
-  async #becomeReady(): Promise<void> {
-    const { signal } = this.#boot;
-    const { clock, random } = this.#parts;
-    const pauses = new Pauses(lookPauses, random);
-    while (!this.#isConnected && !signal.aborted)
-      await new WakeablePause(clock).wait(pauses.nextMs(), signal);
+  async #becomeReady(subscriptions: Subscriptions): Promise<void> {
+    await subscriptions.untilConnected(this.#boot.signal);
     if (this.state === "listen") this.#lifecycle.enter("ready");
   }
 
@@ -309,20 +241,6 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
   }
 
   async #end(graceMs: number): Promise<StopReport> {
-    return sumOfReports(
-      await Promise.all(this.#subscriptions.map((subscription) => subscription.stop(graceMs))),
-    );
+    return (await this.#subscriptions?.stop(graceMs)) ?? { finished: 0, notified: [], cut: [] };
   }
-}
-
-/** The rpcs by what they read, and with whom. */
-function groupsOf(rpcs: readonly ConsumedRpc[]): (readonly [ConsumedRpc, ...ConsumedRpc[]])[] {
-  const groups = new Map<string, [ConsumedRpc, ...ConsumedRpc[]]>();
-  for (const rpc of rpcs) {
-    const key = `${rpc.topic} ${rpc.group}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [rpc]);
-    else group.push(rpc);
-  }
-  return [...groups.values()];
 }

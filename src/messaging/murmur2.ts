@@ -18,7 +18,12 @@ export function murmur2(bytes: Uint8Array): number {
 
 /** The place of a key among `count` partitions or slots, as Kafka's clients choose it: 0 to `count − 1`. */
 export function placeOf(key: string, count: number): number {
-  return (murmur2(encoder.encode(key)) & 0x7fff_ffff) % count;
+  return placeOfBytes(encoder.encode(key), count);
+}
+
+/** As `placeOf`, of a key in bytes. */
+export function placeOfBytes(key: Uint8Array, count: number): number {
+  return (murmur2(key) & 0x7fff_ffff) % count;
 }
 
 const encoder = new TextEncoder();

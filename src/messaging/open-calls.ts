@@ -1,29 +1,34 @@
 import { Code, ConnectError } from "../core/errors/errors.ts";
 import { unavailableFor } from "../core/errors/retry-info.ts";
 import type { Clock } from "../core/time/clock.ts";
-import type { IncomingMessage, OutgoingMessage } from "./broker.ts";
+import type { Broker, IncomingMessage, OutgoingMessage } from "./broker.ts";
 import { replyTimeoutMs } from "./broker-dial-options.ts";
 
 /** A broker that messages can be answered by. */
-export type CallBroker = (
-  message: OutgoingMessage,
-  options: { readonly signal: AbortSignal },
-) => Promise<IncomingMessage>;
+export interface CallBroker {
+  readonly call: NonNullable<Broker["call"]>;
+  /** Undefined where consumers cannot be told. */
+  readonly cancelCall: Broker["cancelCall"];
+}
 
 /** When a caller shall come again for whose call there is no room, in milliseconds. */
 const retryAfterMs = 1_000;
 
 /** The calls that wait for their replies. */
 export class OpenCalls {
-  readonly #call: CallBroker;
+  readonly #broker: CallBroker;
   readonly #clock: Clock;
   readonly #longestMs: number;
   readonly #most: number;
   #open = 0;
 
   /** @param timeoutMs of calls without a deadline. Default: 30,000 */
-  constructor(call: CallBroker, clock: Clock, options: { timeoutMs: number | undefined; maxCalls: number }) {
-    this.#call = call;
+  constructor(
+    broker: CallBroker,
+    clock: Clock,
+    options: { timeoutMs: number | undefined; maxCalls: number },
+  ) {
+    this.#broker = broker;
     this.#clock = clock;
     this.#longestMs = options.timeoutMs ?? replyTimeoutMs;
     this.#most = options.maxCalls;
@@ -52,7 +57,13 @@ export class OpenCalls {
       );
     }
     const controller = new AbortController();
-    const cancel = (): void => controller.abort(caller.reason);
+    const untilMs = Date.now() + timeoutMs;
+    const cancel = (): void => {
+      controller.abort(caller.reason);
+      const { event, to } = message;
+      if (event !== undefined)
+        this.#broker.cancelCall?.(to.topic, { source: event.source, id: event.id, untilMs });
+    };
     const stopTimer = this.#clock.after(timeoutMs, () =>
       controller.abort(
         new ConnectError("no reply came before the deadline of the call", Code.DeadlineExceeded),
@@ -61,7 +72,7 @@ export class OpenCalls {
     caller.addEventListener("abort", cancel, { once: true });
     this.#open++;
     try {
-      return await this.#call(message, { signal: controller.signal });
+      return await this.#broker.call(message, { signal: controller.signal });
     } finally {
       this.#open--;
       stopTimer();

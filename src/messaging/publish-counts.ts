@@ -64,13 +64,21 @@ export function publishCountsOf(broker: Broker): PublishCounts {
 
 /**
  * Adds the metrics of what this process publishes to a broker to a page: `ts_ms_queue_published_total`,
- * `ts_ms_queue_publish_seconds`, `ts_ms_queue_publishing`.
+ * `ts_ms_queue_publish_seconds`, `ts_ms_queue_publishing`, and those of its connections, `ts_ms_broker_connected`,
+ * `ts_ms_broker_blocked`, `ts_ms_broker_reconnects_total`.
  *
  * @param metrics such as `exporter.metrics`
  * @returns a function that takes them from it
  */
 export function watchPublishing(metrics: MessagingMetrics, broker: Broker): () => void {
-  return publishCountsOf(broker).watch(metrics);
+  const labels = { broker: broker.name };
+  const watched = [
+    publishCountsOf(broker).watch(metrics),
+    metrics.watch("brokerConnected", () => [{ labels, value: Number(broker.connection.connected) }]),
+    metrics.watch("brokerBlocked", () => [{ labels, value: Number(broker.connection.blocked) }]),
+    metrics.watch("brokerReconnects", () => [{ labels, value: broker.connection.reconnects }]),
+  ];
+  return () => watched.forEach((end) => end());
 }
 
 /**

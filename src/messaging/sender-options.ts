@@ -1,11 +1,12 @@
 import type { Registry } from "@bufbuild/protobuf";
 import { show } from "../core/config/check-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
+import { programDefaults } from "../core/targets/program-defaults.ts";
 import type { BodyEncoding } from "./body-codec.ts";
 
 /** What publishers and `dial` to a broker have in common. */
 export interface SenderOptions {
-  /** The CloudEvents `source`, a URI reference. Default: `/` and the name of the program. */
+  /** The CloudEvents `source`, a URI reference. Default: `/` and `app.name` of the configuration, else the name of the program's file. */
   readonly source: string;
   /** How bodies are written. Default: `protobuf`. */
   readonly encoding: BodyEncoding;
@@ -55,8 +56,10 @@ export function checkSender(owner: string, options: SenderOptions): void {
   if (!(options.maxWaiting >= 0)) throw wrong("maxWaiting", "0 or more");
 }
 
-/** `/` and the name of the program, as its file has it. */
+/** `/` and the name of the program: `app.name` of its configuration, else that of its file. */
 export function defaultSource(): string {
+  const name = programDefaults()?.name;
+  if (name !== undefined) return `/${encodeURIComponent(name)}`;
   const file = process.argv[1]?.split(/[\\/]/).pop() ?? "";
   return `/${encodeURIComponent(file.replace(/\.[cm]?[jt]s$/, "") || "ts-ms")}`;
 }

@@ -1,11 +1,11 @@
 import { inspect } from "node:util";
-import type { FaultLogger, FaultLogOptions } from "../core/call/fault-log.ts";
+import { type FaultLogger, type FaultLogOptions, writeFault } from "../core/call/fault-log.ts";
 import type { ConnectError } from "../core/errors/errors.ts";
 import type { OutgoingMessage } from "./broker.ts";
 import type { Consumed } from "./consumed.ts";
 import type { DeadReason } from "./outcome.ts";
 
-/** What a subscription logs, all of it as errors: messages that wait for a queue or are dropped, and faults of ours. */
+/** What a subscription logs, all of it as errors: messages that wait for a queue, are dead letters or are dropped, and faults of ours. */
 export class SubscriptionLog {
   readonly #logger: FaultLogger | undefined;
 
@@ -22,22 +22,15 @@ export class SubscriptionLog {
   }
 
   /** A message that could not be handled is dropped, since dead letters are off. */
-  lost({ event, delivery, fate }: Consumed, reason: DeadReason, why: string): void {
-    const { partition, offset } = delivery;
-    const rpc = fate.kind === "run" ? fate.rpc.name : undefined;
-    this.#write(
-      {
-        id: event?.id,
-        source: event?.source,
-        type: event?.type,
-        rpc,
-        partition,
-        offset: offset?.toString(),
-        reason,
-        why,
-      },
-      "a message that could not be handled is dropped: dead letters are off",
-    );
+  lost(message: Consumed, reason: DeadReason, why: string): void {
+    const fields = { ...placeOf(message), reason, why };
+    this.#write(fields, "a message that could not be handled is dropped: dead letters are off");
+  }
+
+  /** A message that could not be handled is in the dead-letter queue. */
+  buried(message: Consumed, reason: DeadReason, why: string): void {
+    const { attempts } = message;
+    this.#write({ ...placeOf(message), attempts, reason, why }, "a message is a dead letter");
   }
 
   /** The broker has not taken the reply of a call. */
@@ -51,12 +44,16 @@ export class SubscriptionLog {
   }
 
   #write(fields: Readonly<Record<string, unknown>>, text: string): void {
-    try {
-      this.#logger?.error(fields, text);
-    } catch (reason) {
-      process.emitWarning(reason instanceof Error ? reason : String(reason));
-    }
+    writeFault(this.#logger, fields, text);
   }
+}
+
+/** What message it is, and where it was. */
+function placeOf({ event, delivery, fate }: Consumed): Readonly<Record<string, unknown>> {
+  const { partition, offset } = delivery;
+  const rpc = fate.kind === "run" ? fate.rpc.name : undefined;
+  const { id, source, type } = event ?? {};
+  return { id, source, type, rpc, partition, offset: offset?.toString() };
 }
 
 const standardError: FaultLogger = {

@@ -2,6 +2,7 @@ import type { StopReport } from "../core/lifecycle/lifecycle.ts";
 import type { BreakerState } from "../core/resilience/breaker.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { BrokerSubscription } from "./broker.ts";
+import { CancelledCalls } from "./cancelled-calls.ts";
 import { ConsumeBreaker } from "./consume-breaker.ts";
 import { MessageFlow } from "./message-flow.ts";
 import { MessageRuns } from "./message-runs.ts";
@@ -39,6 +40,7 @@ export class Subscription {
   readonly #clock: Clock;
   readonly #flow: MessageFlow;
   readonly #breaker: ConsumeBreaker | undefined;
+  readonly #cancelled: CancelledCalls;
   readonly #stopping = new AbortController();
   /** Messages that are settled without a run when they come. */
   readonly #skips = new Set<string>();
@@ -47,6 +49,7 @@ export class Subscription {
   #isFetching = true;
   #inboxAway = false;
   #unsweep: (() => void) | undefined;
+  #unlisten: (() => void) | undefined;
   #stopped: Promise<StopReport> | undefined;
 
   constructor({ plan, options, clock, wallMs, random, log }: SubscriptionParts) {
@@ -80,6 +83,8 @@ export class Subscription {
       wallMs,
       stopping: this.#stopping.signal,
       deadLetters,
+      buried: (message, reason, why) => log.buried(message, reason, why),
+      isCancelled: (message) => this.#cancelled.has(message),
       lost: (message, reason, why) => log.lost(message, reason, why),
       unanswered: (message, reason) => log.unanswered(message, reason),
     });
@@ -95,13 +100,16 @@ export class Subscription {
       isSkipped: ({ partition, offset }) => this.#skips.delete(placeOf(partition, offset)),
       changed: () => this.#fetch(),
     });
+    this.#cancelled = new CancelledCalls(this.#flow.open, wallMs);
   }
 
   /** @throws SetupError if the broker has something of that name in another form */
   async start(): Promise<void> {
-    this.#source = await this.#options.broker.subscribe(this.plan.spec, (delivery) =>
-      this.#flow.receive(delivery),
-    );
+    const { broker } = this.#options;
+    this.#source = await broker.subscribe(this.plan.spec, (delivery) => this.#flow.receive(delivery));
+    if ([...this.plan.rpcs.keys()].some(({ kind }) => kind === "command")) {
+      this.#unlisten = broker.onCancelledCall?.(this.plan.topic, (call) => this.#cancelled.add(call));
+    }
     if (this.#options.broker.capabilities.ackTimeout === true) this.#sweepLater();
     this.#fetch();
   }
@@ -176,6 +184,7 @@ export class Subscription {
     this.#flow.close();
     this.#breaker?.close();
     this.#unsweep?.();
+    this.#unlisten?.();
     return stopRuns(graceMs, {
       clock: this.#clock,
       isOrdered: this.plan.ordering !== "none",

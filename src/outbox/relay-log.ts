@@ -1,5 +1,5 @@
 import { Code, type ConnectError, toCallError } from "../core/errors/errors.ts";
-import { loggerOfProgram } from "../core/telemetry/program-logger.ts";
+import { tellOperators } from "../core/telemetry/program-logger.ts";
 import type { OutboxRow } from "./outbox-row.ts";
 import type { RelayOptions } from "./relay-options.ts";
 
@@ -17,9 +17,7 @@ export function reportDead(row: OutboxRow, error: ConnectError, onDead: RelayOpt
   }
 }
 
-/** Logs an error of a relay, by the logger of the program or as a warning of the process. */
+/** Logs an error of a relay. */
 export function warn(text: string, fields: Readonly<Record<string, string>> = {}): void {
-  const logger = loggerOfProgram();
-  if (logger === undefined) process.emitWarning(`OUTBOX: ${text} ${Object.values(fields).join(" ")}`.trim());
-  else logger.error(fields, text);
+  tellOperators("OUTBOX", "error", text, fields);
 }

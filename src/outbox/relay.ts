@@ -87,6 +87,11 @@ export class OutboxRelay implements ManagedServer {
     return this.#lifecycle.state;
   }
 
+  /** Calls `listener` with every new state. @returns a function that unsubscribes it */
+  onStateChange(listener: (state: ServerState) => void): () => void {
+    return this.#lifecycle.onChange(listener);
+  }
+
   /**
    * Begins. With a store that is away it resolves too: the state stays `listen` until the store has answered.
    *

@@ -2,6 +2,7 @@ import { codeName } from "../core/errors/code-name.ts";
 import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
 import { systemClock } from "../core/time/clock.ts";
 import { WakeablePause } from "../core/time/wakeable-pause.ts";
+import { tellOperators } from "../core/telemetry/program-logger.ts";
 import { Engine } from "./dbos-engine.ts";
 import { Execution } from "./execution.ts";
 import { SagaHost } from "./host.ts";
@@ -11,7 +12,6 @@ import { ReplyTypes } from "./reply-types.ts";
 import type { Saga } from "./saga.ts";
 import type { SagaCounts } from "./saga-counts.ts";
 import { asked } from "./saga-errors.ts";
-import { warn } from "./saga-log.ts";
 import { type SagaEnd, SagaRun } from "./saga-run.ts";
 import { type NewSaga, SagaRows } from "./saga-rows.ts";
 import { executorName, type SagasOptions, versionOf } from "./sagas-options.ts";
@@ -195,7 +195,7 @@ export class SagaProcess {
         : new SagaStuck("engine", Code.Internal, toCallError(reason).message);
     const { step, code, text: message } = stuck;
     if (!(await this.#host.surely(() => this.rows.stuck(id, runs, { step, code, message })))) return never();
-    warn(`saga ${name} ${id} is stuck at ${step}: ${message}`, {
+    tellOperators("SAGA", "warn", `saga ${name} ${id} is stuck at ${step}: ${message}`, {
       saga: name,
       id,
       step,
@@ -224,7 +224,7 @@ export class SagaProcess {
       const ids = await this.#engine.runBy(executor, adoptBatch);
       if (ids.length === 0) return;
       await this.#engine.release(ids);
-      warn(`the sagas of ${executor} are taken over: ${ids.length}`, { executor });
+      tellOperators("SAGA", "warn", `the sagas of ${executor} are taken over: ${ids.length}`, { executor });
     }
   }
 

@@ -21,6 +21,9 @@ import { unknownSaga } from "./saga-errors.ts";
 import { type SagaState, sagaStates, type SagaStatus } from "./saga-status.ts";
 import type { Sagas } from "./sagas.ts";
 
+/** What runs sagas, as the service shows and changes it. */
+export type AdministeredSagas = Pick<Sagas, "list" | "status" | "cancel" | "retry" | "signal">;
+
 /** Options of the service of sagas. */
 export interface SagaServiceOptions {
   /** Decides on every call before anything else; what it throws refuses the call. */
@@ -39,7 +42,7 @@ const largestPage = 1_000;
  * @throws SetupError without `allow`
  */
 export function sagaService(
-  sagas: Sagas,
+  sagas: AdministeredSagas,
   { allow, signals = [] }: SagaServiceOptions,
 ): Service<typeof descriptor> {
   if (typeof allow !== "function") {

@@ -58,6 +58,11 @@ export class Sagas implements ManagedServer {
     return this.#lifecycle.state;
   }
 
+  /** Calls `listener` with every new state. @returns a function that unsubscribes it */
+  onStateChange(listener: (state: ServerState) => void): () => void {
+    return this.#lifecycle.onChange(listener);
+  }
+
   /**
    * Creates the tables that are missing, and goes on with what was left.
    *

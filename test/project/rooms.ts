@@ -378,6 +378,7 @@ export const arrows: Arrows = {
 
   // Messages of brokers as calls, and calls as messages; a broker is a room of its own, which its programs load.
   "messaging/memory": ["core/…", "messaging"],
+  "messaging/kafka": ["core/…", "messaging"],
   "messaging/rabbitmq": ["core/…", "messaging"],
   messaging: ["core", "core/…", "messaging/…"],
 
@@ -398,7 +399,19 @@ export const arrows: Arrows = {
   services: ["core/…", "hub", "messaging"],
 
   // Programs: servers, configuration and parts put together. Only entries import it.
-  app: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "services"],
+  app: [
+    "core",
+    "core/…",
+    "gateway",
+    "gateway/…",
+    "hub",
+    "hub/…",
+    "messaging",
+    "messaging/…",
+    "outbox",
+    "saga",
+    "services",
+  ],
 
   // The command `ts-ms`. Nothing imports it.
   cli: ["core", "core/…", "gateway", "gateway/…", "app"],

@@ -192,6 +192,44 @@ export const messageCalls: readonly MessageCall[] = [
     },
   },
   {
+    name: "M23 18 a cancelled call aborts its handler within 200 ms, and one that waits is not run",
+    async run(open) {
+      const begun: string[] = [];
+      const first = Promise.withResolvers<void>();
+      const aborted = Promise.withResolvers<number>();
+      const hold = async ({ sku }: { readonly sku: string }, { signal }: HandlerContext): Promise<object> => {
+        begun.push(sku);
+        if (sku !== "held") return { count: 1 };
+        first.resolve();
+        await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+        aborted.resolve(performance.now());
+        throw signal.reason;
+      };
+      await using served = await serveStock(await open(), { count: hold }, { concurrency: 1, prefetch: 2 });
+      const client = createClient(StockService, dial(await open()));
+      // The note finds its consumer as soon as that listens.
+      await client.count({ sku: "before" });
+      const [running, waiting] = [new AbortController(), new AbortController()];
+      const held = failure(client.count({ sku: "held" }, { signal: running.signal }), Code.Canceled);
+      await first.promise;
+      const queued = failure(client.count({ sku: "queued" }, { signal: waiting.signal }), Code.Canceled);
+      const received = (): number => served.messages.subscriptions[0]?.received ?? 0;
+      while (received() < 3) await new Promise((resolve) => setImmediate(resolve));
+      waiting.abort();
+      await queued;
+      const cancelledAt = performance.now();
+      running.abort();
+      await held;
+      const tookMs = (await aborted.promise) - cancelledAt;
+      assert.ok(tookMs < 200, `${tookMs} ms`);
+      await client.count({ sku: "after" });
+      assert.deepEqual(begun, ["before", "held", "after"]);
+      const [statistics] = served.messages.subscriptions;
+      assert.deepEqual([statistics?.inFlight, statistics?.buffered], [0, 0]);
+      await noDeadLetters(served);
+    },
+  },
+  {
     name: "18 a call whose consumer has ended runs again if it is idempotent, else its outcome is unknown",
     async run(open) {
       const begun: string[] = [];

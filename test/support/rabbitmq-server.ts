@@ -12,21 +12,37 @@ export const withoutRabbitMq: string | false = existsSync(join(programs, "rabbit
   ? false
   : "rabbitmq-server is not installed: apt-get install --no-install-recommends rabbitmq-server";
 
+/** What a server needs for TLS, PEM. */
+export interface ServedTls {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
 /** A RabbitMQ of this test, whose files outlive a kill. Its name server `epmd` is a process of its own. */
 export class RabbitMqServer extends KeptServer {
   readonly #clusterPort: number;
   readonly #namesPort: number;
+  /** Where it serves by TLS, and by what; undefined where it does not. */
+  readonly #tls: { readonly port: number; readonly by: ServedTls } | undefined;
   #names: ChildProcess | undefined;
 
-  private constructor(port: number, clusterPort: number, namesPort: number) {
+  private constructor(
+    port: number,
+    clusterPort: number,
+    namesPort: number,
+    tls?: { readonly port: number; readonly by: ServedTls },
+  ) {
     super("rabbitmq", port);
+    this.#tls = tls;
     this.#clusterPort = clusterPort;
     this.#namesPort = namesPort;
   }
 
-  /** Starts one, which takes some 8 s. */
-  static async start(): Promise<RabbitMqServer> {
-    const server = new RabbitMqServer(await freePort(), await freePort(), await freePort());
+  /** Starts one, which takes some 8 s. @param by makes it serve by TLS too, to clients with certificates of `ca` alone */
+  static async start(by?: ServedTls): Promise<RabbitMqServer> {
+    const tls = by && { port: await freePort(), by };
+    const server = new RabbitMqServer(await freePort(), await freePort(), await freePort(), tls);
     server.#names = spawn("epmd", ["-port", String(server.#namesPort)], { stdio: "ignore" });
     await server.restart();
     return server;
@@ -36,9 +52,15 @@ export class RabbitMqServer extends KeptServer {
     return `amqp://guest:guest@127.0.0.1:${this.port}`;
   }
 
+  /** Where it serves by TLS. */
+  get secureUrl(): string {
+    return `amqps://guest:guest@localhost:${this.#tls?.port}`;
+  }
+
   protected command(): ServerCommand {
     rmSync(this.#pidFile, { force: true });
     writeFileSync(join(this.folder, "plugins"), "[].");
+    if (this.#tls !== undefined) this.#writeTls(this.#tls);
     return { program: join(programs, "rabbitmq-server"), args: [], env: this.#env };
   }
 
@@ -98,6 +120,21 @@ export class RabbitMqServer extends KeptServer {
     return super.answers("AMQP\0\0\u0009\u0001");
   }
 
+  #writeTls({ port, by }: { readonly port: number; readonly by: ServedTls }): void {
+    const lines = [`listeners.ssl.1 = 127.0.0.1:${port}`, "ssl_options.verify = verify_peer"];
+    for (const [option, name] of [
+      ["cacertfile", "ca"],
+      ["certfile", "cert"],
+      ["keyfile", "key"],
+    ] as const) {
+      const file = join(this.folder, `${name}.pem`);
+      writeFileSync(file, by[name]);
+      lines.push(`ssl_options.${option} = ${file}`);
+    }
+    lines.push("ssl_options.fail_if_no_peer_cert = true", "");
+    writeFileSync(join(this.folder, "rabbitmq.conf"), lines.join("\n"));
+  }
+
   get #pidFile(): string {
     return join(this.folder, "pid");
   }
@@ -122,6 +159,7 @@ export class RabbitMqServer extends KeptServer {
       RABBITMQ_LOG_BASE: join(this.folder, "log"),
       RABBITMQ_PID_FILE: this.#pidFile,
       RABBITMQ_ENABLED_PLUGINS_FILE: join(this.folder, "plugins"),
+      ...(this.#tls && { RABBITMQ_CONFIG_FILE: join(this.folder, "rabbitmq.conf") }),
     };
   }
 }

@@ -7,7 +7,7 @@ import type { SectionKit, SectionParts } from "./section.ts";
 /** Name of the server. */
 const name = "admin";
 
-/** The services by which a program and its hub are administered, on a port of their own. */
+/** The services by which a program, its hub, messages and sagas are administered, on a port of their own. */
 export async function open(kit: SectionKit): Promise<SectionParts> {
   const { config, mistake } = kit;
   const { host = "127.0.0.1", port = "off" } = config.admin ?? {};
@@ -27,6 +27,8 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
   const services: readonly AnyService[] = [
     service,
     ...(config.hub === undefined ? [] : [await adminOfHub(kit)]),
+    ...(config.messaging?.consume?.enabled === true ? [await adminOfMessages(kit)] : []),
+    ...(config.saga === undefined ? [] : [await adminOfSagas(kit)]),
   ];
   return {
     ruled: services.map(({ descriptor }) => descriptor),
@@ -41,6 +43,18 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
       program = control;
     },
   };
+}
+
+async function adminOfMessages(kit: SectionKit): Promise<AnyService> {
+  const { messageAdminService } = await import("../../messaging/admin-service.ts");
+  const { makeMessagesPlace } = await import("./messaging-section.ts");
+  return messageAdminService(kit.shared(makeMessagesPlace), { allow() {} }); // As of the hub.
+}
+
+async function adminOfSagas(kit: SectionKit): Promise<AnyService> {
+  const { sagaService } = await import("../../saga/saga-service.ts");
+  const { makeSagaPlace } = await import("./saga-section.ts");
+  return sagaService(kit.shared(makeSagaPlace).administered, { allow() {} }); // As of the hub.
 }
 
 async function adminOfHub(kit: SectionKit): Promise<AnyService> {

@@ -16,6 +16,7 @@ export function open({ config, isSet }: SectionKit): SectionParts {
     },
     retriesOneServer: isSet("clients.retry_attempts") || isSet("clients.retry_delay"),
     zone: config.app.zone,
+    name: config.app.name,
   };
   useProgramDefaults(defaults);
   return {

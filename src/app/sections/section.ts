@@ -14,10 +14,12 @@ import type { HttpObserver } from "../../gateway/http/http-observer.ts";
 import type { Pages } from "../../gateway/pages/pages.ts";
 import type { HttpServerOptions } from "../../gateway/http-server-options.ts";
 import type { Hub } from "../../hub/hub.ts";
+import type { Broker } from "../../messaging/broker.ts";
 import type { AppLimits, ProgramControl } from "../app-control.ts";
-import type { PlannedServer } from "../app-plan.ts";
+import type { AppStore, PlannedCheck, PlannedServer } from "../app-plan.ts";
 import type { AppServer } from "../app-server.ts";
 import type { Feature } from "../features.ts";
+import type { SagaPlace } from "../saga-place.ts";
 
 /**
  * How a section of the configuration becomes part of a program.
@@ -139,6 +141,14 @@ export interface SectionParts {
   readonly limits?: AppLimits;
   /** The live connections of all servers. */
   readonly hub?: Hub;
+  /** The broker of the program. */
+  readonly broker?: Broker;
+  /** The store in whose transactions messages are published. */
+  readonly store?: AppStore;
+  /** The sagas of the program. */
+  readonly sagas?: SagaPlace;
+  /** Asked at intervals while the program runs, as those of `App.addCheck`. */
+  readonly checks?: readonly PlannedCheck[];
   /** What they offer at all servers. */
   readonly features?: readonly Feature[];
   /** A server was made and has its services: hooks, plugins and routes can be added to it. */

@@ -19,6 +19,19 @@ export interface FaultLogOptions {
   readonly logger: FaultLogger | false | undefined;
 }
 
+/** Logs as an error. Never throws: a logger that does is warned of. @param logger undefined for no log */
+export function writeFault(
+  logger: FaultLogger | undefined,
+  fields: Readonly<Record<string, unknown>>,
+  text: string,
+): void {
+  try {
+    logger?.error(fields, text);
+  } catch (reason) {
+    process.emitWarning(reason instanceof Error ? reason : String(reason));
+  }
+}
+
 /** Errors whose exception is logged already: one error passes through several places that log. */
 const written = new WeakSet<ConnectError>();
 
@@ -57,11 +70,7 @@ export class FaultLog {
   #write(error: ConnectError, where: Readonly<Record<string, string>>): void {
     if (written.has(error)) return;
     written.add(error);
-    try {
-      this.#logger?.error({ err: error.cause, ...where }, "unexpected exception");
-    } catch (reason) {
-      process.emitWarning(reason instanceof Error ? reason : String(reason));
-    }
+    writeFault(this.#logger, { err: error.cause, ...where }, "unexpected exception");
   }
 }
 

@@ -12,6 +12,8 @@ export interface ProgramDefaults {
   readonly retriesOneServer: boolean;
   /** The zone of this process; undefined for that of `TS_MS_ZONE`. */
   readonly zone: string | undefined;
+  /** Name of the program; undefined where the configuration has none. */
+  readonly name: string | undefined;
 }
 
 let current: ProgramDefaults | undefined;

@@ -502,6 +502,24 @@ export const metricList = {
     help: "Messages that are in_flight, sent and not confirmed, or waiting for a place among these.",
     labels: ["state"],
   },
+  brokerConnected: {
+    name: "ts_ms_broker_connected",
+    type: "gauge",
+    help: "Whether messages can be sent to the broker: 1 or 0.",
+    labels: ["broker"],
+  },
+  brokerBlocked: {
+    name: "ts_ms_broker_blocked",
+    type: "gauge",
+    help: "Whether the broker is there and takes no messages for now: 1 or 0.",
+    labels: ["broker"],
+  },
+  brokerReconnects: {
+    name: "ts_ms_broker_reconnects_total",
+    type: "counter",
+    help: "Connections to the broker that were made again after a loss.",
+    labels: ["broker"],
+  },
   sagaBegun: {
     name: "ts_ms_saga_begun_total",
     type: "counter",

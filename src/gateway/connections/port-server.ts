@@ -208,6 +208,11 @@ export class PortServer {
     this.#http2.goAway();
   }
 
+  /** Accepts no more connections; those that are open are served. */
+  stopAccepting(): void {
+    this.#http1.stopAccepting();
+  }
+
   /**
    * Accepts no more connections and closes those that are idle. Pending TLS handshakes may complete, since their
    * clients are about to send a request; `cutConnections` closes the rest.

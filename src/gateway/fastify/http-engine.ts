@@ -1,19 +1,13 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import {
-  fastify,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  type RequestPayload,
-} from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from "fastify";
 import { METHODS } from "../../core/net/node-http.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { HttpExchange, RequestHead } from "../http/exchange.ts";
 import type { OwnRoute } from "../http/own-route.ts";
 import { enter, type Entry, sendError } from "./entry.ts";
 import { FastifyUse } from "./fastify-use.ts";
-import { schemaCompilers } from "./schema-compilers.ts";
+import { makeFastify } from "./make-fastify.ts";
 
 /** Serves an exchange; `request` and `response` are the same exchange in Node's API. */
 type ServeExchange = (exchange: HttpExchange, request: IncomingMessage, response: ServerResponse) => void;
@@ -69,7 +63,7 @@ export class HttpEngine {
     this.#options = options;
     this.addHooks = options.addHooks;
     const { port, maxBodyBytes, maxUrlBytes } = options;
-    const engine = fastify({
+    const engine = makeFastify({
       serverFactory: (handler) =>
         port.createServer(
           (exchange, request, response) => {
@@ -89,7 +83,6 @@ export class HttpEngine {
       // With a shorter limit, Fastify would answer 404 to long paths of rpcs that begin like a pattern of the user.
       routerOptions: { maxParamLength: maxUrlBytes },
       bodyLimit: maxBodyBytes,
-      schemaController: { compilersFactory: schemaCompilers },
       return503OnClosing: false,
     });
     for (const method of METHODS) {

@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { type MadeInvoker, makeInvoker } from "../../core/call/invoker-source.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import {
@@ -11,6 +12,8 @@ import { systemClock, type Clock } from "../../core/time/clock.ts";
 import type {
   Broker,
   BrokerCapabilities,
+  BrokerConnection,
+  CancelledCall,
   DeadLetterBox,
   Delivery,
   IncomingMessage,
@@ -61,6 +64,7 @@ class MemoryBroker implements Broker {
   /** By topic, then by name. */
   readonly #topics = new Map<string, Map<string, MemoryGroup>>();
   readonly #subscriptions = new Set<MemorySubscription>();
+  readonly #cancelled = new EventEmitter<Record<string, [CancelledCall]>>();
   /** Queues whose messages are to be handed over. */
   readonly #awake = new Set<MemoryQueue>();
   #stopping: Promise<StopReport> | undefined;
@@ -81,6 +85,7 @@ class MemoryBroker implements Broker {
       groupsOf: (topic) => [...(this.#topics.get(topic)?.values() ?? [])],
       groupOf: (topic, group) => this.#topics.get(topic)?.get(group),
     });
+    this.#cancelled.setMaxListeners(0); // One for each subscription.
     for (const state of ["boot", "listen", "ready"] as const) this.#lifecycle.enter(state);
   }
 
@@ -90,6 +95,20 @@ class MemoryBroker implements Broker {
 
   get state(): ServerState {
     return this.#lifecycle.state;
+  }
+
+  /** It is always there, until it stops. */
+  get connection(): BrokerConnection {
+    return { connected: this.state === "ready", blocked: false, reconnects: 0 };
+  }
+
+  cancelCall(topic: string, call: CancelledCall): void {
+    setImmediate(() => this.#cancelled.emit(`topic ${topic}`, call));
+  }
+
+  onCancelledCall(topic: string, receive: (call: CancelledCall) => void): () => void {
+    this.#cancelled.on(`topic ${topic}`, receive);
+    return () => this.#cancelled.off(`topic ${topic}`, receive);
   }
 
   async publish(

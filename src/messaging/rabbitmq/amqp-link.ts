@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { Clock } from "../../core/time/clock.ts";
-import { AmqpLine, unavailable } from "./amqp-line.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
+import type { BrokerTls } from "../broker-options.ts";
+import { AmqpLine, unavailable } from "./amqp-line.ts";
 import type { ChannelModel, Peer } from "./peer.ts";
-import type { FullRabbitMqOptions, RabbitMqTls } from "./rabbitmq-options.ts";
+import type { FullRabbitMqOptions } from "./rabbitmq-options.ts";
 
 /** Hears of connections. */
 export interface AmqpLinkOwner {
@@ -50,6 +51,7 @@ export class AmqpLink {
   #attempt = 0;
   #lastUrl = -1;
   #isClosed = false;
+  #connections = 0;
   #why: ConnectError | undefined;
 
   /**
@@ -67,6 +69,11 @@ export class AmqpLink {
   /** The connection that is used; undefined while there is none. */
   get line(): AmqpLine | undefined {
     return this.#line?.isOver === false ? this.#line : undefined;
+  }
+
+  /** How many connections were made again after a loss. */
+  get reconnects(): number {
+    return Math.max(0, this.#connections - 1);
   }
 
   /** Why there is no connection. */
@@ -98,6 +105,7 @@ export class AmqpLink {
       this.#attempt = 0;
       this.#why = undefined;
       this.#line = line;
+      this.#connections++;
       this.#owner.up(line);
     } catch (reason) {
       this.#why = unavailable(reason);
@@ -147,7 +155,7 @@ export class AmqpLink {
   }
 }
 
-function readTls(tls: RabbitMqTls | undefined): Record<string, unknown> {
+function readTls(tls: BrokerTls | undefined): Record<string, unknown> {
   if (tls === undefined) return {};
   const { ca, cert, key, serverName } = tls;
   return {

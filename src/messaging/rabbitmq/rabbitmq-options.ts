@@ -1,42 +1,16 @@
 import { checkOptions, show } from "../../core/config/check-options.ts";
 import { checkPeer } from "../../core/config/optional-peer.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
-
-/** TLS of the connections to RabbitMQ, beside what an `amqps:` URL says. */
-export interface RabbitMqTls {
-  /** File of the CA certificates to verify the server's certificate against, PEM. Default: those of Node. */
-  readonly ca?: string;
-  /** File of this client's certificate, PEM. Default: none. */
-  readonly cert?: string;
-  /** File of its key, PEM. Default: none. */
-  readonly key?: string;
-  /** The name that the server's certificate must have. Default: the host of the URL. */
-  readonly serverName?: string;
-}
-
-/** How often a lost connection is tried again. */
-export interface ReconnectOptions {
-  /** The pause before the first attempt, in milliseconds; it doubles with each one. Default: 200. */
-  readonly initialMs: number;
-  /** The longest pause, in milliseconds. Default: 5,000. */
-  readonly maxMs: number;
-  /** By how much of itself a pause may be shorter, by chance: 0 to 1. Default: 0.2. */
-  readonly jitter: number;
-}
+import { type CommonBrokerOptions, reconnectDefaults, type ReconnectOptions } from "../broker-options.ts";
 
 /** Where RabbitMQ is, and what is made there. */
-export interface RabbitMqOptions {
+export interface RabbitMqOptions extends CommonBrokerOptions {
   /** `amqp://[user:password@]host[:port][/virtual-host]`, over TLS `amqps://`. Default: `amqp://127.0.0.1:5672`. */
   readonly url: string;
   /** URLs of the nodes of a cluster, in place of `url`: taken in turn. Default: none. */
   readonly urls: readonly string[];
-  /** Begins the name of each exchange and queue. Default: none. */
-  readonly prefix: string;
-  /** Default: none beside what the URL says. */
-  readonly tls: RabbitMqTls | undefined;
   /** The name of the broker, of its connections in what RabbitMQ shows of them, and the `app_id` of messages. Default: `rabbitmq`, and no `app_id`. */
   readonly name: string | undefined;
-  readonly reconnect: Partial<ReconnectOptions>;
   /** What the queues of groups are: replicated, with a count of deliveries, or neither. Default: `quorum`. */
   readonly queueType: "quorum" | "classic";
   /** How many queues, of one reader each, the messages of an ordered group are divided among: 1 to 64. Default: 1. */
@@ -53,13 +27,6 @@ export interface RabbitMqOptions {
 export interface FullRabbitMqOptions extends Omit<RabbitMqOptions, "reconnect" | "url"> {
   readonly reconnect: ReconnectOptions;
 }
-
-/** The defaults of `RabbitMqOptions.reconnect`. */
-export const reconnectDefaults: ReconnectOptions = Object.freeze({
-  initialMs: 200,
-  maxMs: 5_000,
-  jitter: 0.2,
-});
 
 /** The defaults of `RabbitMqOptions`. */
 export const rabbitMqDefaults: RabbitMqOptions = Object.freeze({

@@ -10,10 +10,13 @@ import { systemClock } from "../../core/time/clock.ts";
 import type {
   Broker,
   BrokerCapabilities,
+  BrokerConnection,
   BrokerSubscription,
+  CancelledCall,
   DeadLetterBox,
   Delivery,
   IncomingMessage,
+  MadeBroker,
   OutgoingMessage,
   SubscriptionSpec,
 } from "../broker.ts";
@@ -25,6 +28,7 @@ import { unavailable } from "./amqp-line.ts";
 import { AmqpLink, type LinkParts } from "./amqp-link.ts";
 import { toAmqp } from "./amqp-message.ts";
 import { Caller } from "./caller.ts";
+import { CancelNotes } from "./cancel-notes.ts";
 import type { ReplyMessage } from "./consumed-channel.ts";
 import { DeadLetterQueue } from "./dead-letter-queue.ts";
 import { assertQueue, declareExchange } from "./declaring.ts";
@@ -44,14 +48,20 @@ import { groupTopology, type QueueDeclaration } from "./topology.ts";
  * @throws SetupError without the package `amqplib`, or naming the option that cannot be used
  */
 export async function rabbitmq(options: Partial<RabbitMqOptions> = {}): Promise<Broker> {
+  const { broker, start } = await makeRabbitMq(options);
+  await start();
+  return broker;
+}
+
+/** As `rabbitmq`, without an attempt to connect yet. @throws SetupError as `rabbitmq` */
+export async function makeRabbitMq(options: Partial<RabbitMqOptions>): Promise<MadeBroker> {
   const full = toRabbitMqOptions(options);
   const broker = new RabbitMqBroker(full, {
     peer: await loadAmqplib(),
     clock: systemClock,
     random: Math.random,
   });
-  await broker.start();
-  return broker;
+  return { broker, start: () => broker.start() };
 }
 
 /** How long a reply waits for a connection that takes it, in milliseconds. */
@@ -67,6 +77,7 @@ class RabbitMqBroker implements Broker {
   readonly #consuming: AmqpLink;
   readonly #producer: Producer;
   readonly #caller: Caller;
+  readonly #notes: CancelNotes;
   readonly #subscriptions = new Set<RabbitSubscription>();
   /** Queues that subscriptions of this process have declared, by their names. */
   readonly #queues = new Map<string, QueueDeclaration>();
@@ -88,6 +99,7 @@ class RabbitMqBroker implements Broker {
       declare: (line, exchange) => declareExchange(line, exchange, options.declare),
       hindrance: () => this.#producer.hindrance(),
     });
+    this.#notes = new CancelNotes(options.prefix, parts.clock);
     const publishing = {
       up: (line: AmqpLine) => this.#publishingUp(line),
       down: () => {},
@@ -107,6 +119,15 @@ class RabbitMqBroker implements Broker {
 
   get state(): Broker["state"] {
     return this.#lifecycle.state;
+  }
+
+  get connection(): BrokerConnection {
+    const { line } = this.#publishing;
+    return {
+      connected: line !== undefined,
+      blocked: line?.blockedBy !== undefined,
+      reconnects: this.#publishing.reconnects + this.#consuming.reconnects,
+    };
   }
 
   async start(): Promise<void> {
@@ -131,6 +152,14 @@ class RabbitMqBroker implements Broker {
   ): Promise<IncomingMessage> {
     if (this.#stopping !== undefined) throw unavailable("not sent: it has been closed");
     return this.#caller.call(message, signal);
+  }
+
+  cancelCall(topic: string, call: CancelledCall): void {
+    this.#notes.send(topic, call);
+  }
+
+  onCancelledCall(topic: string, receive: (call: CancelledCall) => void): () => void {
+    return this.#notes.listen(topic, receive);
   }
 
   async subscribe(
@@ -215,9 +244,11 @@ class RabbitMqBroker implements Broker {
     if (this.#lifecycle.state === "listen") this.#lifecycle.enter("ready");
     this.#producer.up(line);
     this.#caller.up(line);
+    this.#notes.sendingUp(line);
   }
 
   #consumingUp(line: AmqpLine): void {
+    this.#notes.listeningUp(line);
     for (const subscription of this.#subscriptions) {
       subscription.begin(line).catch(() => {}); // `check` has it.
     }

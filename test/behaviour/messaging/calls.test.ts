@@ -12,7 +12,7 @@ import { memoryBroker } from "../../../src/messaging/memory/memory-broker.ts";
 import { messageTo } from "../../support/brokers/readings.ts";
 import { failure } from "../../support/failure.ts";
 import { messageCalls, serveStock, stockTopic } from "../../support/message-calls.ts";
-import { Handled, turns } from "../../support/message-rig.ts";
+import { Handled, startRig, turns } from "../../support/message-rig.ts";
 
 suite("calls of a server of messages:", () => {
   for (const { name, run } of messageCalls) {
@@ -21,6 +21,17 @@ suite("calls of a server of messages:", () => {
       return run(async () => broker);
     });
   }
+
+  test("M23 a consumer whose clock is an hour ahead runs no call, and its caller has an outcome by the deadline", async () => {
+    let runs = 0;
+    const count = (): object => ({ count: ++runs });
+    const parts = { wallMs: () => Date.now() + 3_600_000 };
+    await using rig = await startRig({ stock: { count }, parts });
+    const client = createClient(StockService, dial(rig.broker));
+    await failure(client.count({ sku: "A" }, { timeoutMs: 50 }), Code.DeadlineExceeded);
+    assert.equal(runs, 0);
+    assert.deepEqual(rig.messages.subscriptions[0]?.settled, { expired: 1 });
+  });
 
   test("17 an expired call is not run, and its consumer sends no reply", async () => {
     const broker = memoryBroker();

@@ -4,17 +4,13 @@ import { KeyFlags } from "../../../src/core/config/loader/flag-keys.ts";
 import { keyTexts } from "../../../src/core/config/loader/key-texts.ts";
 import { keyTree } from "../../../src/core/config/loader/key-tree.ts";
 import { loadConfig } from "../../../src/index.ts";
-import { listFlag, messagingFlags, switchFlag } from "../../../src/entries/flags.ts";
+import { listFlag, switchFlag } from "../../../src/entries/flags.ts";
 import { programs } from "../../project/reference-tables.ts";
 import { mistakesOf } from "./config-files.ts";
-
-/** Flags without a key: a configuration has no section for brokers. */
-const withoutKey: ReadonlySet<string> = new Set(Object.keys(messagingFlags));
 
 for (const [program, group] of Object.entries(programs)) {
   const known = new KeyFlags(keyTree(), program).group(keyTexts);
   for (const [name, flag] of Object.entries(group)) {
-    if (withoutKey.has(name)) continue;
     test(`the flag ${name} of ${program} is a key too`, () => {
       const found = known[name];
       assert.ok(found !== undefined, "there is no key with this flag");

@@ -177,6 +177,9 @@ export const keyTexts: KeyTexts = {
   "Config.register": "How clients find this program. Default: it does not register.",
   "Config.discovery": "Where services are found.",
   "Config.hub": "Live connections and rooms. Default: none are known.",
+  "Config.messaging": "Messages of a broker. Default: none are read or published.",
+  "Config.outbox": "What is published in transactions of a database. Default: none.",
+  "Config.saga": "Sagas. Default: none.",
   "Config.docs": "The console in the browser. Default: served where `http.host` is a loopback address.",
   "Config.openapi": "The OpenAPI document. Default: served where `http.host` is a loopback address.",
   "Config.mcp": "Rpcs as tools of MCP. Default: not served.",
@@ -427,6 +430,112 @@ export const keyTexts: KeyTexts = {
   "McpConfig.list_ttl": "How long clients may keep lists.",
   "McpConfig.services": "Full names of the services that are shown. Default: all.",
   "McpConfig.visibility": "Labels of `google.api.visibility` whose elements are shown. Default: none.",
+  "MessagingConfig.broker": "The broker.",
+  "MessagingConfig.consume": "How messages are read.",
+  "MessagingConfig.subscriptions":
+    "What is read otherwise than contracts say, by rpc: `package.Service/Method`. An rpc whose contract says nothing of messages is one that reads them by that. Default: what contracts say.",
+  "BrokerConfig.url": "memory: is this process alone, amqp:// and amqps://USER:PASSWORD@HOST are RabbitMQ.",
+  "BrokerConfig.prefix": "Begins the name of everything that is made there. Default: none.",
+  "BrokerConfig.name":
+    "Names the broker in logs, metrics and errors, and our connections there. Default: that of its system.",
+  "BrokerConfig.tls": "TLS, beside what the URL says. Default: as the URL says.",
+  "BrokerConfig.reconnect": "How often a lost connection is tried again.",
+  "BrokerConfig.memory": "The broker in this process.",
+  "BrokerConfig.rabbitmq": "RabbitMQ.",
+  "BrokerConfig.required":
+    "Whether the program is ready only while the broker can be reached, and its subscriptions are connected.",
+  "BrokerTlsConfig.ca":
+    "CA certificates to verify the server's certificate against, PEM. Default: those of Node.",
+  "BrokerTlsConfig.cert": "This program's certificate, PEM. Default: none.",
+  "BrokerTlsConfig.key": "Its key, PEM. Default: none.",
+  "BrokerTlsConfig.server_name":
+    "The name that the server's certificate must have. Default: the host of the URL.",
+  "ReconnectConfig.initial": "The pause before the first attempt; it doubles with each one.",
+  "ReconnectConfig.max": "The longest pause.",
+  "ReconnectConfig.jitter": "By how much of itself a pause may be shorter, by chance.",
+  "MemoryBrokerConfig.confirm":
+    "When a message is confirmed: as soon as it is kept, or when every group has settled it.",
+  "MemoryBrokerConfig.max_messages":
+    "Most messages that wait or are being handled, counted once for each group; publishers wait beyond it.",
+  "MemoryBrokerConfig.max_bytes": "The same in bytes of bodies and headers.",
+  "RabbitmqConfig.urls":
+    "URLs of the nodes of a cluster, in place of `url`: taken in turn. Default: none, `url` is the server.",
+  "RabbitmqConfig.queue_type":
+    "What the queues of groups are: replicated with a count of deliveries, or neither.",
+  "RabbitmqConfig.partitions":
+    "How many queues, of one reader each, the messages of an ordered group are divided among.",
+  "RabbitmqConfig.heartbeat":
+    "A connection that has been silent for twice to three times as long is lost; whole seconds.",
+  "RabbitmqConfig.max_frame_bytes": "The largest frame; larger messages take several.",
+  "ConsumeConfig.enabled": "Whether this program reads messages, or only publishes.",
+  "ConsumeConfig.concurrency": "Most handlers at once, for each topic and group.",
+  "ConsumeConfig.prefetch":
+    "Most messages that are fetched and not settled, for each topic and group. Default: twice as many as `concurrency`.",
+  "ConsumeConfig.group":
+    "Read events as this group, in place of that of their contracts. Default: as contracts say.",
+  "ConsumeConfig.from": "Where a group begins that has not read before.",
+  "ConsumeConfig.max_buffered_bytes": "What waits in one subscription.",
+  "ConsumeConfig.max_message_bytes": "One body, after decompression.",
+  "ConsumeConfig.max_header_bytes": "All headers of a message.",
+  "ConsumeConfig.timeout": "The longest time of one run.",
+  "ConsumeConfig.retry": "How messages are tried again.",
+  "ConsumeConfig.outcomes":
+    "What becomes of messages by the codes of errors, where contracts do not say it: NOT_FOUND: retry, dead or drop.",
+  "ConsumeConfig.dead_letters":
+    "Whether messages that cannot be handled are kept; otherwise they are dropped and logged.",
+  "ConsumeConfig.breaker": "Pauses a subscription while a dependency of its handlers is away.",
+  "ConsumeConfig.unknown_type":
+    "What becomes of a type that no rpc of the group takes. Default: skip for events, retry for commands.",
+  "ConsumeConfig.untyped":
+    "The rpc, `package.Service/Method`, of messages without attributes; dead: they are dead letters.",
+  "ConsumeConfig.framing": "What stands before the message in a body.",
+  "ConsumeConfig.tombstones": "What becomes of messages without a body.",
+  "ConsumeConfig.crash_limit": "When a message that ends processes is a dead letter.",
+  "ConsumeConfig.ack_timeout": "How long a delivery may be unsettled.",
+  "ConsumeConfig.declare": "Whether missing queues and topics are made; otherwise only looked for.",
+  "ConsumeConfig.broadcast": "Whether every process reads everything, by a group that ends with it.",
+  "ConsumeConfig.forward_headers":
+    "Names of further headers of messages that become metadata. Default: none.",
+  "ConsumeConfig.identity":
+    "Who makes the calls that messages become: messages say nothing that is believed. Default: an anonymous client.",
+  "ConsumeRetryConfig.delays":
+    "The pauses before each further run; a message runs once more than there are pauses.",
+  "ConsumeRetryConfig.mode":
+    "hold waits in the place of the message, later in a queue; auto is hold where there is an order.",
+  "ConsumeRetryConfig.jitter": "By how much of itself a pause may be longer or shorter, by chance.",
+  "ConsumeBreakerConfig.enabled": "Whether there is one.",
+  "ConsumeBreakerConfig.window": "The time in which runs are counted.",
+  "ConsumeBreakerConfig.min_calls": "Fewest runs of that time that decide.",
+  "ConsumeBreakerConfig.failure_ratio":
+    "Share of runs that end in UNAVAILABLE, DEADLINE_EXCEEDED or RESOURCE_EXHAUSTED at which it pauses.",
+  "ConsumeBreakerConfig.open_for":
+    "How long it pauses the first time; twice as long behind each failed probe.",
+  "ConsumeBreakerConfig.max_open_for": "The longest pause.",
+  "CrashLimitConfig.deliveries": "After so many deliveries, without a store that counts runs.",
+  "CrashLimitConfig.runs": "After so many runs that did not end, with a store.",
+  "ConsumeIdentityConfig.id": "Names it.",
+  "ConsumeIdentityConfig.roles": "Roles that it has. Default: none.",
+  "ConsumeIdentityConfig.scopes": "Scopes that it has. Default: none.",
+  "ConsumedRpcConfig.topic": "What is read. Default: as the contract says, else the service's full name.",
+  "ConsumedRpcConfig.group":
+    "With whom the work is shared. Default: as the contract says, else the service's full name.",
+  "ConsumedRpcConfig.type": "The CloudEvents type that it takes. Default: as the contract says.",
+  "ConsumedRpcConfig.key": "Path of the field that orders commands. Default: as the contract says.",
+  "ConsumedRpcConfig.ordering":
+    "What is handled in order. Default: as the contract says, else key where there is one.",
+  "ConsumedRpcConfig.one_way":
+    "Whether the reply is dropped although it is not Empty. Default: as the contract says.",
+  "ConsumedRpcConfig.batch":
+    "Of client-streaming rpcs: the messages of one run. Default: as the contract says.",
+  "ConsumedRpcConfig.timeout":
+    "The longest time of a run. Default: as the contract says, else `consume.timeout`.",
+  "ConsumedRpcConfig.attempts":
+    "Most runs of a message. Default: as the contract says, else by `consume.retry.delays`.",
+  "ConsumedRpcConfig.outcomes":
+    "What becomes of messages by the codes of errors: NOT_FOUND: retry, dead or drop. Default: as the contract says.",
+  "ConsumedRpcConfig.framing": "What stands before the message in a body. Default: `consume.framing`.",
+  "ConsumeBatchConfig.max": "The most. Default: as the contract says, else 100.",
+  "ConsumeBatchConfig.wait": "How long the first one waits. Default: as the contract says, else 200ms.",
   "OpenapiConfig.enabled":
     "Whether the OpenAPI document is served. Default: where this section is there, or `http.host` is a loopback address.",
   "OpenapiConfig.path": "Path of the document as JSON; as YAML it is at the same with `.yaml`.",
@@ -478,12 +587,35 @@ export const keyTexts: KeyTexts = {
   "OpenapiFlowConfig.token_url": "Where tokens are given.",
   "OpenapiFlowConfig.refresh_url": "Where tokens are renewed.",
   "OpenapiFlowConfig.scopes": "What each scope allows.",
+  "OutboxConfig.postgres": "URL of a PostgreSQL: postgres://USER:PASSWORD@HOST:PORT/DATABASE.",
+  "OutboxConfig.sqlite": "File of a SQLite, which is made where it is missing.",
+  "OutboxConfig.schema": "The schema with the tables; it exists. Not used by SQLite.",
+  "OutboxConfig.prefix": "Begins the names of the tables.",
+  "OutboxConfig.retention": "How long a message is known as done.",
+  "OutboxConfig.max_connections":
+    "Most connections to PostgreSQL: the relay keeps one, each transaction takes one.",
+  "OutboxConfig.migrate": "Whether tables that are missing are made at the start.",
+  "OutboxConfig.inbox":
+    "Whether messages that were handled are known here, so that each has its effects once.",
+  "OutboxConfig.inbox_precheck": "Whether that is asked before each run too, and not only in transactions.",
+  "OutboxConfig.relay": "Whether this program has a relay, which sends what was published.",
+  "OutboxConfig.batch": "Most rows that are sent at once.",
+  "OutboxConfig.poll": "How often rows of other processes are looked for; own ones are sent at once.",
+  "OutboxConfig.notify":
+    "Whether PostgreSQL says that there are rows of other processes; all commits of its cluster wait for one another then.",
+  "OutboxConfig.lock": "Name of the lock that the one relay of a store has.",
   "OverloadConfig.enabled": "Whether calls are refused then.",
   "OverloadConfig.target_lag": "Lag of the event loop above which calls are refused.",
   "OverloadConfig.max_concurrent": "Most calls in flight: a number, or adaptive, by their latency.",
   "OverloadConfig.queue": "Most calls that wait for a place.",
   "OverloadConfig.queue_wait": "The longest time that a call waits.",
   "OverloadConfig.max_memory": "Share of the memory above which new calls are refused.",
+  "SagaConfig.postgres":
+    "URL of the PostgreSQL where they are kept: postgres://USER:PASSWORD@HOST:PORT/DATABASE.",
+  "SagaConfig.instance": "Name of this process in logs and leases. Default: host and process id.",
+  "SagaConfig.lease": "How long after its end the sagas of a process are taken over; up to 5s more.",
+  "SagaConfig.concurrency": "Most calls of steps and undos at once.",
+  "SagaConfig.schema": "The schema of the tables; it is made. Programs whose sagas differ have one each.",
   "SessionConfig.store": "Where sessions are: in the encrypted cookie itself, or in `stores.redis`.",
   "SessionConfig.name": "Name of the cookie. Default: `__Host-session`, with a domain `__Secure-session`.",
   "SessionConfig.keys_file":

@@ -184,7 +184,8 @@ function isRate(text: string): boolean {
 
 function isUrl(text: string): boolean {
   if (/\s/.test(text)) return false;
-  return /^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}$/i.test(text) || URL.canParse(text);
+  const ofFirstHost = text.replace(/,[\w.,:[\]-]+/, ""); // kafka://a:9092,b:9092
+  return /^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}$/i.test(text) || URL.canParse(ofFirstHost);
 }
 
 function oneOf(words: readonly string[]): string {

@@ -1,0 +1,51 @@
+import type { BrokerConfig } from "../../../gen/ts_ms/config/v1/messaging_pb.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import type { MadeBroker } from "../../messaging/broker.ts";
+import { makeBroker, type OpenBrokerOptions } from "../../messaging/brokers.ts";
+import type { MemoryBrokerOptions } from "../../messaging/memory/memory-options.ts";
+import type { RabbitMqOptions } from "../../messaging/rabbitmq/rabbitmq-options.ts";
+import { ConfiguredBroker } from "../configured-broker.ts";
+import { given } from "./given.ts";
+import type { SectionKit } from "./section.ts";
+
+/** The broker of the configuration, which several sections use. @throws what `SectionKit.mistake` returns */
+export function brokerOf(kit: SectionKit): Promise<ConfiguredBroker> {
+  return kit.shared(openConfigured);
+}
+
+async function openConfigured(kit: SectionKit): Promise<ConfiguredBroker> {
+  const broker = kit.config.messaging?.broker;
+  if (broker === undefined) throw kit.mistake("messaging", "is missing: something else needs its broker");
+  const make = (): Promise<MadeBroker> => makeBroker(broker.url, optionsOf(broker));
+  try {
+    return new ConfiguredBroker(await make(), make);
+  } catch (reason) {
+    if (!(reason instanceof SetupError)) throw reason;
+    const isOfUrl = reason.message.startsWith("openBroker: a broker's URL");
+    throw kit.mistake(isOfUrl ? "messaging.broker.url" : "messaging.broker", reason.message);
+  }
+}
+
+function optionsOf({ prefix, name, tls, reconnect, memory, rabbitmq }: BrokerConfig): OpenBrokerOptions {
+  return given({
+    ...{ prefix, name },
+    tls: tls && given({ ca: tls.ca, cert: tls.cert, key: tls.key, serverName: tls.serverName }),
+    reconnect: reconnect && {
+      initialMs: reconnect.initial,
+      maxMs: reconnect.max,
+      jitter: reconnect.jitter,
+    },
+    memory: memory && {
+      confirm: memory.confirm as MemoryBrokerOptions["confirm"], // The key takes no other.
+      maxMessages: memory.maxMessages,
+      maxBytes: memory.maxBytes,
+    },
+    rabbitmq: rabbitmq && {
+      urls: rabbitmq.urls,
+      queueType: rabbitmq.queueType as RabbitMqOptions["queueType"], // The key takes no other.
+      partitions: rabbitmq.partitions,
+      heartbeatMs: rabbitmq.heartbeat,
+      maxFrameBytes: rabbitmq.maxFrameBytes,
+    },
+  });
+}
