@@ -1,6 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { checkOptions, checkRequired, hasFunctions, show } from "../../config/check-options.ts";
 import { SetupError } from "../../errors/setup-error.ts";
+import { workerId } from "../../lifecycle/worker-process.ts";
 import type { ManagedServer } from "../../lifecycle/lifecycle.ts";
 import { formatAddress, type ListenAddress } from "../../net/listener.ts";
 import type { ConsulOptions } from "./consul-agent.ts";
@@ -122,7 +123,7 @@ export function registrationOf(options: RegisterOptions): { readonly id: string;
   if (host === undefined || port === 0) {
     throw new SetupError(`register: ${options.name} has no port of its own: set address and port`);
   }
-  const id = options.id ?? `${options.name}-${host}-${port}`;
+  const id = options.id ?? `${options.name}-${host}-${port}${ofWorker()}`;
   const { name, tags, meta, weight } = options;
   const check = checkOf(options, host, port);
   return {
@@ -138,6 +139,11 @@ export function registrationOf(options: RegisterOptions): { readonly id: string;
       ...(check === undefined ? {} : { Check: check }),
     },
   };
+}
+
+/** Workers have one address, and each a registration of its own: one that ends must not take back that of the next. */
+function ofWorker(): string {
+  return workerId() === undefined ? "" : `-${process.pid}`;
 }
 
 function checkOf(options: RegisterOptions, host: string, port: number): object | undefined {
