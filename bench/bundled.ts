@@ -6,7 +6,14 @@ import type { Program } from "./contestant.ts";
 /** What the bundler of `npm run build`, which has no types, offers. */
 interface Bundler {
   bundlePrograms(folder: string, programs: readonly string[], options: { split: boolean }): Promise<unknown>;
+  bundleOneFile(folder: string, program: string): Promise<unknown>;
 }
+
+/** Makes a file of JavaScript in a folder from a program of `bench/contestants/`, by its path. */
+type Bundle = (tools: Bundler, folder: string, program: string) => Promise<unknown>;
+
+const splitBundle: Bundle = (tools, folder, program) =>
+  tools.bundlePrograms(folder, [program], { split: true });
 
 const known = new Map<string, Promise<string>>();
 
@@ -16,15 +23,21 @@ const known = new Map<string, Promise<string>>();
  */
 export async function bundled({ file, args = [] }: Program): Promise<Program> {
   let bundle = known.get(file);
-  if (bundle === undefined) known.set(file, (bundle = makeBundle(file)));
+  if (bundle === undefined) known.set(file, (bundle = makeBundle(file, splitBundle)));
   return { file: await bundle, args };
 }
 
-async function makeBundle(file: string): Promise<string> {
+/** A program of `bench/contestants/` as one file, as `npm run build` makes it. */
+export async function inOneFile({ file, args = [] }: Program): Promise<Program> {
+  const bundle = makeBundle(file, (tools, folder, program) => tools.bundleOneFile(folder, program));
+  return { file: await bundle, args };
+}
+
+async function makeBundle(file: string, bundle: Bundle): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "ts-ms-bench-"));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const bundler = join(import.meta.dirname, "../tools/bundle.js");
   const tools = (await import(bundler)) as Bundler;
-  await tools.bundlePrograms(folder, [`bench/contestants/${file}`], { split: true });
+  await bundle(tools, folder, `bench/contestants/${file}`);
   return join(folder, `${basename(file, ".ts")}.mjs`);
 }

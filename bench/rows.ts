@@ -1,7 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
 import { ListBooksResponseSchema } from "../gen/library/v1/library_pb.ts";
 import { hundredBooks } from "./books.ts";
-import { bundled } from "./bundled.ts";
+import { inOneFile } from "./bundled.ts";
 import { appRows } from "./app-rows.ts";
 import type { Contestant, Program } from "./contestant.ts";
 import { clusterRows } from "./cluster-rows.ts";
@@ -32,6 +32,7 @@ import { grpcFollow } from "./stream-works.ts";
 import { limitRows } from "./limit-rows.ts";
 import { telemetryRows } from "./telemetry-rows.ts";
 import { trafficRows } from "./traffic-rows.ts";
+import { workerRows } from "./worker-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
 
 const inProcess = { work: "REST → handler in process", subject: "gateway", reference: "bare Fastify" };
@@ -309,6 +310,7 @@ const all: readonly Row[] = [
   ...hubRows,
   ...natsRows,
   ...messageRows,
+  ...workerRows,
   ...scaleRows,
 ];
 
@@ -374,7 +376,7 @@ function codecDuel(direction: CodecDirection, rig: Rig): Promise<Measured> {
 function livesOf(rig: Rig): Promise<Lives> {
   let found = lives.get(rig);
   if (found === undefined) {
-    found = bundled(gateway).then((subject) => compareLives(subject, bareBoth, rig));
+    found = inOneFile(gateway).then((subject) => compareLives(subject, bareBoth, rig));
     lives.set(rig, found);
   }
   return found;

@@ -1,6 +1,7 @@
 import { autobahn } from "./autobahn/autobahn.ts";
 import { commandLineTools } from "./command-line-tools.ts";
 import { connectConformance } from "./connect/connect-conformance.ts";
+import { edgeHttp3 } from "./edge-http3/edge-http3.ts";
 import { envelope } from "./envelope/envelope.ts";
 import { h2spec } from "./h2spec.ts";
 import { brokers } from "./brokers/brokers.ts";
@@ -23,12 +24,14 @@ import {
 import { realClients } from "./real-clients/real-clients.ts";
 import { prometheus } from "./prometheus/prometheus.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
+import { rolling } from "./rolling/rolling.ts";
 import { rotel } from "./rotel/rotel.ts";
 import { graphqlHttp } from "./graphql-http.ts";
 import { mcp } from "./mcp/mcp.ts";
 import { fastmcp } from "./mcp-clients/fastmcp.ts";
 import { mcpInspector } from "./mcp-clients/inspector.ts";
 import { oneRoom } from "./one-room/one-room.ts";
+import { mesh } from "./mesh/mesh.ts";
 import { openapi } from "./openapi.ts";
 import { openapiTypescript } from "./openapi-typescript.ts";
 import { schemathesis } from "./schemathesis/schemathesis.ts";
@@ -68,6 +71,7 @@ const besideOthers: readonly Suite[] = [
   http2Negative,
   http2Servers,
   h2spec,
+  edgeHttp3,
   tls,
   signatures,
   envelope,
@@ -94,6 +98,8 @@ const alone: readonly Suite[] = [
   ...realClients,
   kubernetes,
   xds,
+  mesh,
+  rolling,
   prometheus,
   rotel,
   ...connectConformance,

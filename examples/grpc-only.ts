@@ -41,7 +41,7 @@ const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 const tls = tlsOptions(flags, logger);
 const security = await flagSecurity(flags, logger);
 const gates = security?.gates ?? [];
-const live = await flagHub(flags);
+const live = await flagHub(flags, logger);
 const { hub, chat } = await chatOf(live?.hub);
 const grpc = new GrpcServer({ ...grpcOptions(flags), tls, gates, observers, logger, hub });
 grpc.addService(new GomsService("goms"));

@@ -3,10 +3,11 @@
  * everything inside.
  */
 import { globSync, readFileSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { basename, dirname, join, relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { insidePackages } from "./inside.js";
+import { writeOneFile } from "./one-file.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -18,6 +19,9 @@ const common = {
   target: "node22",
   logLevel: "warning",
 };
+
+/** Takes a third of the bytes away; names stay, for traces of errors. */
+const minify = { minifyWhitespace: true, minifySyntax: true, lineLimit: 120 };
 
 /** The program behind `bin` of package.json. */
 export const commandProgram = "src/cli/ts-ms.ts";
@@ -51,10 +55,7 @@ export function bundleCommand(outdir) {
     outdir,
     splitting: true,
     metafile: true,
-    // A second copy of much of the library, in half of its bytes; names stay, for traces of errors.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    lineLimit: 120,
+    ...minify, // A second copy of much of the library.
     chunkNames: "src/chunks/[name]-[hash]",
     plugins: [insidePackages(root, "@bufbuild/protobuf", "@connectrpc/connect"), pages, templates],
   });
@@ -67,22 +68,33 @@ export const ownPrograms = ["examples/grpc-only.ts", "examples/http-only.ts", "e
  * Bundles programs, `…/NAME.ts` to `NAME.mjs` in a folder, with a source map beside each: one file each or, with `split`,
  * with files beside them that are loaded when they are needed, as those of the library are.
  */
-export function bundlePrograms(outdir, programs = ownPrograms, { split = false } = {}) {
+export function bundlePrograms(outdir, programs = ownPrograms, { split = false, minified = false } = {}) {
   return build({
-    splitting: split,
     ...common,
+    ...whole,
+    ...(minified && minify),
+    splitting: split,
     entryPoints: programs,
     entryNames: "[name]",
     outdir,
-    sourcemap: true,
-    metafile: true,
-    outExtension: { ".js": ".mjs" },
-    plugins: [requires, contents, pages, templates],
-    // CommonJS packages inside require modules of Node.
-    banner: {
-      js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url);',
-    },
   });
+}
+
+/** Bundles a program, `…/NAME.ts`, to `NAME.mjs` in a folder, with its parts inside of the file (see `one-file.js`). */
+export async function bundleOneFile(outdir, program) {
+  const name = basename(program, ".ts");
+  const result = await build({
+    ...common,
+    ...whole,
+    splitting: true,
+    ...minify,
+    entryPoints: [program],
+    entryNames: "[name]",
+    outdir: join(outdir, `${name}.maps`),
+    write: false,
+  });
+  writeOneFile(outdir, result.outputFiles, name);
+  return result;
 }
 
 /**
@@ -181,6 +193,20 @@ const templates = {
             new Map(texts.filter(([folder]) => folder === name).map(([, path, text]) => [path, text]));`,
       };
     });
+  },
+};
+
+/** What programs need, which have everything inside. */
+const whole = {
+  sourcemap: true,
+  metafile: true,
+  outExtension: { ".js": ".mjs" },
+  // Its native code is in files of its own.
+  external: ["@currentspace/http3"],
+  plugins: [requires, contents, pages, templates],
+  // CommonJS packages inside require modules of Node.
+  banner: {
+    js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url);',
   },
 };
 

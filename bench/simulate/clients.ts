@@ -23,7 +23,7 @@ const connectTimeoutMs = 5_000;
 /** How long a balancer sends clients to a gateway that does not answer any more, in milliseconds. */
 const noticeMs = 10_000;
 /** How long it takes until all clients have seen that there are gateways, in milliseconds. */
-const arriveMs = 10_000;
+const arriveMs = 25_000;
 /** Length of the steps in which clients act, in milliseconds. */
 const stepMs = 100;
 

@@ -87,7 +87,7 @@ export async function rollingRestart(fleet: Fleet): Promise<readonly Finding[]> 
   restartFrom(0);
   while (endMs > timeline.nowMs()) await timeline.until(endMs);
   const rollMs = timeline.nowMs() - beganMs;
-  await timeline.until(timeline.nowMs() + 1.3 * fleet.ageMs);
+  await timeline.until(timeline.nowMs() + 1.2 * fleet.ageMs);
   const steady = clients.steadyPerSecond;
   const rates = windows(clients.perSecond, beganMs);
   const lost = backends.all.filter(({ sessions }) => sessions.size === 0).length;
@@ -113,7 +113,7 @@ export async function coldStart(fleet: Fleet): Promise<readonly Finding[]> {
   const quietMs = 120_000;
   await timeline.until(quietMs);
   const { away } = clients;
-  await timeline.until(1.6 * fleet.ageMs);
+  await timeline.until(1.2 * fleet.ageMs);
   const echo = Math.max(...windows(clients.perSecond, quietMs)) / clients.steadyPerSecond;
   return [
     { what: "cold start: clients without a connection after 2 min", value: away, unit: "", most: 0 },

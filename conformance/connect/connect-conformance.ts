@@ -36,6 +36,13 @@ const runs: readonly Run[] = [
     cases: 5554,
   },
   {
+    name: "connect-http3",
+    mode: "server",
+    config: "http3.yaml",
+    testee: ["testee-server.ts", "http3"],
+    cases: 770,
+  },
+  {
     name: "connect-grpc-server",
     mode: "server",
     config: "grpc.yaml",
@@ -66,8 +73,8 @@ const runs: readonly Run[] = [
 ];
 
 /**
- * Connect's own conformance suite, against our servers and our client: Connect, gRPC-Web and gRPC over HTTP/1.1 and
- * HTTP/2, with and without TLS and client certificates.
+ * Connect's own conformance suite, against our servers and our client: Connect, gRPC-Web and gRPC over HTTP/1.1,
+ * HTTP/2 and HTTP/3, with and without TLS and client certificates.
  */
 export const connectConformance: readonly Suite[] = runs.map((one) => ({
   name: one.name,

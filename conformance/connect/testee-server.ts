@@ -1,4 +1,5 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { http3 } from "../../src/entries/http3.ts";
 import { GrpcServer, HttpServer, type ServerTlsOptions } from "../../src/index.ts";
 import { conformanceService } from "./conformance-service.ts";
 import { loadContract, type ServerRequest, type ServerResponse } from "./contract.ts";
@@ -9,6 +10,7 @@ import { framed, framedMessages } from "./framed-messages.ts";
  *
  * - `one-port`: REST, Connect, gRPC-Web and gRPC on one port, the implementation in the same process
  * - `gateway`: the same port, in front of a `GrpcServer` that is called over the network
+ * - `http3`: as `one-port`, by its UDP port
  * - `grpc`: the port of a `GrpcServer` on its own engine
  * - `grpc-js`: the same on grpc-js
  */
@@ -34,7 +36,7 @@ async function start(request: ServerRequest): Promise<number> {
   const grpc = new GrpcServer({
     port: 0,
     maxMessageBytes,
-    listen: kind !== "one-port",
+    listen: kind !== "one-port" && kind !== "http3",
     tls: isGrpc ? tls : undefined,
     engine: kind === "grpc" ? "own" : kind === "grpc-js" ? kind : "auto",
     compressReplies: true,
@@ -48,6 +50,7 @@ async function start(request: ServerRequest): Promise<number> {
     upstream: grpc,
     dial: kind === "gateway" ? "network" : "in-process",
     grpc: kind === "gateway" ? undefined : grpc,
+    ...(kind === "http3" && { http3: http3({ port: 0, maxStreams: 1000 }) }),
     maxBodyBytes: maxMessageBytes,
     registry: contract.registry,
     // Some requests of the suite are REST here, and the suite would interpret our JSON errors as those of its
@@ -56,7 +59,7 @@ async function start(request: ServerRequest): Promise<number> {
     defaultTimeoutMs: 0,
   }).addService(service);
   await http.start();
-  return http.address?.port ?? 0;
+  return (kind === "http3" ? http.http3Address : http.address)?.port ?? 0;
 }
 
 function tlsOf({ useTls, serverCreds, clientTlsCert }: ServerRequest): ServerTlsOptions | undefined {

@@ -13,7 +13,7 @@ const knownWithinMs = 10_000;
 
 /** Metrics of parts that the program does not use, so that they have no series. */
 const unused =
-  /^ts_ms_(?:client|discovery|registration|upstream|split|mirror|ext_authz|faults_injected|graphql|mcp|hub|outbox|inbox|queue|broker|saga|worker)_|^ts_ms_(?:process_faults|connections_refused|http2_pings)_total$|^ts_ms_workers$/;
+  /^ts_ms_(?:client|discovery|registration|upstream|split|mirror|ext_authz|faults_injected|graphql|mcp|hub|outbox|inbox|queue|broker|saga|worker|http3)_|^ts_ms_(?:process_faults|connections_refused|http2_pings)_total$|^ts_ms_workers$/;
 
 /**
  * Findings that are none: `ts_ms_` is the name of this project and no unit, and names of metrics of the process are those

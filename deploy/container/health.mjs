@@ -38,8 +38,12 @@ async function ask(target) {
     return `${target} is no http:// or grpc:// URL`;
   const question = url.protocol.startsWith("http") ? askHttp(url) : askGrpc(url);
   const late = new Promise((resolve) => setTimeout(resolve, timeoutMs, "no answer").unref());
-  const problem = await Promise.race([question, late]).catch(({ code, message }) => code ?? message);
-  return problem === undefined ? undefined : `${target}: ${problem}`;
+  try {
+    const problem = await Promise.race([question, late]);
+    return problem === undefined ? undefined : `${target}: ${problem}`;
+  } catch (error) {
+    return `${target}: ${error.code ?? error.message}`;
+  }
 }
 
 /** One request over HTTP/1.1. A client of Node's own takes three times as long to load. */
@@ -51,7 +55,7 @@ async function askHttp(url) {
       head += text;
       if (!head.includes("\r\n")) return;
       socket.destroy();
-      resolve(/^HTTP\/1\.1 200 /.test(head) ? undefined : head.slice(0, head.indexOf("\r\n")));
+      resolve(head.startsWith("HTTP/1.1 200 ") ? undefined : head.slice(0, head.indexOf("\r\n")));
     });
     socket.once("error", reject).once("end", () => resolve("closed without an answer"));
     socket.write(

@@ -4,6 +4,7 @@ import { countFlag, fileFlag, optionalFlag, type Flag } from "../core/config/fla
 import type { FlagValues } from "../core/config/flags.ts";
 import { FlagError, SetupError } from "../core/errors/setup-error.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { BusLogger } from "./bus-log.ts";
 import { busForms, busOf, readBus } from "./hub-buses.ts";
 
 /** Flags of programs that have a hub. */
@@ -35,9 +36,13 @@ export interface FlagHub {
 /**
  * The hub that the flags of a program ask for; undefined where they do not, and then nothing of it is loaded.
  *
+ * @param logger gets a line for each change of the bus. Default: none
  * @throws FlagError naming what cannot be used
  */
-export async function flagHub(flags: FlagValues<typeof hubFlags>): Promise<FlagHub | undefined> {
+export async function flagHub(
+  flags: FlagValues<typeof hubFlags>,
+  logger?: BusLogger,
+): Promise<FlagHub | undefined> {
   const {
     hubName: name,
     hubMaxConnections: maxConnections,
@@ -51,6 +56,7 @@ export async function flagHub(flags: FlagValues<typeof hubFlags>): Promise<FlagH
   const options = { name, maxConnections, maxPerUser, bus };
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
   const hub = named("--hub-name", () => new Hub(Object.fromEntries(said)));
+  if (logger !== undefined) (await import("./bus-log.ts")).logBus(hub, logger);
   if (hubAdminToken === undefined) return { hub, services: [] };
   const { bearersOf } = await import("./hub-token.ts");
   const allow = named("--hub-admin-token", () => bearersOf(hubAdminToken));

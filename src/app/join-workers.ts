@@ -1,5 +1,4 @@
 import type { Config } from "../core/config/loader/config-types.ts";
-import { ConfigError } from "../core/config/loader/config-error.ts";
 import { workerId } from "../core/lifecycle/worker-process.ts";
 import { inWorkers } from "../core/workers/in-workers.ts";
 import { readCount, workerBalances, type WorkerOptions } from "../core/workers/worker-options.ts";
@@ -9,7 +8,7 @@ import { createTelemetry } from "./sections/telemetry-section.ts";
 /**
  * Runs a program in the workers that its configuration asks for, see `inWorkers`.
  *
- * @throws ConfigError for a number of workers that is none
+ * @throws SetupError for a balance that this system does not have
  */
 export async function joinWorkers(config: Config): Promise<void> {
   const { app, workers } = config;
@@ -30,19 +29,10 @@ function optionsOf({
   maxMemory,
 }: WorkersConfig): Partial<WorkerOptions> {
   return {
-    count: countOf(count),
+    count: readCount(count),
     balance: workerBalances.find((known) => known === balance) ?? "connections",
     startTimeoutMs: startTimeout,
     ...(restart !== undefined && { restart: { initialMs: restart.initial, maxMs: restart.max } }),
     maxMemoryBytes: maxMemory ?? 0,
   };
-}
-
-function countOf(text: string): number | "auto" {
-  try {
-    return readCount(text);
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new ConfigError([`workers.count: ${problem}`]);
-  }
 }

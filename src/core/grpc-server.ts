@@ -27,6 +27,7 @@ import {
   noticeAfterMs,
 } from "./lifecycle/lifecycle.ts";
 import { type ConnectionCounts, noConnections } from "./net/connection-count.ts";
+import { passedSocket } from "./net/listen-target.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./net/listener.ts";
 import { type AnyService, type PartialService, rpcName, streamsReplies } from "./call/service.ts";
 import type { IncomingRequest } from "./http2/incoming-request.ts";
@@ -303,6 +304,8 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   /** Reports every service as NOT_SERVING to health checks; calls are still served. */
   drain(): void {
     this.health.drain();
+    // What comes on a passed socket waits for the next program, which can serve it for longer.
+    if (passedSocket(this.#options.host) !== undefined) this.#listener?.close();
   }
 
   /** As `drain()`, until `resume()`: for a program that lacks something it needs, such as its database. */

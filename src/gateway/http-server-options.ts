@@ -20,6 +20,8 @@ import {
 } from "../core/metadata/request-id.ts";
 import type { ServerTlsOptions } from "../core/net/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
+import type { EarlyDataPolicy } from "./connections/early-data.ts";
+import type { Http3Door } from "./http3/http3-door.ts";
 import type { AltSvcChoice } from "./http/alt-svc.ts";
 import { browserDefaults, type BrowserOptions } from "./http/browsers/browser-options.ts";
 import type { ErrorFormat } from "./http/error-body.ts";
@@ -110,9 +112,20 @@ export interface HttpServerOptions
   readonly trustedProxies: readonly string[];
   /**
    * Says on every answer, by the header `Alt-Svc`, that HTTP/3 is served at this port, such as by a proxy in front; `clear`
-   * while the server drains. A proxy that sends a header of its own needs none of ours. Default: false.
+   * while the server drains. A proxy that sends a header of its own needs none of ours. Default: with `http3` its port,
+   * over TLS; else none.
    */
   readonly altSvc: AltSvcChoice | undefined;
+  /**
+   * Serves HTTP/3 in this process too: `http3()` of `ts-ms/http3`. Experimental; needs `tls` and the package
+   * `@currentspace/http3`. Default: none.
+   */
+  readonly http3: Http3Door | undefined;
+  /**
+   * What happens to requests of which a trusted proxy says `Early-Data: 1` (RFC 8470): `refuse` answers 425, `safe` serves
+   * GET, HEAD and OPTIONS of rpcs with `NO_SIDE_EFFECTS`. Default: `refuse`.
+   */
+  readonly earlyData: EarlyDataPolicy;
   /**
    * Limits open connections, in all and by address; servers that are given the same one share it. Default: none, as many
    * as the system allows.
@@ -215,6 +228,8 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   hub: undefined,
   trustedProxies: [],
   altSvc: undefined,
+  http3: undefined,
+  earlyData: "refuse",
   connectionLimit: undefined,
   observers: [],
   httpObservers: [],

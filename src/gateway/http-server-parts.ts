@@ -9,16 +9,20 @@ import { interceptInvoker } from "../core/call/invoker.ts";
 import { toCallError } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { RequestIds } from "../core/metadata/request-id.ts";
+import { workerId } from "../core/lifecycle/worker-process.ts";
 import { isLoopback } from "../core/net/loopback.ts";
 import type { OpenConnection } from "../core/net/open-connections.ts";
 import { pathOf } from "../core/net/request-target.ts";
 import { JoinedRegistry } from "../core/schema/joined-registry.ts";
 import { Validation } from "../core/validation/validation.ts";
+import { EarlyData } from "./connections/early-data.ts";
 import { giveRequestIds, type IsTrusted } from "./connections/give-request-ids.ts";
 import { GuestExchanges } from "./connections/guest-exchanges.ts";
 import type { ExchangeHooks } from "./connections/live-exchange.ts";
 import { observeExchanges } from "./connections/observe-exchanges.ts";
 import { PortServer } from "./connections/port-server.ts";
+import { both, type ExchangeKeeper } from "./connections/stop-exchanges.ts";
+import type { Http3Kit, Http3Side } from "./http3/http3-kit.ts";
 import { refusedExchanges, type RequestPurpose } from "./connections/refused-exchange.ts";
 import { healthPaths } from "./doors/health/health-door.ts";
 import { observeInvoker } from "../core/call/observe-invoker.ts";
@@ -58,7 +62,12 @@ export class HttpServerParts {
   readonly #faults: FaultLog;
   readonly #requestIds: RequestIds | undefined;
   readonly #validation: Validation | undefined;
+  readonly #hooks: ExchangeHooks;
+  readonly #stopping = new AbortController();
+  readonly #errors: ErrorWriter;
   #admission: Admission | undefined;
+  /** HTTP/3, once its port is bound; undefined without it. */
+  http3: Http3Side | undefined;
   /** What all exchanges have, around what completes their heads for browsers. */
   readonly #hooksWith: (complete: CompleteHead | undefined) => ExchangeHooks;
   /** The connections of the server in the book of its hub; undefined without one. */
@@ -68,6 +77,8 @@ export class HttpServerParts {
   readonly guests: GuestExchanges;
   readonly faces: FaceSet | undefined;
   readonly router: RequestRouter;
+  /** What decides about requests in early data. */
+  readonly early: EarlyData;
   /** How requests reach the doors. */
   readonly entry: Entry;
   readonly engine: HttpEngine;
@@ -86,7 +97,7 @@ export class HttpServerParts {
     });
     const errors = new ErrorWriter({ errorFormat, challenge, metadata: replyMetadata, faults: this.#faults });
     this.#browsers = new ForBrowsers(options);
-    const altSvc = (this.altSvc = options.altSvc ? new AltSvc(options.altSvc) : undefined);
+    const altSvc = (this.altSvc = altSvcOf(options));
     const upstream = upstreamInvoker(options);
     this.upstream = upstream;
     const addresses = (this.#addresses = new ClientAddresses(options.trustedProxies));
@@ -105,6 +116,14 @@ export class HttpServerParts {
         giveRequestIds(requestIds, isTrusted, altSvc?.completing(complete) ?? complete),
       );
     const hooks = this.#hooksWith(this.#browsers.completeHead);
+    this.#hooks = hooks;
+    this.#errors = errors;
+    this.early = new EarlyData({
+      policy: options.earlyData,
+      isProxy: (remote) => addresses.isProxy(remote),
+      rpcOf: (head) => this.router.rpcOf(head),
+      errors,
+    });
     this.guests = new GuestExchanges(options, hooks);
     this.port = new PortServer(options, errors, hooks);
     const bodies = new BodyReader(options);
@@ -112,12 +131,16 @@ export class HttpServerParts {
     this.router = this.#routerOf({ bodies, errors, replyMetadata, upstream, server });
     this.entry = {
       serve: this.router.serve,
-      adopt: (request, response) => this.guests.adopt(request, response),
+      adopt: (request, response) => {
+        const { exchange, refusal } = this.guests.adopt(request, response);
+        return { exchange, refusal: refusal ?? this.early.problem(exchange) };
+      },
       errors,
     };
     this.engine = new HttpEngine({
       ...this.entry,
       port: this.port,
+      admitsEarly: (exchange) => this.early.admits(exchange),
       choose: this.router.choose,
       maxBodyBytes: options.maxBodyBytes,
       maxUrlBytes: options.maxUrlBytes,
@@ -130,6 +153,49 @@ export class HttpServerParts {
   async prepare(): Promise<void> {
     await this.#validation?.load();
     await this.#admission?.ready();
+  }
+
+  /** Opens the door of HTTP/3, if there is one. @throws SetupError or Error naming what is in its way */
+  async openHttp3(): Promise<void> {
+    const { http3: door, host } = this.#options;
+    const { tls } = this.port;
+    if (door === undefined || tls === undefined) return;
+    const number = workerId() ?? 0;
+    // One process can have the port, the first worker; the others say where it is.
+    if (number > 1) {
+      if (door.options.port !== 0) this.altSvc?.offer(door.options.port);
+      return;
+    }
+    const kit: Http3Kit = {
+      host,
+      limits: this.#options,
+      errors: this.#errors,
+      hooks: this.#hooks,
+      early: this.early,
+      certificates: tls,
+      serve: this.engine.serve,
+    };
+    const opened = (side: Http3Side): void => {
+      this.http3 = side;
+      this.altSvc?.offer(side.address.port);
+    };
+    if (number === 0) opened(await door.listen(kit));
+    else
+      void import("./http3/take-over.ts").then(({ takeOver }) =>
+        takeOver(door, kit, opened, this.#stopping.signal),
+      );
+  }
+
+  /** HTTP/3 takes no new requests. */
+  refuseHttp3(): void {
+    this.#stopping.abort();
+    this.http3?.refuseNew();
+  }
+
+  /** All that has exchanges in flight. */
+  get keepers(): ExchangeKeeper {
+    const ofPort = both(this.port, this.guests);
+    return this.http3 === undefined ? ofPort : both(ofPort, this.http3);
   }
 
   /** As `prepare`, for rpcs that are served already: their calls wait, and what fails is logged. */
@@ -157,6 +223,7 @@ export class HttpServerParts {
     Object.assign(this.#options, given);
     const { completeHead } = this.#hooksWith(this.#browsers.completeHead);
     this.port.completeHeads(completeHead);
+    this.http3?.completeHeads(completeHead);
     this.guests.completeHead = completeHead;
     const requestIds = this.#requestIds;
     if (requestIds !== undefined && next.requestId !== undefined) requestIds.policy = next.requestId;
@@ -242,6 +309,12 @@ export class HttpServerParts {
       isServing: () => parts.server.isServing(),
     });
   }
+}
+
+/** What says that HTTP/3 is served; undefined where nothing ever does. */
+function altSvcOf({ altSvc, http3 }: HttpServerOptions): AltSvc | undefined {
+  if (altSvc === false) return undefined;
+  return altSvc === undefined && http3 === undefined ? undefined : new AltSvc(altSvc);
 }
 
 /** Paths that no rule may use. */

@@ -11,7 +11,7 @@ import {
   sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
-import { listenTarget } from "../core/net/listen-target.ts";
+import { listenTarget, passedSocket } from "../core/net/listen-target.ts";
 import { boundAddress, formatAddress, listenError, type ListenAddress } from "../core/net/listener.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
@@ -27,7 +27,7 @@ import type { OwnRoute } from "./http/own-route.ts";
 import { samplePath } from "./routing/sample-path.ts";
 import { serverFeatures } from "./doors/server-features.ts";
 import { StartWarnings } from "./doors/start-warnings.ts";
-import { both, stopExchanges } from "./connections/stop-exchanges.ts";
+import { stopExchanges } from "./connections/stop-exchanges.ts";
 
 /** How long connections may take to send their last bytes and to close when the server stops, in milliseconds. */
 const flushTimeoutMs = 250;
@@ -61,6 +61,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     checkOptions<HttpServerOptions>("HttpServer", options, { ...httpServerDefaults, upstream: undefined });
     checkTuning("HttpServer", options);
     checkUpstream("HttpServer", options.upstream);
+    const { http3, host, port, tls } = { ...httpServerDefaults, ...options };
+    http3?.check({ host, port, tls });
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options, hub: hubOf(options) };
     this.#options = merged;
     if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
@@ -107,6 +109,11 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** The address on which the server listens; undefined before it does. */
   get address(): ListenAddress | undefined {
     return this.#address;
+  }
+
+  /** The address of HTTP/3, a UDP port; undefined while it is not served. */
+  get http3Address(): ListenAddress | undefined {
+    return this.#parts.http3?.address;
   }
 
   /** Whether it serves by TLS. */
@@ -236,6 +243,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       place,
       ...this.#parts.engine.describe(),
       ...this.#parts.port.describe(),
+      ...(this.#parts.http3 === undefined ? [] : [this.#parts.http3.describe()]),
       ...this.#parts.router.rpcs.describe(),
     ];
     const faces = this.#parts.faces?.describe(this.#origin) ?? [];
@@ -258,6 +266,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** From now on `/readyz` answers 503 and every response closes its connection. All requests are still served. */
   drain(): void {
     this.#draining = true;
+    // What comes on a passed socket waits for the next program, which can serve it for longer.
+    if (passedSocket(this.#options.host) !== undefined) this.#parts.port.stopAccepting();
     this.#parts.altSvc?.clear();
     this.#parts.port.closeConnections();
   }
@@ -296,12 +306,13 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     // A port can only be closed after it is bound; `start` reports an error of the bind.
     await this.#binding?.catch(() => {});
     this.#parts.port.closeListeners(graceMs);
+    this.#parts.refuseHttp3();
     const [calls, sockets] = await Promise.all([
-      stopExchanges(both(this.#parts.port, this.#parts.guests), graceMs),
+      stopExchanges(this.#parts.keepers, graceMs),
       this.#parts.router.stop(graceMs),
     ]);
     this.#parts.router.close();
-    await this.#parts.port.http2Disconnected(flushTimeoutMs);
+    await Promise.all([this.#parts.port.http2Disconnected(flushTimeoutMs), this.#parts.http3?.close()]);
     this.#parts.port.cutConnections();
     this.#parts.guests.cut();
     await this.fastify.close();
@@ -357,6 +368,12 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       throw error instanceof Error ? listenError(this.name, { host, port }, error) : error;
     }
     this.#address = boundAddress(this.fastify.server, host);
+    try {
+      await this.#parts.openHttp3();
+    } catch (error) {
+      await this.fastify.close();
+      throw error;
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { HubAdminService } from "../../gen/ts_ms/hub/v1/admin_pb.ts";
 import type { HubService } from "../../gen/ts_ms/hub/v1/hub_pb.ts";
 import type { ConnectionBook, ServerBook } from "../core/admission/connection-book.ts";
+import { reached, type Reach } from "../core/call/reach.ts";
 import { CallContext } from "../core/call/context.ts";
 import { rpcName, type Service } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
@@ -353,17 +354,29 @@ export class Hub implements ConnectionBook {
 
   /**
    * The service `ts_ms.hub.v1.HubService`, by which clients read rooms without an rpc of their own, to be added to a server.
-   * Each topic decides on its rooms.
+   * Each topic decides on its rooms. The health of the service is NOT_SERVING while the bus is down.
    */
   service(): Service<typeof HubService> {
     const { maxRoomsPerCall } = this.#kit.limits;
-    return hubService(
+    const service = hubService(
       new ListenedRooms({
         maxRoomsPerCall,
         roomOf: (path, field) => this.#changes.roomOf(path, field),
         visitorOf: (context) => this.#live.visitorOf(context),
       }),
     );
+    return Object.assign(service, { [reached]: this.#reach });
+  }
+
+  /** How its bus can be reached: the health of its service, while readiness is that of the program. */
+  get #reach(): Reach {
+    const bus = this.#bus;
+    return {
+      get canBeCalled() {
+        return bus.isUp;
+      },
+      onChange: (fn) => this.#listeners.on("bus", fn),
+    };
   }
 
   /**

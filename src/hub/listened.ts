@@ -1,3 +1,5 @@
+import type { PresenceEvent } from "../../gen/ts_ms/hub/v1/events_pb.ts";
+import { toPresenceMember } from "./presence/presence-events.ts";
 import type { HandlerContext } from "@connectrpc/connect";
 import { CallContext } from "../core/call/context.ts";
 import { invalidArgument } from "../core/errors/errors.ts";
@@ -6,7 +8,12 @@ import { listen, listened, type ListenedRoom } from "./listening.ts";
 import type { HeaderFilter } from "./room/header-filter.ts";
 import { tooManyRooms } from "./rooms.ts";
 import { pathOf } from "./room/room.ts";
-import type { Acknowledgement, ListenedHistory, ListenedHub } from "./services/listened-hub.ts";
+import type {
+  Acknowledgement,
+  ListenedHistory,
+  ListenedHub,
+  ListenedPresence,
+} from "./services/listened-hub.ts";
 import type { HubTopic } from "./topic.ts";
 import type { HistoryOptions } from "./topic-options.ts";
 
@@ -44,6 +51,17 @@ export class ListenedRooms implements ListenedHub {
     const { topic, room } = await this.judged(path, context);
     const { messages, ...page } = await topic.history(room, options);
     return { ...page, events: messages.map(({ message }) => listened(message, topic, room)) };
+  }
+
+  async presence(path: string, context: HandlerContext): Promise<ListenedPresence> {
+    const { topic, room } = await this.judged(path, context);
+    const { members, users, connections } = await topic.presence(room);
+    return { members: members.map(toPresenceMember), users, connections };
+  }
+
+  async watchPresence(path: string, context: HandlerContext): Promise<AsyncIterable<PresenceEvent>> {
+    const { topic, room } = await this.judged(path, context);
+    return topic.watchPresence(room, context.signal);
   }
 
   async ack({ topic: name, room, subscriber, position }: Acknowledgement, context: HandlerContext) {

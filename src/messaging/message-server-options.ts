@@ -8,6 +8,7 @@ import { checkOptions, checkRequired, hasFunctions, show } from "../core/config/
 import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Code } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
+import type { Clock } from "../core/time/clock.ts";
 import type { BreakerOptions } from "../core/resilience/breaker-options.ts";
 import type { Principal } from "../core/security/principal.ts";
 import { checkUpstream } from "../core/upstream/upstream.ts";
@@ -84,6 +85,15 @@ export interface MessageServerOptions extends FaultLogOptions {
   readonly broadcast: boolean;
   /** Types that `google.protobuf.Any` in JSON bodies may contain. Default: none. */
   readonly registry: Registry | undefined;
+}
+
+/** What only the library and its tests set. */
+export interface MessageServerParts {
+  readonly clock?: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallMs?: () => number;
+  /** Returns numbers from 0 to 1. */
+  readonly random?: () => number;
 }
 
 /** What must be given. */

@@ -1,8 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { MessageAdminService } from "../../gen/ts_ms/messaging/v1/admin_pb.ts";
-import { Admission } from "../core/admission/admission.ts";
-import { ClientAddresses } from "../core/admission/client-address.ts";
-import type { Gate } from "../core/admission/gate.ts";
+import type { Admission } from "../core/admission/admission.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
 import { interceptInvoker, type Invoker } from "../core/call/invoker.ts";
 import { observeInvoker } from "../core/call/observe-invoker.ts";
@@ -23,27 +21,20 @@ import { upstreamInvoker, type Upstream } from "../core/upstream/upstream.ts";
 import { type MessageAdminOptions, messageAdminService } from "./admin-service.ts";
 import type { ConsumeOverride } from "./consume-settings.ts";
 import { checkConsumed, type ConsumedRpc, consumedRpcs } from "./contract.ts";
-import { DeadLetters, type DeadSelection } from "./dead-letter-box.ts";
 import { MessageMetadata } from "./message-metadata.ts";
 import {
   type GivenMessageOptions,
   mergeMessageOptions,
   type MessageServerOptions,
+  type MessageServerParts,
 } from "./message-server-options.ts";
+import { admissionOf } from "./subscription-plan.ts";
+import { OperatedSubscriptions } from "./operated-subscriptions.ts";
 import type { Subscription } from "./subscription.ts";
 import { SubscriptionLog } from "./subscription-log.ts";
 import { type MetricsPage, SubscriptionMetrics } from "./subscription-metrics.ts";
 import { type SubscriptionStatistics, statisticsOf } from "./subscription-statistics.ts";
 import { Subscriptions } from "./subscriptions.ts";
-
-/** What only the library and its tests set. */
-export interface MessageServerParts {
-  readonly clock?: Clock;
-  /** Milliseconds since 1970. */
-  readonly wallMs?: () => number;
-  /** Returns numbers from 0 to 1. */
-  readonly random?: () => number;
-}
 
 /**
  * Messages of a broker in front of a server: each message becomes a call of an rpc that its contract marks with
@@ -58,7 +49,7 @@ export interface MessageServerParts {
  *                 verdict           settled, held, moved to a retry queue or the dead-letter queue, released
  * ```
  */
-export class MessageServer implements ManagedServer, AsyncDisposable {
+export class MessageServer extends OperatedSubscriptions implements ManagedServer, AsyncDisposable {
   readonly name = "QUEUE";
   readonly #options: MessageServerOptions;
   readonly #parts: Required<MessageServerParts>;
@@ -77,6 +68,7 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
 
   /** @throws SetupError naming the option that cannot be used */
   constructor(options: GivenMessageOptions, parts: MessageServerParts = {}) {
+    super();
     const merged = (this.#options = mergeMessageOptions(options));
     this.#parts = { clock: systemClock, wallMs: Date.now, random: Math.random, ...parts };
     const { gates, observers, interceptors } = merged;
@@ -169,46 +161,6 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
     this.#subscriptions?.admitBy(this.#admission);
   }
 
-  /** Runs and fetches nothing of a group until `resume`. @throws SetupError where there is no such subscription */
-  pause(topic: string, group: string): void {
-    this.find(topic, group).pause();
-  }
-
-  /** Ends a pause. @throws SetupError where there is no such subscription */
-  resume(topic: string, group: string): void {
-    this.find(topic, group).resume();
-  }
-
-  /**
-   * Gives dead letters to the group that could not handle them, from the oldest on: their attempts begin again.
-   *
-   * @returns how many
-   * @throws SetupError where there is no such subscription; ConnectError where the broker cannot be asked
-   */
-  replay(topic: string, group: string, selection: Partial<DeadSelection> = {}): Promise<number> {
-    return this.deadLetters(topic, group).replay(selection);
-  }
-
-  /** The dead letters of a group. @throws SetupError where there is no such subscription */
-  deadLetters(topic: string, group: string): DeadLetters {
-    const { ownGroup } = this.find(topic, group).plan;
-    return new DeadLetters(this.#options.broker, topic, ownGroup, this.#parts.clock);
-  }
-
-  /** How many messages wait at the broker, by partition. @throws SetupError where there is no such subscription */
-  lag(topic: string, group: string): Promise<ReadonlyMap<number, number>> {
-    return this.find(topic, group).lag();
-  }
-
-  /**
-   * A message is settled without a run when it is delivered next: for one that ends each process that handles it.
-   *
-   * @throws SetupError where there is no such subscription
-   */
-  skip(topic: string, group: string, partition: number | undefined, offset: bigint): void {
-    this.find(topic, group).skip(partition, offset);
-  }
-
   /**
    * The service `ts_ms.messaging.v1.MessageAdminService`, which shows this server and changes it, to be added to a server.
    *
@@ -253,6 +205,10 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
     return this.#subscriptions.find(topic, group);
   }
 
+  protected get place(): { readonly broker: MessageServerOptions["broker"]; readonly clock: Clock } {
+    return { broker: this.#options.broker, clock: this.#parts.clock };
+  }
+
   get #all(): readonly Subscription[] {
     return this.#subscriptions?.all ?? [];
   }
@@ -287,11 +243,4 @@ export class MessageServer implements ManagedServer, AsyncDisposable {
   async #end(graceMs: number): Promise<StopReport> {
     return (await this.#subscriptions?.stop(graceMs)) ?? { finished: 0, notified: [], cut: [] };
   }
-}
-
-/** Undefined without gates. @throws SetupError for a gate that is none */
-function admissionOf(gates: readonly Gate[], options: MessageServerOptions): Admission | undefined {
-  if (gates.length === 0) return undefined;
-  const addresses = new ClientAddresses([]);
-  return new Admission({ gates, observers: options.observers, faults: new FaultLog(options), addresses });
 }

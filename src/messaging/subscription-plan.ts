@@ -1,5 +1,8 @@
 import { randomUUID } from "node:crypto";
-import type { Admission } from "../core/admission/admission.ts";
+import { Admission } from "../core/admission/admission.ts";
+import { ClientAddresses } from "../core/admission/client-address.ts";
+import type { Gate } from "../core/admission/gate.ts";
+import { FaultLog } from "../core/call/fault-log.ts";
 import type { Invoker } from "../core/call/invoker.ts";
 import type { Code } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
@@ -142,4 +145,11 @@ export function checkAckTimeout(
         "lower prefetch, timeout or delays, or let the broker and ackTimeoutMs wait longer",
     );
   }
+}
+
+/** What asks the gates of a server; undefined without any. @throws SetupError for a gate that is none */
+export function admissionOf(gates: readonly Gate[], options: MessageServerOptions): Admission | undefined {
+  if (gates.length === 0) return undefined;
+  const addresses = new ClientAddresses([]);
+  return new Admission({ gates, observers: options.observers, faults: new FaultLog(options), addresses });
 }

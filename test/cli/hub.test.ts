@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +11,7 @@ import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import { Hub } from "../../src/hub/hub.ts";
 import { SocketClient } from "../behaviour/websocket/socket-client.ts";
-import { tsMs } from "../support/ts-ms.ts";
+import { tsMs, tsMsFile } from "../support/ts-ms.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-hub-"));
 const tokenFile = join(scratch, "token");
@@ -104,6 +106,42 @@ test("connections are listed, counted and closed, by gRPC and by REST", async ()
   const stats = JSON.parse((await ask("stats", target)).stdout) as { total: { totalConnections: string } };
   assert.equal(Number(stats.total.totalConnections) >= 2, true);
   ada.ws.close();
+});
+
+test("a message is sent to the connections of a user, without a room", async () => {
+  const [eve, fay] = await Promise.all([inRoom("eve"), inRoom("fay")]);
+  const sent = await ask("send", target, "kept", "--user", "eve", "-d", '{"text":"for eve"}', "--json");
+  assert.deepEqual([sent.code, sent.stderr], [0, ""]);
+  const { members, sent: reached = "0" } = JSON.parse(sent.stdout) as { members: string; sent?: string };
+  assert.deepEqual([members, reached], ["1", "1"]);
+  assert.equal(((await eve.json()) as { message: { text: string } }).message.text, "for eve");
+  const none = await ask("send", target, "kept", "-d", '{"text":"for none"}');
+  assert.equal(none.code, 64 + 3);
+  assert.match(none.stderr, /a selector needs a field, or everybody: true/);
+  for (const client of [eve, fay]) client.ws.close();
+});
+
+test("events of connections are printed until the command is interrupted, which is no failure", async (t) => {
+  // In a process of its own: it ends by a signal.
+  const child = spawn(process.execPath, [tsMsFile, "hub", "watch", target, "--token-file", tokenFile]);
+  t.after(() => child.kill("SIGKILL"));
+  let stdout = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  const ended = once(child, "exit");
+  // Clients come until the first of them is seen: nothing says when the command listens.
+  while (!stdout.includes("joined")) {
+    const gil = await inRoom("gil");
+    gil.ws.close();
+    await gil.closed;
+  }
+  child.kill("SIGINT");
+  assert.deepEqual(await ended, [0, null]);
+  const events = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { event: string; room?: string; connection: { user: string } });
+  assert.ok(events.every(({ connection }) => connection.user !== "mallory"));
+  assert.ok(events.some(({ event, room }) => event === "joined" && room === "kept/a"));
 });
 
 for (const [args, code, text] of [

@@ -64,6 +64,8 @@ const pages = [
   "docs/lint.md",
   "docs/graphql.md",
   "docs/mcp.md",
+  "docs/deploy.md",
+  "docs/mesh.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;

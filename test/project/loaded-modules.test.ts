@@ -81,10 +81,10 @@ async function packagesOf(files: readonly string[]): Promise<ReadonlySet<string>
 
 /**
  * What only programs load that find services, spare them, or state policies, but for what checks the options
- * `policies` and `serviceConfig` of `dial`; and what only gateways of several upstreams load.
+ * `policies` and `serviceConfig` of `dial`, and clocks; and what only gateways of several upstreams load.
  */
 const traffic =
-  /^src\/gateway\/upstreams\/(?!upstream\.)|^src\/core\/call\/proxy\.|^src\/core\/(?:discovery\/|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector|service-config|balance-config|config-json)\.)|resilience\/|time\/(?!clock\.))|^gen\/ts_ms\/v1\/policy_pb/;
+  /^src\/gateway\/upstreams\/(?!upstream\.)|^src\/core\/call\/proxy\.|^src\/core\/(?:discovery\/|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector|service-config|balance-config|config-json)\.)|resilience\/|time\/(?!(?:clock|in-turn)\.))|^gen\/ts_ms\/v1\/policy_pb/;
 
 test("who uses neither discovery, policies, breakers nor several upstreams loads none of their modules", async () => {
   for (const file of ["src/index.ts", "src/entries/flags.ts", "src/entries/telemetry.ts"]) {

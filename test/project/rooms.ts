@@ -258,6 +258,16 @@ export const arrows: Arrows = {
     "core/wire",
     "gateway/http",
   ],
+  // HTTP/3; what it is made of is loaded when a server opens its door.
+  "gateway/http3": [
+    "core/errors",
+    "core/config",
+    "core/net",
+    "core/call",
+    "core/http2",
+    "gateway/http",
+    "gateway/connections",
+  ],
   "gateway/fastify": [
     "core/errors",
     "core/config",
@@ -351,6 +361,7 @@ export const arrows: Arrows = {
     "gateway/upstreams",
     "gateway",
     "gateway/http",
+    "gateway/http3",
     "gateway/http/browsers",
     "gateway/faces",
     "gateway/faces/…",

@@ -6,8 +6,8 @@ import { GrpcServer } from "../../src/core/grpc-server.ts";
 import type { Broker } from "../../src/messaging/broker.ts";
 import { memoryBroker } from "../../src/messaging/memory/memory-broker.ts";
 import type { MemoryBrokerOptions } from "../../src/messaging/memory/memory-options.ts";
-import type { GivenMessageOptions } from "../../src/messaging/message-server-options.ts";
-import { MessageServer, type MessageServerParts } from "../../src/messaging/message-server.ts";
+import type { GivenMessageOptions, MessageServerParts } from "../../src/messaging/message-server-options.ts";
+import { MessageServer } from "../../src/messaging/message-server.ts";
 import { createPublisher, type Publisher } from "../../src/messaging/publisher.ts";
 import { seeded, VirtualClock } from "./virtual-clock.ts";
 

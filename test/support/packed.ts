@@ -46,11 +46,14 @@ export async function packTsMs(scratch: string): Promise<void> {
     "bundle",
     "child",
     "declarations",
+    "executable",
     "inside",
     "install",
     "node-version",
     "notices",
     "npm-parent",
+    "one-file",
+    "one-file-loader",
     "run",
   ].map((name) => `tools/${name}.js`);
   for (const path of [...parts, ...files, ...tools, "CHANGELOG.md"].filter((name) =>

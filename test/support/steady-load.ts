@@ -115,3 +115,27 @@ function ask(address: string, agent: Agent, path: string, body?: string): Promis
     asked.end(body);
   });
 }
+
+/** Streams of five events in half a second, which must come to their end. */
+export function eventStreams(address: string): LoadCall {
+  return async (number) => {
+    const path = `/test/v1/repeat/e${number}?count=5&intervalMs=100`;
+    const response = await fetch(`http://${address}${path}`, { headers: { accept: "text/event-stream" } });
+    const text = await response.text();
+    if (!/^event: end$/m.test(text)) throw new Error(`${path}: ${response.status} ${text.slice(-200)}`);
+  };
+}
+
+/** WebSockets on which five messages come in half a second, and a good end. */
+export function socketStreams(address: string): LoadCall {
+  return (number) =>
+    new Promise((resolve, reject) => {
+      const socket = new WebSocket(`ws://${address}/test/v1/repeat/w${number}?count=5&intervalMs=100`);
+      let messages = 0;
+      socket.addEventListener("message", () => messages++);
+      socket.addEventListener("close", ({ code, reason }) => {
+        if (code === 1000 && messages >= 5) resolve();
+        else reject(new Error(`socket ${number}: closed with ${code} ${reason} after ${messages} messages`));
+      });
+    });
+}

@@ -63,16 +63,17 @@ export function echo(
   });
 }
 
-/** Resolves when something is so, which is looked at every 20 ms; rejects after 30 s. */
+/** Resolves when something is so, which is looked at every 20 ms. @param patienceMs Default: 30 s, then it rejects */
 export async function eventually<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
+  patienceMs = 30_000,
 ): Promise<T> {
-  const end = performance.now() + 30_000;
+  const end = performance.now() + patienceMs;
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;
-    if (performance.now() > end) throw new Error(`it did not happen in 30 s: ${what}`);
+    if (performance.now() > end) throw new Error(`it did not happen in ${patienceMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -12,6 +12,7 @@ import { hasGrpcPort } from "./upstream-use.ts";
 export function open(kit: SectionKit): SectionParts {
   const { config, mistake } = kit;
   const { enabled, redirectPort } = config.http;
+  checkQuic(kit);
   const servers = enabled ? [serverOf(kit)] : [];
   if (redirectPort !== undefined) {
     if (config.tls?.cert === undefined)
@@ -43,7 +44,7 @@ function serverOf({ config }: SectionKit): PlannedServer {
     return {
       name: "http",
       after: hasGrpcPort(config) ? ["grpc"] : [],
-      make: ({ http }) => new HttpServer({ ...http, host, port }),
+      make: ({ http }) => withHttp3(config, (door) => new HttpServer({ ...http, ...door, host, port })),
       listens: { host, port, key: "http.port" },
     };
   }
@@ -51,13 +52,60 @@ function serverOf({ config }: SectionKit): PlannedServer {
     name: "http",
     async make({ grpc, http }) {
       const { OnePort } = await import("../one-port.ts");
-      return new OnePort(
-        new GrpcServer({ ...grpc, listen: false }),
-        (grpcSide) => new HttpServer({ ...http, host, port: onePort, grpc: grpcSide }),
+      return withHttp3(
+        config,
+        (door) =>
+          new OnePort(
+            new GrpcServer({ ...grpc, listen: false }),
+            (grpcSide) => new HttpServer({ ...http, ...door, host, port: onePort, grpc: grpcSide }),
+          ),
       );
     },
     listens: { host, port: onePort, key: "app.port" },
   };
+}
+
+/** @throws SetupError naming the key that HTTP/3 needs */
+function checkQuic({ config, mistake }: SectionKit): void {
+  const { quic, http, grpc, tls, app } = config;
+  if (quic?.enabled !== true) return;
+  if (!http.enabled) throw mistake("quic.enabled", "needs http.enabled");
+  if (tls?.cert === undefined) throw mistake("quic.enabled", "needs tls: QUIC is always encrypted");
+  if (tls.client === "optional" || tls.client === "required") {
+    throw mistake("quic.enabled", `cannot ask clients for certificates, and tls.client is ${tls.client}`);
+  }
+  if (quic.keepAlivePeriod * 2 > quic.maxIdleTimeout) {
+    throw mistake("quic.keep_alive_period", "is more than half of quic.max_idle_timeout");
+  }
+  const tcp =
+    app.port === undefined ? { "http.port": http.port, "grpc.port": grpc.port } : { "app.port": app.port };
+  for (const [key, port] of Object.entries(tcp)) {
+    if (port === quic.port && port !== 0) {
+      throw mistake("quic.port", `${port} is the port of ${key} too: HTTP/3 needs TCP at its number as well`);
+    }
+  }
+}
+
+/** Makes the HTTP server of the configuration, with HTTP/3 if it is asked for; other servers have none. */
+function withHttp3<T>(
+  { quic }: Config,
+  make: (door: Pick<HttpServerOptions, "http3"> | undefined) => T,
+): T | Promise<T> {
+  if (quic?.enabled !== true) return make(undefined);
+  return import("../../gateway/http3/http3-door.ts").then(({ http3 }) =>
+    make({
+      http3: http3({
+        host: quic.host,
+        port: quic.port,
+        maxStreams: quic.maxStreams,
+        maxIdleTimeoutMs: quic.maxIdleTimeout,
+        keepAlivePeriodMs: quic.keepAlivePeriod,
+        maxConnections: quic.maxConnections,
+        retry: quic.retry,
+        earlyData: oneOf(["refuse", "safe"], quic.earlyData),
+      }),
+    }),
+  );
 }
 
 function redirectOf({ config }: SectionKit, port: number): PlannedServer {
@@ -108,6 +156,7 @@ function httpOptionsOf({ config, mistake }: SectionKit): Partial<HttpServerOptio
     compression: http.compression,
     etag: http.etag,
     securityHeaders: oneOf(["basic", "off", "strict"], http.securityHeaders),
+    earlyData: oneOf(["refuse", "safe"], config.quic?.earlyData),
     altSvc: http.altSvc && {
       port: http.altSvc.port,
       maxAgeSeconds: Math.floor(http.altSvc.maxAge / 1000),

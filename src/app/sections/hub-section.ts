@@ -1,4 +1,5 @@
 import type { AnyService } from "../../core/call/service.ts";
+import { logBus } from "../bus-log.ts";
 import { bearersOf } from "../hub-token.ts";
 import { explained } from "./explained.ts";
 import { hubBusOf } from "./bus-of.ts";
@@ -11,6 +12,7 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
   const hub = hubOf(kit);
   const { logger, metrics, config } = kit;
   let unwatch = (): void => {};
+  const unlog = logBus(hub, logger);
   return {
     hub,
     services: adminOf(kit),
@@ -23,6 +25,7 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
     },
     stop() {
       unwatch();
+      unlog();
     },
   };
 }

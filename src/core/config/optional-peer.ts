@@ -27,6 +27,10 @@ export function requirePeer<T>(name: string, feature: string, load: () => T): T 
 /** The error of a package that is not installed; any other as it is. */
 function asSetupError(cause: unknown, name: string, feature: string): unknown {
   if (!isMissingPeer(cause, name)) return cause;
+  if (codeOf(cause) === "ERR_UNKNOWN_BUILTIN_MODULE") {
+    const text = "which this executable does not have: run the program's file with Node, beside the package";
+    return new SetupError(`${feature} needs the package ${name}, ${text}`, { cause });
+  }
   return new SetupError(`${feature} needs the package ${name}: \`npm install ${name}\``, { cause });
 }
 
@@ -43,11 +47,20 @@ export function checkPeer(name: string, feature: string): void {
   }
 }
 
-/** Codes of Node's errors for packages that are not installed: of `import` and of `require`. */
-const notFoundCodes: ReadonlySet<unknown> = new Set(["ERR_MODULE_NOT_FOUND", "MODULE_NOT_FOUND"]);
+/** Codes of Node's errors for packages that are not there: of `import`, of `require`, and of both in an executable. */
+const notFoundCodes: ReadonlySet<unknown> = new Set([
+  "ERR_MODULE_NOT_FOUND",
+  "MODULE_NOT_FOUND",
+  "ERR_UNKNOWN_BUILTIN_MODULE",
+]);
 
 /** Whether an import has failed because a package is not installed. */
 export function isMissingPeer(error: unknown, name: string): boolean {
-  if (!(error instanceof Error) || !("code" in error) || !notFoundCodes.has(error.code)) return false;
-  return error.message.includes(`'${name}'`) || error.message.includes(`"${name}"`);
+  if (!(error instanceof Error) || !notFoundCodes.has(codeOf(error))) return false;
+  const { message } = error;
+  return message.includes(`'${name}'`) || message.includes(`"${name}"`) || message.endsWith(`: ${name}`);
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }

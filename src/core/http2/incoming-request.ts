@@ -31,12 +31,27 @@ export function readIncomingRequest(
   start: number,
   end: number,
 ): IncomingRequest {
+  return incomingRequest(
+    (add) => decoder.decode(bytes, start, end, add),
+    () => decoder.tooLarge,
+  );
+}
+
+/**
+ * The request whose fields `each` adds in their order, checked by rules that HTTP/2 and HTTP/3 share.
+ *
+ * @param tooLarge whether fields were dropped; asked once all were added
+ */
+export function incomingRequest(
+  each: (add: (name: string, value: string) => void) => void,
+  tooLarge: () => boolean,
+): IncomingRequest {
   // Objects of this shape come from Node with the other engine.
   const fields = Object.create(null) as Record<string, string | string[] | number>;
   const rawFields: string[] = [];
   let fault: string | undefined;
   let pseudo = 0;
-  decoder.decode(bytes, start, end, (name, value) => {
+  each((name, value) => {
     rawFields.push(name, value);
     if (name.startsWith(":")) {
       if (pseudo * 2 + 2 < rawFields.length) fault ??= "a pseudo field after others";
@@ -55,10 +70,10 @@ export function readIncomingRequest(
   const found = fields as IncomingHttpHeaders; // As Node's types describe such objects.
   const length = found["content-length"];
   if (length !== undefined && !/^\d{1,15}$/.test(length)) fault ??= "the field content-length";
-  const tooLarge = decoder.tooLarge;
-  if (pseudo > 0 && !tooLarge) fault ??= requestFault(found);
+  const isTooLarge = tooLarge();
+  if (pseudo > 0 && !isTooLarge) fault ??= requestFault(found);
   const contentLength = length === undefined ? -1 : Number(length);
-  return { fields: found, rawFields, contentLength, hasPseudo: pseudo > 0, fault, tooLarge };
+  return { fields: found, rawFields, contentLength, hasPseudo: pseudo > 0, fault, tooLarge: isTooLarge };
 }
 
 function faultOf(name: string, value: string): string | undefined {

@@ -1,5 +1,5 @@
 /** The variable by which a primary says to a worker which one it is: its number, and the id of the primary. */
-export const workerVariable = "TS_MS_WORKER";
+export const workerVariable = "TSMS_WORKER";
 
 const number = readNumber(process.env[workerVariable]);
 

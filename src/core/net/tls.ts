@@ -56,6 +56,7 @@ export class ServerTls {
   readonly #use: ServerTlsUse;
   #set: CertificateSet;
   #names: TlsNames;
+  readonly #listeners = new Set<() => void>();
   /** The problem of the files at the last check; undefined for none. */
   #problem: string | undefined;
 
@@ -76,6 +77,18 @@ export class ServerTls {
     }
     this.#names = this.#contextsOf(this.#set);
     this.#noteExpiry();
+  }
+
+  /** Its own key and certificate chain as they are now, without those of `sni`. */
+  material(): { readonly key: string | Buffer; readonly cert: string | Buffer } {
+    const [{ key = "", cert = "" }] = this.#set; // Both are there, as the constructor has checked.
+    return { key, cert };
+  }
+
+  /** Calls `listener` whenever `follow` has loaded other certificates. @returns a function that unsubscribes */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /**
@@ -166,6 +179,7 @@ export class ServerTls {
       this.#noteExpiry();
       this.#problem = undefined;
       this.#options.onReload?.(undefined);
+      for (const listener of this.#listeners) listener();
       this.#warnOfEnds(time);
     } catch (cause) {
       this.#failed(cause instanceof Error ? cause.message : String(cause), cause);

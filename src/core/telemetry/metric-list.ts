@@ -160,6 +160,18 @@ export const metricList = {
     help: "Always 1, with the versions of ts-ms and of Node.",
     labels: ["version", "node"],
   },
+  http3Connections: {
+    name: "ts_ms_http3_connections",
+    type: "gauge",
+    help: "HTTP/3 connections of this process that are open.",
+    labels: [],
+  },
+  http3EarlyRefused: {
+    name: "ts_ms_http3_early_refused_total",
+    type: "counter",
+    help: "Requests in early data that were answered by 425, over HTTP/3 or by the word of a proxy.",
+    labels: [],
+  },
   http2Connections: {
     name: "ts_ms_http2_connections",
     type: "gauge",

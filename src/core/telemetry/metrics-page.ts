@@ -4,6 +4,7 @@ import { ownVersion } from "../config/own-version.ts";
 import { codeName } from "../errors/code-name.ts";
 import { reloadCounts } from "../config/reload-counts.ts";
 import { serverConnections } from "../net/connection-count.ts";
+import { http3Counts } from "../net/http3-counts.ts";
 import { certificateExpiries } from "../net/tls.ts";
 import { http2Counts, upstreams, type Http2Counts } from "../http2/http2-counts.ts";
 import { registrations } from "../lifecycle/lifecycle.ts";
@@ -68,6 +69,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   addGraphql(registry, books);
   addProcess(registry, books);
   addHttp2(registry);
+  addHttp3(registry);
   addClients(registry);
   addDiscovery(registry);
   addTraffic(registry);
@@ -154,6 +156,15 @@ function addHttp2(registry: Registry): void {
   });
   gauge(registry, metricList.clientQueuedCalls, (metric) => {
     for (const [upstream, { queued }] of upstreams) metric.set({ upstream }, queued);
+  });
+}
+
+function addHttp3(registry: Registry): void {
+  gauge(registry, metricList.http3Connections, (metric) => {
+    if (http3Counts.used) metric.set(http3Counts.open);
+  });
+  counter(registry, metricList.http3EarlyRefused, (metric) => {
+    if (http3Counts.used || http3Counts.earlyRefused > 0) metric.inc(http3Counts.earlyRefused);
   });
 }
 

@@ -169,13 +169,16 @@ export class HandOver<C extends AcceptedConnection> {
    */
   passed(receiver: Receiver<C>, number: number): void {
     const place = this.#place(receiver);
-    const flight = place?.flight;
-    if (place === undefined || flight === undefined || flight.number > number) return;
-    this.counts.lost++;
-    this.#landed(place, flight);
-    place.isSlow = true; // Another one gets it, if there is one.
-    this.#again([flight.connection]);
-    this.#next(place);
+    if (place === undefined) return;
+    const { flight } = place;
+    if (flight === undefined) {
+      place.isSlow = false; // It answers, and owes nothing.
+    } else if (flight.number <= number) {
+      this.counts.lost++;
+      this.#landed(place, flight);
+      place.isSlow = true; // Another one gets it, if there is one.
+      this.#again([flight.connection, ...place.queue.splice(0)]);
+    }
   }
 
   /** Number of the connection that was handed over last. */

@@ -106,7 +106,7 @@ class Worker implements PageHost {
       kind: "pong",
       number: this.#pinged,
       isReady: this.#isReady,
-      memoryBytes: process.memoryUsage.rss(),
+      memoryBytes: residentBytes(),
     });
   }
 
@@ -130,6 +130,15 @@ class Worker implements PageHost {
   #end(): void {
     this.#hasEnded = true;
     process.disconnect?.();
+  }
+}
+
+/** Memory of this process; 0 while it has no file by which the system says it. */
+function residentBytes(): number {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return 0;
   }
 }
 

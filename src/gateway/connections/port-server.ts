@@ -73,6 +73,11 @@ export class PortServer {
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
   }
 
+  /** Its TLS; undefined for plain text. */
+  get tls(): ServerTls | undefined {
+    return this.#tls;
+  }
+
   /** From now on its connections can be listed. @returns lists them */
   listConnections(): () => readonly OpenConnection[] {
     const open = (this.#open ??= new OpenConnections());
@@ -206,6 +211,11 @@ export class PortServer {
   closeConnections(): void {
     this.#http1.closeConnections();
     this.#http2.goAway();
+  }
+
+  /** Accepts no more connections; those that are open are served. */
+  stopAccepting(): void {
+    this.#http1.stopAccepting();
   }
 
   /**

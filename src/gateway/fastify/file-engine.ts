@@ -2,9 +2,9 @@ import type { IncomingHttpHeaders } from "node:http";
 import { isAbsolute, join, relative, sep } from "node:path";
 import { realpath } from "node:fs/promises";
 import { Readable } from "node:stream";
-import { fastify, type FastifyInstance, type FastifyReply } from "fastify";
+import type { FastifyInstance, FastifyReply } from "fastify";
 import { loadPeer } from "../../core/config/optional-peer.ts";
-import { schemaCompilers } from "./schema-compilers.ts";
+import { makeFastify } from "./make-fastify.ts";
 
 /** A file that is asked for. */
 export interface FileRequest {
@@ -88,10 +88,7 @@ export class FileEngine {
       "pages.static",
       () => import("@fastify/static"),
     );
-    const engine = fastify({
-      exposeHeadRoutes: false,
-      schemaController: { compilersFactory: schemaCompilers },
-    });
+    const engine = makeFastify({ exposeHeadRoutes: false });
     const made = new FileEngine(engine);
     void engine.register(plugin, {
       root: anyFolder,

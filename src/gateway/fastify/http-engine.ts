@@ -1,19 +1,13 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import {
-  fastify,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  type RequestPayload,
-} from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from "fastify";
 import { METHODS } from "../../core/net/node-http.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { HttpExchange, RequestHead } from "../http/exchange.ts";
 import type { OwnRoute } from "../http/own-route.ts";
 import { enter, type Entry, sendError } from "./entry.ts";
 import { FastifyUse } from "./fastify-use.ts";
-import { schemaCompilers } from "./schema-compilers.ts";
+import { makeFastify } from "./make-fastify.ts";
 
 /** Serves an exchange; `request` and `response` are the same exchange in Node's API. */
 type ServeExchange = (exchange: HttpExchange, request: IncomingMessage, response: ServerResponse) => void;
@@ -41,6 +35,11 @@ export interface EnginePort {
 /** Options of `HttpEngine`. */
 export interface HttpEngineOptions extends Entry {
   readonly port: EnginePort;
+  /**
+   * Whether a request may go on, by what it says of early data; one that may not was answered. Asked for each that has the
+   * header `early-data`.
+   */
+  readonly admitsEarly: (exchange: HttpExchange) => boolean;
   /** As `EnginePort.createServer` has it, for requests that do not pass through Fastify. */
   readonly choose: ChooseAnswer;
   /** The largest body of the user's own routes, in bytes. */
@@ -61,6 +60,8 @@ export interface HttpEngineOptions extends Entry {
 export class HttpEngine {
   readonly fastify: FastifyInstance;
   readonly addHooks: HttpEngineOptions["addHooks"];
+  /** Passes a request of a port to Fastify if it concerns that, else to the doors. */
+  readonly serve: ServeExchange;
   readonly #options: HttpEngineOptions;
   readonly #use = new FastifyUse();
   #mounted = false;
@@ -69,15 +70,22 @@ export class HttpEngine {
     this.#options = options;
     this.addHooks = options.addHooks;
     const { port, maxBodyBytes, maxUrlBytes } = options;
-    const engine = fastify({
-      serverFactory: (handler) =>
-        port.createServer(
-          (exchange, request, response) => {
-            if (this.#use.concerns(exchange.head.url)) handler(request, response);
-            else options.serve(exchange);
-          },
-          (head) => (this.#use.concerns(head.url) ? undefined : options.choose(head)),
-        ),
+    let passOn: (request: IncomingMessage, response: ServerResponse) => void = () => {};
+    this.serve = (exchange, request, response) => {
+      const { headers, url } = exchange.head;
+      if (headers["early-data"] !== undefined && !options.admitsEarly(exchange)) return;
+      if (this.#use.concerns(url)) passOn(request, response);
+      else options.serve(exchange);
+    };
+    const engine = makeFastify({
+      serverFactory: (handler) => {
+        passOn = handler;
+        return port.createServer(this.serve, (head) =>
+          head.headers["early-data"] !== undefined || this.#use.concerns(head.url)
+            ? undefined
+            : options.choose(head),
+        );
+      },
       clientErrorHandler: (error, socket) => port.clientError(error, socket),
       frameworkErrors: (error, request, reply) => {
         // Fastify declares wider types here.
@@ -89,7 +97,6 @@ export class HttpEngine {
       // With a shorter limit, Fastify would answer 404 to long paths of rpcs that begin like a pattern of the user.
       routerOptions: { maxParamLength: maxUrlBytes },
       bodyLimit: maxBodyBytes,
-      schemaController: { compilersFactory: schemaCompilers },
       return503OnClosing: false,
     });
     for (const method of METHODS) {
@@ -146,7 +153,10 @@ export class HttpEngine {
         );
       }
       this.#use.settle(options.addHooks !== undefined);
-      options.port.chooseHttp2(this.#use.why, options.serve);
+      options.port.chooseHttp2(this.#use.why, (exchange) => {
+        const isEarly = exchange.head.headers["early-data"] !== undefined;
+        if (!isEarly || options.admitsEarly(exchange)) options.serve(exchange);
+      });
       options.addHooks?.(scope);
       skipBodyParsing(scope);
       scope.route({

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { WebsocketHandler, WebsocketPluginOptions } from "@fastify/websocket";
-import { fastify, type FastifyInstance } from "fastify";
+import type { FastifyInstance } from "fastify";
 import type { ServerOptions } from "ws";
 import { requestIdHeader } from "../../core/metadata/request-id.ts";
-import { schemaCompilers } from "./schema-compilers.ts";
+import { makeFastify } from "./make-fastify.ts";
 import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
 
 /** A valid handshake. */
@@ -83,10 +83,7 @@ export class SocketEngine {
       import("@fastify/websocket"),
       import("./peer-aware-web-socket.ts"),
     ]);
-    const engine = fastify({
-      exposeHeadRoutes: false,
-      schemaController: { compilersFactory: schemaCompilers },
-    });
+    const engine = makeFastify({ exposeHeadRoutes: false });
     void engine.register(plugin, pluginOptions(this.#options, sockets.PeerAwareWebSocket));
     void engine.register(async (scope) => {
       scope.route({ method: "GET", url: onlyPath, websocket: true, handler: open });

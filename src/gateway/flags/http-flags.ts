@@ -7,10 +7,12 @@ import {
   hostFlag,
   optionalPortFlag,
   portFlag,
+  portOrOffFlag,
   switchFlag,
 } from "../../core/config/flag-kinds.ts";
 import type { FlagValues } from "../../core/config/flags.ts";
 import { FlagError } from "../../core/errors/setup-error.ts";
+import { http3 } from "../http3/http3-door.ts";
 import { openOrigin, whyNoCorsOrigin, whyOriginsAreListed } from "../http/browsers/cors.ts";
 import { altSvcFlag } from "./alt-svc-flag.ts";
 import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
@@ -52,6 +54,10 @@ export const httpFlags = {
   compression: switchFlag("Compress responses for clients that accept it: zstd, br, gzip"),
   etag: switchFlag("Send an ETag of the content with responses to GET"),
   altSvc: altSvcFlag,
+  http3Port: portOrOffFlag(
+    "off",
+    "UDP port to serve HTTP/3 on; needs TLS and the package @currentspace/http3",
+  ),
   ...limitFlags,
   ...webSocketFlags,
 } as const;
@@ -90,6 +96,7 @@ export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpSe
     compression: flags.compression,
     etag: flags.etag,
     altSvc: flags.altSvc,
+    http3: flags.http3Port === "off" ? undefined : http3({ port: flags.http3Port }),
     ...limitFlagOptions(flags),
     ...webSocketFlagOptions(flags),
   };

@@ -26,7 +26,7 @@ export interface RequestHead {
   readonly headers: IncomingHttpHeaders;
   /** Names and values as they came, by turns; undefined where `headers` says everything. */
   readonly rawHeaders?: readonly string[];
-  /** `1.0`, `1.1` or `2.0`. */
+  /** `1.0`, `1.1`, `2.0` or `3.0`. */
   readonly httpVersion: string;
   readonly httpVersionMajor: number;
   /** The id of the request; undefined where servers give none. Set when the head has come. */

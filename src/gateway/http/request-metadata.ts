@@ -18,6 +18,7 @@ export const forwardedHeaders: readonly string[] = Object.freeze([
   "if-none-match",
   "last-event-id",
   "ts-ms-subscriber",
+  "early-data",
 ]);
 
 /** Options of `RequestMetadata`. */

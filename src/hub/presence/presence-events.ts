@@ -57,6 +57,13 @@ export function eventOf(
   return create(PresenceEventSchema, { ...more, kind: PresenceKind[kind], members: members.map(messageOf) });
 }
 
+/** A member as clients of the hub's service see it. */
+export function toPresenceMember(member: PresentMember): PresenceMember {
+  const { user = "", connection = "", connections, info, joinedAt } = member;
+  const known = { user, connection, connections, joinedAt: timestampFromMs(joinedAt.getTime()) };
+  return create(PresenceMemberSchema, { ...known, ...(info !== undefined && { info }) });
+}
+
 function messageOf({ key, connections, info, joinedAtMs }: Known): PresenceMember {
   const { user = "", connection = "" } = ownerOf(key);
   const joinedAt = timestampFromMs(joinedAtMs);

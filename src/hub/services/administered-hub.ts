@@ -97,6 +97,10 @@ export interface AdministeredHub {
       readonly delivered: number;
       readonly dropped: number;
       readonly resets: number;
+      /** Whether the bus is reached. */
+      readonly busUp: boolean;
+      /** How often publications were missing that the bus had not brought. */
+      readonly gaps: number;
     }
   >;
   on(event: (typeof adminEvents)[number], listener: (event: AdminEvent) => void): () => void;

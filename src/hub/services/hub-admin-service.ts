@@ -143,6 +143,8 @@ export function hubAdminService(
         delivered: BigInt(counted.delivered),
         dropped: BigInt(counted.dropped),
         resets: BigInt(counted.resets),
+        busUp: counted.busUp,
+        gaps: BigInt(counted.gaps),
         since: timestampFromMs(counted.sinceMs),
         unreachable: [...counted.unreachable],
       };

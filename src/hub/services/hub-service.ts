@@ -24,6 +24,12 @@ export function hubService(hub: ListenedHub): Service<typeof descriptor> {
       await hub.ack(request, context);
       return {};
     },
+    async getPresence({ room }, context) {
+      return hub.presence(room, context);
+    },
+    async *watchPresence({ room }, context) {
+      for await (const event of await hub.watchPresence(room, context)) yield { event };
+    },
     async getHistory({ room, after, limit }, context) {
       const options = { ...(after !== "" && { after }), ...(limit !== 0 && { limit }) };
       const { events, ...page } = await hub.history(room, context, options);

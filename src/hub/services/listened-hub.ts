@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
+import type { PresenceEvent, PresenceMember } from "../../../gen/ts_ms/hub/v1/events_pb.ts";
 import type { ListenResponse } from "../../../gen/ts_ms/hub/v1/hub_pb.ts";
 import type { HeaderFilter } from "../room/header-filter.ts";
 
@@ -9,6 +10,13 @@ export interface ListenedHistory {
   readonly position: string;
   readonly top: string;
   readonly complete: boolean;
+}
+
+/** Who is in a room. */
+export interface ListenedPresence {
+  readonly members: PresenceMember[];
+  readonly users: number;
+  readonly connections: number;
 }
 
 /** What a subscriber has handled of a room. */
@@ -40,4 +48,8 @@ export interface ListenedHub {
     context: HandlerContext,
     options: { readonly after?: string; readonly limit?: number },
   ): Promise<ListenedHistory>;
+  /** Who is in a room. @throws ConnectError as `history`, FAILED_PRECONDITION for a topic without presence */
+  presence(room: string, context: HandlerContext): Promise<ListenedPresence>;
+  /** Who is in a room, and every change of it, until the call ends. @throws ConnectError as `presence` */
+  watchPresence(room: string, context: HandlerContext): Promise<AsyncIterable<PresenceEvent>>;
 }

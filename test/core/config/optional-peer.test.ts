@@ -31,6 +31,18 @@ test("a peer that is required late is as one that is imported", () => {
   );
 });
 
+test("an executable, in which Node finds nothing but its own modules, says that it has no such peer", async () => {
+  const cause = Object.assign(new Error(`No such built-in module: ${missing}`), {
+    code: "ERR_UNKNOWN_BUILTIN_MODULE",
+  });
+  await assert.rejects(
+    loadPeer(missing, "the key `x`", () => Promise.reject(cause)),
+    {
+      message: new RegExp(`^the key \`x\` needs the package ${missing}, which this executable does not have`),
+    },
+  );
+});
+
 test("what is wrong inside of a peer is not hidden, and neither is another package", async () => {
   const broken = new Error("broken");
   await assert.rejects(

@@ -7,7 +7,7 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_any } from "@bufbuild/protobuf/wkt";
-import type { Reset } from "./events_pb.ts";
+import type { PresenceEvent, PresenceMember, Reset } from "./events_pb.ts";
 import { file_ts_ms_hub_v1_events } from "./events_pb.ts";
 import { file_ts_ms_v1_options } from "../../v1/options_pb.ts";
 import { file_ts_ms_v1_topic } from "../../v1/topic_pb.ts";
@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/hub/v1/hub.proto.
  */
 export const file_ts_ms_hub_v1_hub: GenFile = /*@__PURE__*/
-  fileDesc("ChZ0c19tcy9odWIvdjEvaHViLnByb3RvEgx0c19tcy5odWIudjEiSgoNTGlzdGVuUmVxdWVzdBINCgVyb29tcxgBIAMoCRIqCgZmaWx0ZXIYAiABKAsyGi50c19tcy5odWIudjEuSGVhZGVyRmlsdGVyIokCCg5MaXN0ZW5SZXNwb25zZRIQCgJpZBgBIAEoCUIE6OodARINCgV0b3BpYxgCIAEoCRIMCgRyb29tGAMgASgJEkAKB2hlYWRlcnMYBCADKAsyKS50c19tcy5odWIudjEuTGlzdGVuUmVzcG9uc2UuSGVhZGVyc0VudHJ5QgT47R0BEicKB21lc3NhZ2UYBSABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SAASJAoFcmVzZXQYBiABKAsyEy50c19tcy5odWIudjEuUmVzZXRIABouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVldmVudCLBAQoMSGVhZGVyRmlsdGVyEigKBHRlc3QYASABKAsyGC50c19tcy5odWIudjEuSGVhZGVyVGVzdEgAEioKA2FsbBgCIAEoCzIbLnRzX21zLmh1Yi52MS5IZWFkZXJGaWx0ZXJzSAASKgoDYW55GAMgASgLMhsudHNfbXMuaHViLnYxLkhlYWRlckZpbHRlcnNIABIpCgNub3QYBCABKAsyGi50c19tcy5odWIudjEuSGVhZGVyRmlsdGVySABCBAoCb2YiPAoNSGVhZGVyRmlsdGVycxIrCgdmaWx0ZXJzGAEgAygLMhoudHNfbXMuaHViLnYxLkhlYWRlckZpbHRlciKzAQoKSGVhZGVyVGVzdBIOCgZoZWFkZXIYASABKAkSDAoCaXMYAiABKAlIABIQCgZpc19ub3QYAyABKAlIABIlCgZvbmVfb2YYBCABKAsyEy50c19tcy5odWIudjEuVGV4dHNIABIQCgZwcmVmaXgYBSABKAlIABIRCgdwcmVzZW50GAYgASgISAASDwoFYWJvdmUYByABKAFIABIPCgViZWxvdxgIIAEoAUgAQgcKBXZhbHVlIhYKBVRleHRzEg0KBXRleHRzGAEgAygJIk8KCkFja1JlcXVlc3QSDQoFdG9waWMYASABKAkSDAoEcm9vbRgCIAEoCRISCgpzdWJzY3JpYmVyGAMgASgJEhAKCHBvc2l0aW9uGAQgASgJIg0KC0Fja1Jlc3BvbnNlIj8KEUdldEhpc3RvcnlSZXF1ZXN0EgwKBHJvb20YASABKAkSDQoFYWZ0ZXIYAiABKAkSDQoFbGltaXQYAyABKAUicwoSR2V0SGlzdG9yeVJlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLnRzX21zLmh1Yi52MS5MaXN0ZW5SZXNwb25zZRIQCghwb3NpdGlvbhgCIAEoCRILCgN0b3AYAyABKAkSEAoIY29tcGxldGUYBCABKAgytAIKCkh1YlNlcnZpY2USXQoGTGlzdGVuEhsudHNfbXMuaHViLnYxLkxpc3RlblJlcXVlc3QaHC50c19tcy5odWIudjEuTGlzdGVuUmVzcG9uc2UiFoLT5JMCEBIOL2h1Yi92MS9ldmVudHMwARJTCgNBY2sSGC50c19tcy5odWIudjEuQWNrUmVxdWVzdBoZLnRzX21zLmh1Yi52MS5BY2tSZXNwb25zZSIXgtPkkwIROgEqIgwvaHViL3YxL2Fja3MScgoKR2V0SGlzdG9yeRIfLnRzX21zLmh1Yi52MS5HZXRIaXN0b3J5UmVxdWVzdBogLnRzX21zLmh1Yi52MS5HZXRIaXN0b3J5UmVzcG9uc2UiIYLT5JMCGxIZL2h1Yi92MS9oaXN0b3J5L3tyb29tPSoqfWIGcHJvdG8z", [file_google_api_annotations, file_google_protobuf_any, file_ts_ms_hub_v1_events, file_ts_ms_v1_options, file_ts_ms_v1_topic]);
+  fileDesc("ChZ0c19tcy9odWIvdjEvaHViLnByb3RvEgx0c19tcy5odWIudjEiSgoNTGlzdGVuUmVxdWVzdBINCgVyb29tcxgBIAMoCRIqCgZmaWx0ZXIYAiABKAsyGi50c19tcy5odWIudjEuSGVhZGVyRmlsdGVyIokCCg5MaXN0ZW5SZXNwb25zZRIQCgJpZBgBIAEoCUIE6OodARINCgV0b3BpYxgCIAEoCRIMCgRyb29tGAMgASgJEkAKB2hlYWRlcnMYBCADKAsyKS50c19tcy5odWIudjEuTGlzdGVuUmVzcG9uc2UuSGVhZGVyc0VudHJ5QgT47R0BEicKB21lc3NhZ2UYBSABKAsyFC5nb29nbGUucHJvdG9idWYuQW55SAASJAoFcmVzZXQYBiABKAsyEy50c19tcy5odWIudjEuUmVzZXRIABouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVldmVudCIiChJHZXRQcmVzZW5jZVJlcXVlc3QSDAoEcm9vbRgBIAEoCSJoChNHZXRQcmVzZW5jZVJlc3BvbnNlEi0KB21lbWJlcnMYASADKAsyHC50c19tcy5odWIudjEuUHJlc2VuY2VNZW1iZXISDQoFdXNlcnMYAiABKA0SEwoLY29ubmVjdGlvbnMYAyABKA0iJAoUV2F0Y2hQcmVzZW5jZVJlcXVlc3QSDAoEcm9vbRgBIAEoCSJDChVXYXRjaFByZXNlbmNlUmVzcG9uc2USKgoFZXZlbnQYASABKAsyGy50c19tcy5odWIudjEuUHJlc2VuY2VFdmVudCLBAQoMSGVhZGVyRmlsdGVyEigKBHRlc3QYASABKAsyGC50c19tcy5odWIudjEuSGVhZGVyVGVzdEgAEioKA2FsbBgCIAEoCzIbLnRzX21zLmh1Yi52MS5IZWFkZXJGaWx0ZXJzSAASKgoDYW55GAMgASgLMhsudHNfbXMuaHViLnYxLkhlYWRlckZpbHRlcnNIABIpCgNub3QYBCABKAsyGi50c19tcy5odWIudjEuSGVhZGVyRmlsdGVySABCBAoCb2YiPAoNSGVhZGVyRmlsdGVycxIrCgdmaWx0ZXJzGAEgAygLMhoudHNfbXMuaHViLnYxLkhlYWRlckZpbHRlciKzAQoKSGVhZGVyVGVzdBIOCgZoZWFkZXIYASABKAkSDAoCaXMYAiABKAlIABIQCgZpc19ub3QYAyABKAlIABIlCgZvbmVfb2YYBCABKAsyEy50c19tcy5odWIudjEuVGV4dHNIABIQCgZwcmVmaXgYBSABKAlIABIRCgdwcmVzZW50GAYgASgISAASDwoFYWJvdmUYByABKAFIABIPCgViZWxvdxgIIAEoAUgAQgcKBXZhbHVlIhYKBVRleHRzEg0KBXRleHRzGAEgAygJIk8KCkFja1JlcXVlc3QSDQoFdG9waWMYASABKAkSDAoEcm9vbRgCIAEoCRISCgpzdWJzY3JpYmVyGAMgASgJEhAKCHBvc2l0aW9uGAQgASgJIg0KC0Fja1Jlc3BvbnNlIj8KEUdldEhpc3RvcnlSZXF1ZXN0EgwKBHJvb20YASABKAkSDQoFYWZ0ZXIYAiABKAkSDQoFbGltaXQYAyABKAUicwoSR2V0SGlzdG9yeVJlc3BvbnNlEiwKBmV2ZW50cxgBIAMoCzIcLnRzX21zLmh1Yi52MS5MaXN0ZW5SZXNwb25zZRIQCghwb3NpdGlvbhgCIAEoCRILCgN0b3AYAyABKAkSEAoIY29tcGxldGUYBCABKAgyswQKCkh1YlNlcnZpY2USXQoGTGlzdGVuEhsudHNfbXMuaHViLnYxLkxpc3RlblJlcXVlc3QaHC50c19tcy5odWIudjEuTGlzdGVuUmVzcG9uc2UiFoLT5JMCEBIOL2h1Yi92MS9ldmVudHMwARJTCgNBY2sSGC50c19tcy5odWIudjEuQWNrUmVxdWVzdBoZLnRzX21zLmh1Yi52MS5BY2tSZXNwb25zZSIXgtPkkwIROgEqIgwvaHViL3YxL2Fja3MScgoKR2V0SGlzdG9yeRIfLnRzX21zLmh1Yi52MS5HZXRIaXN0b3J5UmVxdWVzdBogLnRzX21zLmh1Yi52MS5HZXRIaXN0b3J5UmVzcG9uc2UiIYLT5JMCGxIZL2h1Yi92MS9oaXN0b3J5L3tyb29tPSoqfRJ2CgtHZXRQcmVzZW5jZRIgLnRzX21zLmh1Yi52MS5HZXRQcmVzZW5jZVJlcXVlc3QaIS50c19tcy5odWIudjEuR2V0UHJlc2VuY2VSZXNwb25zZSIigtPkkwIcEhovaHViL3YxL3ByZXNlbmNlL3tyb29tPSoqfRKEAQoNV2F0Y2hQcmVzZW5jZRIiLnRzX21zLmh1Yi52MS5XYXRjaFByZXNlbmNlUmVxdWVzdBojLnRzX21zLmh1Yi52MS5XYXRjaFByZXNlbmNlUmVzcG9uc2UiKILT5JMCIhIgL2h1Yi92MS9wcmVzZW5jZS97cm9vbT0qKn06d2F0Y2gwAWIGcHJvdG8z", [file_google_api_annotations, file_google_protobuf_any, file_ts_ms_hub_v1_events, file_ts_ms_v1_options, file_ts_ms_v1_topic]);
 
 /**
  * @generated from message ts_ms.hub.v1.ListenRequest
@@ -103,6 +103,94 @@ export const ListenResponseSchema: GenMessage<ListenResponse> = /*@__PURE__*/
   messageDesc(file_ts_ms_hub_v1_hub, 1);
 
 /**
+ * @generated from message ts_ms.hub.v1.GetPresenceRequest
+ */
+export type GetPresenceRequest = Message<"ts_ms.hub.v1.GetPresenceRequest"> & {
+  /**
+   * `topic/room`, or `topic` for the room without a name.
+   *
+   * @generated from field: string room = 1;
+   */
+  room: string;
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.GetPresenceRequest.
+ * Use `create(GetPresenceRequestSchema)` to create a new message.
+ */
+export const GetPresenceRequestSchema: GenMessage<GetPresenceRequest> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_hub, 2);
+
+/**
+ * @generated from message ts_ms.hub.v1.GetPresenceResponse
+ */
+export type GetPresenceResponse = Message<"ts_ms.hub.v1.GetPresenceResponse"> & {
+  /**
+   * In the order in which they have come; none where the room has more than `max_members` of its topic.
+   *
+   * @generated from field: repeated ts_ms.hub.v1.PresenceMember members = 1;
+   */
+  members: PresenceMember[];
+
+  /**
+   * How many they are; each connection without a user is one.
+   *
+   * @generated from field: uint32 users = 2;
+   */
+  users: number;
+
+  /**
+   * How many connections they have.
+   *
+   * @generated from field: uint32 connections = 3;
+   */
+  connections: number;
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.GetPresenceResponse.
+ * Use `create(GetPresenceResponseSchema)` to create a new message.
+ */
+export const GetPresenceResponseSchema: GenMessage<GetPresenceResponse> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_hub, 3);
+
+/**
+ * @generated from message ts_ms.hub.v1.WatchPresenceRequest
+ */
+export type WatchPresenceRequest = Message<"ts_ms.hub.v1.WatchPresenceRequest"> & {
+  /**
+   * `topic/room`, or `topic` for the room without a name.
+   *
+   * @generated from field: string room = 1;
+   */
+  room: string;
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.WatchPresenceRequest.
+ * Use `create(WatchPresenceRequestSchema)` to create a new message.
+ */
+export const WatchPresenceRequestSchema: GenMessage<WatchPresenceRequest> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_hub, 4);
+
+/**
+ * @generated from message ts_ms.hub.v1.WatchPresenceResponse
+ */
+export type WatchPresenceResponse = Message<"ts_ms.hub.v1.WatchPresenceResponse"> & {
+  /**
+   * @generated from field: ts_ms.hub.v1.PresenceEvent event = 1;
+   */
+  event?: PresenceEvent | undefined;
+};
+
+/**
+ * Describes the message ts_ms.hub.v1.WatchPresenceResponse.
+ * Use `create(WatchPresenceResponseSchema)` to create a new message.
+ */
+export const WatchPresenceResponseSchema: GenMessage<WatchPresenceResponse> = /*@__PURE__*/
+  messageDesc(file_ts_ms_hub_v1_hub, 5);
+
+/**
  * Which publications are wanted: at most 16 tests, at most 4 deep.
  *
  * @generated from message ts_ms.hub.v1.HeaderFilter
@@ -147,7 +235,7 @@ export type HeaderFilter = Message<"ts_ms.hub.v1.HeaderFilter"> & {
  * Use `create(HeaderFilterSchema)` to create a new message.
  */
 export const HeaderFilterSchema: GenMessage<HeaderFilter> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 2);
+  messageDesc(file_ts_ms_hub_v1_hub, 6);
 
 /**
  * @generated from message ts_ms.hub.v1.HeaderFilters
@@ -164,7 +252,7 @@ export type HeaderFilters = Message<"ts_ms.hub.v1.HeaderFilters"> & {
  * Use `create(HeaderFiltersSchema)` to create a new message.
  */
 export const HeaderFiltersSchema: GenMessage<HeaderFilters> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 3);
+  messageDesc(file_ts_ms_hub_v1_hub, 7);
 
 /**
  * A test of one header of a publication.
@@ -234,7 +322,7 @@ export type HeaderTest = Message<"ts_ms.hub.v1.HeaderTest"> & {
  * Use `create(HeaderTestSchema)` to create a new message.
  */
 export const HeaderTestSchema: GenMessage<HeaderTest> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 4);
+  messageDesc(file_ts_ms_hub_v1_hub, 8);
 
 /**
  * @generated from message ts_ms.hub.v1.Texts
@@ -251,7 +339,7 @@ export type Texts = Message<"ts_ms.hub.v1.Texts"> & {
  * Use `create(TextsSchema)` to create a new message.
  */
 export const TextsSchema: GenMessage<Texts> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 5);
+  messageDesc(file_ts_ms_hub_v1_hub, 9);
 
 /**
  * @generated from message ts_ms.hub.v1.AckRequest
@@ -287,7 +375,7 @@ export type AckRequest = Message<"ts_ms.hub.v1.AckRequest"> & {
  * Use `create(AckRequestSchema)` to create a new message.
  */
 export const AckRequestSchema: GenMessage<AckRequest> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 6);
+  messageDesc(file_ts_ms_hub_v1_hub, 10);
 
 /**
  * @generated from message ts_ms.hub.v1.AckResponse
@@ -300,7 +388,7 @@ export type AckResponse = Message<"ts_ms.hub.v1.AckResponse"> & {
  * Use `create(AckResponseSchema)` to create a new message.
  */
 export const AckResponseSchema: GenMessage<AckResponse> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 7);
+  messageDesc(file_ts_ms_hub_v1_hub, 11);
 
 /**
  * @generated from message ts_ms.hub.v1.GetHistoryRequest
@@ -333,7 +421,7 @@ export type GetHistoryRequest = Message<"ts_ms.hub.v1.GetHistoryRequest"> & {
  * Use `create(GetHistoryRequestSchema)` to create a new message.
  */
 export const GetHistoryRequestSchema: GenMessage<GetHistoryRequest> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 8);
+  messageDesc(file_ts_ms_hub_v1_hub, 12);
 
 /**
  * @generated from message ts_ms.hub.v1.GetHistoryResponse
@@ -373,7 +461,7 @@ export type GetHistoryResponse = Message<"ts_ms.hub.v1.GetHistoryResponse"> & {
  * Use `create(GetHistoryResponseSchema)` to create a new message.
  */
 export const GetHistoryResponseSchema: GenMessage<GetHistoryResponse> = /*@__PURE__*/
-  messageDesc(file_ts_ms_hub_v1_hub, 9);
+  messageDesc(file_ts_ms_hub_v1_hub, 13);
 
 /**
  * HubService reads the rooms of a hub without an rpc of their own: several on one stream, and topics that are only a type
@@ -413,6 +501,27 @@ export const HubService: GenService<{
     methodKind: "unary";
     input: typeof GetHistoryRequestSchema;
     output: typeof GetHistoryResponseSchema;
+  },
+  /**
+   * GetPresence gives who is in a room. FAILED_PRECONDITION for a topic without presence.
+   *
+   * @generated from rpc ts_ms.hub.v1.HubService.GetPresence
+   */
+  getPresence: {
+    methodKind: "unary";
+    input: typeof GetPresenceRequestSchema;
+    output: typeof GetPresenceResponseSchema;
+  },
+  /**
+   * WatchPresence gives who is in a room, in events of the kind SYNC, and then every change, to a client that is not in it
+   * itself. FAILED_PRECONDITION for a topic without presence.
+   *
+   * @generated from rpc ts_ms.hub.v1.HubService.WatchPresence
+   */
+  watchPresence: {
+    methodKind: "server_streaming";
+    input: typeof WatchPresenceRequestSchema;
+    output: typeof WatchPresenceResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_ts_ms_hub_v1_hub, 0);

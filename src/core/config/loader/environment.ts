@@ -7,8 +7,11 @@ import type { SourceReferences } from "./substitute.ts";
 
 const prefix = "TS_MS_";
 
-/** Names that are no keys: files of the configuration, and what tests and benchmarks of the toolkit itself take. */
-const otherNames = /^TS_MS_(?:CONFIG$|TEST_|BENCH_)/;
+/**
+ * Names that are no keys: files of the configuration, the cache of programs, and what tests and benchmarks of the toolkit
+ * itself take.
+ */
+const otherNames = /^TS_MS_(?:(?:CONFIG|COMPILE_CACHE)$|TEST_|BENCH_)/;
 
 /** A key that the environment can set. */
 export interface EnvironmentKey {

@@ -908,12 +908,18 @@ export const keyTexts: KeyTexts = {
     "Whether clients may send the hash of a document in place of the document.",
   "GraphqlPersistedConfig.only": "Whether documents outside of `file` are refused.",
   "GraphqlPersistedConfig.file": "JSON file with an object of documents by their ids. Default: none.",
-  "QuicConfig.enabled": "Whether HTTP/3 is served.",
+  "QuicConfig.enabled": "Whether HTTP/3 is served, where the section is there.",
   "QuicConfig.host": "Address to serve HTTP/3 on. Default: `http.host`.",
-  "QuicConfig.port": "Port to serve HTTP/3 on. Default: `http.port`.",
+  "QuicConfig.port": "UDP port to serve HTTP/3 on; the TCP port of the same number must be free too.",
   "QuicConfig.max_streams": "Most open streams of one connection.",
   "QuicConfig.max_idle_timeout": "Time without a packet after which a connection is closed.",
-  "QuicConfig.keep_alive_period": "Interval of packets that keep a connection open; 0 for none.",
+  "QuicConfig.keep_alive_period":
+    "Interval of packets that keep a connection with a request open, at most half of `max_idle_timeout`; 0 for none.",
+  "QuicConfig.max_connections": "Most connections.",
+  "QuicConfig.retry":
+    "Whether clients must show that their address is their own before any state is kept for them.",
+  "QuicConfig.early_data":
+    "What happens to requests in early data: all are answered by 425, or those without side effects are served.",
   "WorkersConfig.count":
     "How many processes serve, with one port for all; auto is as many as there are cores.",
   "WorkersConfig.balance":

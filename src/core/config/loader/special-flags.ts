@@ -53,6 +53,17 @@ export const specialFlags: Readonly<Record<string, SpecialFlag>> = {
       return settings;
     },
   },
+  http3Port: {
+    value: "PORT|off",
+    help: "UDP port to serve HTTP/3 on; needs TLS and the package @currentspace/http3",
+    settings: ([text = ""], node) =>
+      text === "off"
+        ? [{ path: ["quic", "enabled"], value: node("false") }]
+        : [
+            { path: ["quic", "enabled"], value: node("true") },
+            { path: ["quic", "port"], value: node(text) },
+          ],
+  },
   register: {
     value: "consul[=NAME]",
     help: "Register with Consul as this service; without NAME as the program's name",

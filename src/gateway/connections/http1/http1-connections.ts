@@ -1,6 +1,6 @@
 import type { IdleConnection } from "../../../core/net/connection-limit.ts";
 import type { IncomingMessage, Server } from "node:http";
-import type { Socket } from "node:net";
+import { Server as NetServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { LiveSet } from "../../../core/call/live-set.ts";
@@ -123,6 +123,13 @@ export class Http1Connections implements ExchangeOwner {
     this.#closing = true;
     this.#pipelines.flush(); // Requests that wait for a turn of the event loop count as in flight.
     for (const exchange of this.#inFlight) exchange.closeAfter();
+  }
+
+  /** Accepts no more connections; those that are idle stay. */
+  stopAccepting(): void {
+    for (const server of this.#servers) {
+      if (server.listening) NetServer.prototype.close.call(server); // Of HTTP it would close idle connections.
+    }
   }
 
   /** Accepts no more connections and closes those that are idle. */

@@ -19,7 +19,7 @@ import type { HttpError } from "../../http/http-error.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner, LiveExchange } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
-import { Http2Exchange } from "./http2-exchange.ts";
+import { Http2Exchange } from "../http2-exchange.ts";
 import type { Http2Limits } from "../http2-limits.ts";
 import type { Http2Side } from "./http2-side.ts";
 import { RequestCheck } from "../request-check.ts";

@@ -1,6 +1,7 @@
 import { legalName, ofConnections } from "../../../core/http2/reply-head.ts";
 import type { FieldList, ReplyFields } from "../../../core/http2/server-stream.ts";
 import { validateHeaderValue } from "../../../core/net/node-http.ts";
+import { dateOfNow } from "../../http/date-header.ts";
 import type { ResponseHeaders, ResponseTrailers } from "../../http/exchange.ts";
 
 /** Fields that are the same in reply after reply of a server. */
@@ -30,7 +31,7 @@ export function replyFields(status: number, headers: ResponseHeaders): ReplyFiel
     if (typeof value === "string") add(fields, name, value);
     else for (const item of value) add(fields, name, item);
   }
-  if (!hasDate) own.push("date", today());
+  if (!hasDate) own.push("date", dateOfNow());
   const known = keptList(shared);
   return known === undefined ? { shared, own } : { shared: known, own, prepared: true };
 }
@@ -66,18 +67,4 @@ function add(fields: string[], name: string, value: string): void {
 
 function isOfConnection(name: string): boolean {
   return ofConnections.has(name) || name === "http2-settings" || name === "te";
-}
-
-let date = "";
-let dateSecond = 0;
-
-/** The date header of now. */
-function today(): string {
-  const now = Date.now();
-  const second = Math.floor(now / 1000);
-  if (second !== dateSecond) {
-    dateSecond = second;
-    date = new Date(now).toUTCString();
-  }
-  return date;
 }

@@ -1,8 +1,8 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
-import type { CallContext } from "../../../core/call/context.ts";
-import type { ConnectError } from "../../../core/errors/errors.ts";
-import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import type { CallContext } from "../../core/call/context.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
+import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import {
   type InnerCalls,
   addCookies,
@@ -14,10 +14,10 @@ import {
   type ResponseHeaders,
   type ResponseOptions,
   type ResponseTrailers,
-} from "../../http/exchange.ts";
-import { completedHead } from "../../http/response-head.ts";
-import type { RequestRecord } from "../../http/request-record.ts";
-import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-exchange.ts";
+} from "../http/exchange.ts";
+import { completedHead } from "../http/response-head.ts";
+import type { RequestRecord } from "../http/request-record.ts";
+import { cancelCall, type ExchangeOwner, type LiveExchange } from "./live-exchange.ts";
 
 /** An exchange over HTTP/2: a subclass of Node's response, which saves an object per request. */
 export class Http2Exchange
