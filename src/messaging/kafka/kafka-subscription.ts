@@ -34,7 +34,7 @@ const endMs = 10_000;
 /** So often it is looked whether topics were deleted, or have more partitions; in milliseconds. */
 const lookEveryMs = 3_000;
 /** How long a start waits for its place in the group, in milliseconds. */
-const joinMs = 1_000;
+const joinMs = 2_000;
 const moved = "the partition has moved to another consumer";
 
 /** The reading of one group's topics: its place in the group, and a reader for each partition that it has. */
