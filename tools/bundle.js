@@ -201,8 +201,8 @@ const whole = {
   sourcemap: true,
   metafile: true,
   outExtension: { ".js": ".mjs" },
-  // Its native code is in files of its own.
-  external: ["@currentspace/http3"],
+  // Native code in files of its own; and what requires packages that are not installed with it.
+  external: ["@currentspace/http3", "@dbos-inc/dbos-sdk"],
   plugins: [requires, contents, pages, templates],
   // CommonJS packages inside require modules of Node.
   banner: {
