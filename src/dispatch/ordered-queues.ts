@@ -1,7 +1,7 @@
 import { type StopReport, sumOfReports } from "../core/lifecycle/lifecycle.ts";
 import { Subscription_State as State } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
-import { MessageServer, type MessageServerParts } from "../messaging/message-server.ts";
-import type { GivenMessageOptions } from "../messaging/message-server-options.ts";
+import { MessageServer } from "../messaging/message-server.ts";
+import type { GivenMessageOptions, MessageServerParts } from "../messaging/message-server-options.ts";
 import type { DispatchLog } from "./dispatch-log.ts";
 import type { LiveSubscription } from "./live-subscription.ts";
 import { deliverRpc } from "./queue-rpcs.ts";
