@@ -4,7 +4,13 @@ import type { NatsLine, NatsMessage } from "../../core/nats/nats-line.ts";
 import { NumberedWindow } from "../../core/nats/numbered-window.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import type { Delivery } from "../broker.ts";
-import { ackSubjectOf, type DeliveryOwner, NatsDelivery, type ReplyMessage } from "./nats-delivery.ts";
+import {
+  type AckSubject,
+  ackSubjectOf,
+  type DeliveryOwner,
+  NatsDelivery,
+  type ReplyMessage,
+} from "./nats-delivery.ts";
 import { PullRequests } from "./pull-requests.ts";
 import type { ReadConsumer } from "./topology.ts";
 
@@ -26,6 +32,8 @@ const settled = "+ACK";
 const working = "+WPI";
 const released = "-NAK";
 const msInNs = 1_000_000;
+/** By how much the clock of the server may differ, in milliseconds. */
+const clockSkewMs = 10_000;
 
 /**
  * Reads one durable consumer, with the deliveries that have come of it.
@@ -48,6 +56,11 @@ export class PulledConsumer implements DeliveryOwner {
   #lost = new AbortController();
   /** What a connection took with it is given back over the next one. */
   #left: string[] = [];
+  /** The newest message that has come, over the connection of now and over those before. */
+  #newest = 0n;
+  #newestBefore = 0n;
+  /** When the last connection ended, by the clock on the wall. */
+  #lostMs = 0;
   #line: NatsLine | undefined;
   #requests: PullRequests | undefined;
   #isWanted = true;
@@ -90,6 +103,8 @@ export class PulledConsumer implements DeliveryOwner {
     if (this.#line === undefined) return;
     this.#line = undefined;
     this.#requests = undefined;
+    this.#newestBefore = this.#newest;
+    this.#lostMs = this.#owner.wallMs();
     this.#left = this.#unsettled.takeAll().map(({ ack }) => ack.subject);
     this.#count = 0;
     this.#held = [];
@@ -167,11 +182,20 @@ export class PulledConsumer implements DeliveryOwner {
       const waitMs = Math.min(delayMs, ack.storedMs + delayMs - this.#owner.wallMs() + 1);
       if (waitMs > 0) return line.publish(ack.subject, later(waitMs));
     }
-    // The first delivery of what has waited was the one to let it wait.
-    const deliveries = delayMs > 0 ? Math.max(1, ack.deliveries - 1) : ack.deliveries;
+    const deliveries = this.#deliveriesOf(ack);
+    if (ack.offset > this.#newest) this.#newest = ack.offset;
     this.#held.push(this.#add(new NatsDelivery(source, ack, deliveries, this.#lost.signal, this)));
     this.#workLater();
     this.#handOver();
+  }
+
+  /** Which delivery of a message it is. */
+  #deliveriesOf({ deliveries, offset, storedMs }: AckSubject): number {
+    // The first delivery of what has waited was the one to let it wait.
+    const counted = this.#read.delayMs > 0 ? Math.max(1, deliveries - 1) : deliveries;
+    // A server that was killed may have forgotten what it has delivered.
+    const isOld = offset <= this.#newestBefore && storedMs <= this.#lostMs + clockSkewMs;
+    return isOld ? Math.max(2, counted) : counted;
   }
 
   #add(delivery: NatsDelivery): NatsDelivery {

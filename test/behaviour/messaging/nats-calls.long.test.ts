@@ -6,5 +6,5 @@ import { natsFixture } from "./nats-fixture.ts";
 const nats = natsFixture();
 
 for (const { name, run } of messageCalls) {
-  test(`${name}, over NATS`, { skip }, () => run(() => nats.broker()));
+  test(`${name}, over NATS`, { skip }, () => run(() => nats.broker({ singleReader: true })));
 }
