@@ -1,7 +1,8 @@
-import type { BrokerConfig } from "../../../gen/ts_ms/config/v1/messaging_pb.ts";
+import type { BrokerConfig, KafkaConfig } from "../../../gen/ts_ms/config/v1/messaging_pb.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { MadeBroker } from "../../messaging/broker.ts";
 import { makeBroker, type OpenBrokerOptions } from "../../messaging/brokers.ts";
+import type { KafkaOptions, KafkaSasl } from "../../messaging/kafka/kafka-options.ts";
 import type { MemoryBrokerOptions } from "../../messaging/memory/memory-options.ts";
 import type { RabbitMqOptions } from "../../messaging/rabbitmq/rabbitmq-options.ts";
 import { ConfiguredBroker } from "../configured-broker.ts";
@@ -16,7 +17,7 @@ export function brokerOf(kit: SectionKit): Promise<ConfiguredBroker> {
 async function openConfigured(kit: SectionKit): Promise<ConfiguredBroker> {
   const broker = kit.config.messaging?.broker;
   if (broker === undefined) throw kit.mistake("messaging", "is missing: something else needs its broker");
-  const make = (): Promise<MadeBroker> => makeBroker(broker.url, optionsOf(broker));
+  const make = (): Promise<MadeBroker> => makeBroker(broker.url, brokerOptions(broker));
   try {
     return new ConfiguredBroker(await make(), make);
   } catch (reason) {
@@ -26,7 +27,9 @@ async function openConfigured(kit: SectionKit): Promise<ConfiguredBroker> {
   }
 }
 
-function optionsOf({ prefix, name, tls, reconnect, memory, rabbitmq }: BrokerConfig): OpenBrokerOptions {
+/** The options of `openBroker` that a configuration says. */
+export function brokerOptions(broker: BrokerConfig): OpenBrokerOptions {
+  const { prefix, name, tls, reconnect, memory, rabbitmq, kafka } = broker;
   return given({
     ...{ prefix, name },
     tls: tls && given({ ca: tls.ca, cert: tls.cert, key: tls.key, serverName: tls.serverName }),
@@ -47,5 +50,23 @@ function optionsOf({ prefix, name, tls, reconnect, memory, rabbitmq }: BrokerCon
       heartbeatMs: rabbitmq.heartbeat,
       maxFrameBytes: rabbitmq.maxFrameBytes,
     },
+    kafka: kafka && kafkaOptions(kafka),
+  });
+}
+
+function kafkaOptions(kafka: KafkaConfig): NonNullable<OpenBrokerOptions["kafka"]> {
+  const { sasl, clientId, rack, partitions, replicas, maxBatchBytes, instanceId, maxAhead, declare } = kafka;
+  return given({
+    ...{ clientId, rack, partitions, replicas, maxBatchBytes, instanceId, maxAhead, declare },
+    sasl:
+      sasl &&
+      ({
+        mechanism: sasl.mechanism as KafkaSasl["mechanism"], // The key takes no other.
+        ...given({ username: sasl.username, password: sasl.password, token: sasl.token }),
+      } satisfies KafkaSasl),
+    compression: kafka.compression as KafkaOptions["compression"], // As above.
+    sessionTimeoutMs: kafka.sessionTimeout,
+    rebalanceTimeoutMs: kafka.rebalanceTimeout,
+    commitIntervalMs: kafka.commitInterval,
   });
 }

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/messaging.proto.
  */
 export const file_ts_ms_config_v1_messaging: GenFile = /*@__PURE__*/
-  fileDesc("Ch90c19tcy9jb25maWcvdjEvbWVzc2FnaW5nLnByb3RvEg90c19tcy5jb25maWcudjEitQIKD01lc3NhZ2luZ0NvbmZpZxI6CgZicm9rZXIYASABKAsyHS50c19tcy5jb25maWcudjEuQnJva2VyQ29uZmlnQguy6x0HWgN1cmxgARJACgdjb25zdW1lGAIgASgLMh4udHNfbXMuY29uZmlnLnYxLkNvbnN1bWVDb25maWdCD7LrHQtaB2VuYWJsZWRgARJKCg1zdWJzY3JpcHRpb25zGAMgAygLMjMudHNfbXMuY29uZmlnLnYxLk1lc3NhZ2luZ0NvbmZpZy5TdWJzY3JpcHRpb25zRW50cnkaWAoSU3Vic2NyaXB0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRIxCgV2YWx1ZRgCIAEoCzIiLnRzX21zLmNvbmZpZy52MS5Db25zdW1lZFJwY0NvbmZpZzoCOAEi8gIKDEJyb2tlckNvbmZpZxIkCgN1cmwYASABKAlCF7LrHRMaBmJyb2tlciAJOgdtZW1vcnk6EhMKBnByZWZpeBgCIAEoCUgAiAEBEhEKBG5hbWUYAyABKAlIAYgBARItCgN0bHMYBCABKAsyIC50c19tcy5jb25maWcudjEuQnJva2VyVGxzQ29uZmlnEjsKCXJlY29ubmVjdBgFIAEoCzIgLnRzX21zLmNvbmZpZy52MS5SZWNvbm5lY3RDb25maWdCBrLrHQJgARI7CgZtZW1vcnkYBiABKAsyIy50c19tcy5jb25maWcudjEuTWVtb3J5QnJva2VyQ29uZmlnQgay6x0CYAESOQoIcmFiYml0bXEYByABKAsyHy50c19tcy5jb25maWcudjEuUmFiYml0bXFDb25maWdCBrLrHQJgARIcCghyZXF1aXJlZBgKIAEoCEIKsusdBjoEdHJ1ZUIJCgdfcHJlZml4QgcKBV9uYW1lIqEBCg9Ccm9rZXJUbHNDb25maWcSFwoCY2EYASABKAlCBrLrHQIgB0gAiAEBEhkKBGNlcnQYAiABKAlCBrLrHQIgB0gBiAEBEhgKA2tleRgDIAEoCUIGsusdAiAHSAKIAQESGAoLc2VydmVyX25hbWUYBCABKAlIA4gBAUIFCgNfY2FCBwoFX2NlcnRCBgoEX2tleUIOCgxfc2VydmVyX25hbWUieQoPUmVjb25uZWN0Q29uZmlnEicKB2luaXRpYWwYASABKA1CFrLrHRIgASkAAAAAAADwPzoFMjAwbXMSIAoDbWF4GAIgASgNQhOy6x0PIAEpAAAAAAAA8D86AjVzEhsKBmppdHRlchgDIAEoAUILsusdByAFOgMwLjIinwEKEk1lbW9yeUJyb2tlckNvbmZpZxIyCgdjb25maXJtGAEgASgJQiGy6x0dOghhY2NlcHRlZFIIYWNjZXB0ZWRSB2hhbmRsZWQSKgoMbWF4X21lc3NhZ2VzGAIgASgNQhSy6x0QKQAAAAAAAPA/OgUxMDAwMBIpCgltYXhfYnl0ZXMYAyABKA1CFrLrHRIgAikAAAAAAADwPzoFNjRNaUIi4wEKDlJhYmJpdG1xQ29uZmlnEhQKBHVybHMYASADKAlCBrLrHQIgCRIxCgpxdWV1ZV90eXBlGAIgASgJQh2y6x0ZOgZxdW9ydW1SBnF1b3J1bVIHY2xhc3NpYxItCgpwYXJ0aXRpb25zGAMgASgNQhmy6x0VKQAAAAAAAPA/MQAAAAAAAFBAOgExEicKCWhlYXJ0YmVhdBgEIAEoDUIUsusdECABKQAAAAAAQI9AOgMxMHMSMAoPbWF4X2ZyYW1lX2J5dGVzGAUgASgNQhey6x0TIAIpAAAAAAAAsEA6BjEyOEtpQiKBCQoNQ29uc3VtZUNvbmZpZxIbCgdlbmFibGVkGAEgASgIQgqy6x0GOgR0cnVlEjsKC2NvbmN1cnJlbmN5GAIgASgNQiay6x0iGhNjb25zdW1lLWNvbmN1cnJlbmN5KQAAAAAAAPA/OgIzMhIkCghwcmVmZXRjaBgDIAEoDUINsusdCSkAAAAAAADwP0gAiAEBEicKBWdyb3VwGAQgASgJQhOy6x0PGg1jb25zdW1lLWdyb3VwSAGIAQESMwoEZnJvbRgFIAEoCUIlsusdIRoMY29uc3VtZS1mcm9tOgVzdGFydFIFc3RhcnRSA25ldxIpChJtYXhfYnVmZmVyZWRfYnl0ZXMYBiABKA1CDbLrHQkgAjoFMTZNaUISJwoRbWF4X21lc3NhZ2VfYnl0ZXMYByABKA1CDLLrHQggAjoENE1pQhInChBtYXhfaGVhZGVyX2J5dGVzGAggASgNQg2y6x0JIAI6BTE2S2lCEiUKB3RpbWVvdXQYCSABKA1CFLLrHRAgASkAAAAAAADwPzoDMzBzEjoKBXJldHJ5GAogASgLMiMudHNfbXMuY29uZmlnLnYxLkNvbnN1bWVSZXRyeUNvbmZpZ0IGsusdAmABEj4KCG91dGNvbWVzGAsgAygLMiwudHNfbXMuY29uZmlnLnYxLkNvbnN1bWVDb25maWcuT3V0Y29tZXNFbnRyeRIgCgxkZWFkX2xldHRlcnMYDCABKAhCCrLrHQY6BHRydWUSRwoHYnJlYWtlchgNIAEoCzIlLnRzX21zLmNvbmZpZy52MS5Db25zdW1lQnJlYWtlckNvbmZpZ0IPsusdC1oHZW5hYmxlZGABEjIKDHVua25vd25fdHlwZRgOIAEoCUIXsusdE1IEc2tpcFIFcmV0cnlSBGRlYWRIAogBARIbCgd1bnR5cGVkGA8gASgJQgqy6x0GOgRkZWFkEiwKB2ZyYW1pbmcYECABKAlCG7LrHRc6BG5vbmVSBG5vbmVSCWNvbmZsdWVudBIqCgp0b21ic3RvbmVzGBEgASgJQhay6x0SOgRza2lwUgRza2lwUgRkZWFkEj4KC2NyYXNoX2xpbWl0GBIgASgLMiEudHNfbXMuY29uZmlnLnYxLkNyYXNoTGltaXRDb25maWdCBrLrHQJgARIpCgthY2tfdGltZW91dBgTIAEoDUIUsusdECABKQAAAAAAAPA/OgMyNW0SGwoHZGVjbGFyZRgUIAEoCEIKsusdBjoEdHJ1ZRIeCglicm9hZGNhc3QYFSABKAhCC7LrHQc6BWZhbHNlEhcKD2ZvcndhcmRfaGVhZGVycxgWIAMoCRJCCghpZGVudGl0eRgXIAEoCzImLnRzX21zLmNvbmZpZy52MS5Db25zdW1lSWRlbnRpdHlDb25maWdCCLLrHQRaAmlkGi8KDU91dGNvbWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUILCglfcHJlZmV0Y2hCCAoGX2dyb3VwQg8KDV91bmtub3duX3R5cGUijQEKEkNvbnN1bWVSZXRyeUNvbmZpZxItCgZkZWxheXMYASADKA1CHbLrHRkgASkAAAAAAADwPzoMMXMsNXMsMzBzLDJtEisKBG1vZGUYAiABKAlCHbLrHRk6BGF1dG9SBGF1dG9SBGhvbGRSBWxhdGVyEhsKBmppdHRlchgDIAEoAUILsusdByAFOgMwLjIi9gEKFENvbnN1bWVCcmVha2VyQ29uZmlnEhsKB2VuYWJsZWQYASABKAhCCrLrHQY6BHRydWUSJAoGd2luZG93GAIgASgNQhSy6x0QIAEpAAAAAAAA8D86AzEwcxIkCgltaW5fY2FsbHMYAyABKA1CEbLrHQ0pAAAAAAAA8D86AjIwEiIKDWZhaWx1cmVfcmF0aW8YBCABKAFCC7LrHQcgBToDMC41EiUKCG9wZW5fZm9yGAUgASgNQhOy6x0PIAEpAAAAAAAA8D86AjVzEioKDG1heF9vcGVuX2ZvchgGIAEoDUIUsusdECABKQAAAAAAAPA/OgM2MHMiWQoQQ3Jhc2hMaW1pdENvbmZpZxIlCgpkZWxpdmVyaWVzGAEgASgNQhGy6x0NKQAAAAAAAPA/OgI1MBIeCgRydW5zGAIgASgNQhCy6x0MKQAAAAAAAPA/OgE1IkoKFUNvbnN1bWVJZGVudGl0eUNvbmZpZxISCgJpZBgBIAEoCUIGsusdAngBEg0KBXJvbGVzGAIgAygJEg4KBnNjb3BlcxgDIAMoCSKvBAoRQ29uc3VtZWRScGNDb25maWcSEgoFdG9waWMYASABKAlIAIgBARISCgVncm91cBgCIAEoCUgBiAEBEhEKBHR5cGUYAyABKAlIAogBARIQCgNrZXkYBCABKAlIA4gBARIxCghvcmRlcmluZxgFIAEoCUIasusdFlIDa2V5UglwYXJ0aXRpb25SBG5vbmVIBIgBARIUCgdvbmVfd2F5GAYgASgISAWIAQESMgoFYmF0Y2gYByABKAsyIy50c19tcy5jb25maWcudjEuQ29uc3VtZUJhdGNoQ29uZmlnEiUKB3RpbWVvdXQYCCABKA1CD7LrHQsgASkAAAAAAADwP0gGiAEBEiQKCGF0dGVtcHRzGAkgASgNQg2y6x0JKQAAAAAAAPA/SAeIAQESQgoIb3V0Y29tZXMYCiADKAsyMC50c19tcy5jb25maWcudjEuQ29uc3VtZWRScGNDb25maWcuT3V0Y29tZXNFbnRyeRIrCgdmcmFtaW5nGAsgASgJQhWy6x0RUgRub25lUgljb25mbHVlbnRICIgBARovCg1PdXRjb21lc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCAoGX3RvcGljQggKBl9ncm91cEIHCgVfdHlwZUIGCgRfa2V5QgsKCV9vcmRlcmluZ0IKCghfb25lX3dheUIKCghfdGltZW91dEILCglfYXR0ZW1wdHNCCgoIX2ZyYW1pbmciYQoSQ29uc3VtZUJhdGNoQ29uZmlnEh8KA21heBgBIAEoDUINsusdCSkAAAAAAADwP0gAiAEBEhkKBHdhaXQYAiABKA1CBrLrHQIgAUgBiAEBQgYKBF9tYXhCBwoFX3dhaXRiBnByb3RvMw", [file_ts_ms_config_v1_key]);
+  fileDesc("Ch90c19tcy9jb25maWcvdjEvbWVzc2FnaW5nLnByb3RvEg90c19tcy5jb25maWcudjEitQIKD01lc3NhZ2luZ0NvbmZpZxI6CgZicm9rZXIYASABKAsyHS50c19tcy5jb25maWcudjEuQnJva2VyQ29uZmlnQguy6x0HWgN1cmxgARJACgdjb25zdW1lGAIgASgLMh4udHNfbXMuY29uZmlnLnYxLkNvbnN1bWVDb25maWdCD7LrHQtaB2VuYWJsZWRgARJKCg1zdWJzY3JpcHRpb25zGAMgAygLMjMudHNfbXMuY29uZmlnLnYxLk1lc3NhZ2luZ0NvbmZpZy5TdWJzY3JpcHRpb25zRW50cnkaWAoSU3Vic2NyaXB0aW9uc0VudHJ5EgsKA2tleRgBIAEoCRIxCgV2YWx1ZRgCIAEoCzIiLnRzX21zLmNvbmZpZy52MS5Db25zdW1lZFJwY0NvbmZpZzoCOAEipwMKDEJyb2tlckNvbmZpZxIkCgN1cmwYASABKAlCF7LrHRMaBmJyb2tlciAJOgdtZW1vcnk6EhMKBnByZWZpeBgCIAEoCUgAiAEBEhEKBG5hbWUYAyABKAlIAYgBARItCgN0bHMYBCABKAsyIC50c19tcy5jb25maWcudjEuQnJva2VyVGxzQ29uZmlnEjsKCXJlY29ubmVjdBgFIAEoCzIgLnRzX21zLmNvbmZpZy52MS5SZWNvbm5lY3RDb25maWdCBrLrHQJgARI7CgZtZW1vcnkYBiABKAsyIy50c19tcy5jb25maWcudjEuTWVtb3J5QnJva2VyQ29uZmlnQgay6x0CYAESOQoIcmFiYml0bXEYByABKAsyHy50c19tcy5jb25maWcudjEuUmFiYml0bXFDb25maWdCBrLrHQJgARIzCgVrYWZrYRgIIAEoCzIcLnRzX21zLmNvbmZpZy52MS5LYWZrYUNvbmZpZ0IGsusdAmABEhwKCHJlcXVpcmVkGAogASgIQgqy6x0GOgR0cnVlQgkKB19wcmVmaXhCBwoFX25hbWUioQEKD0Jyb2tlclRsc0NvbmZpZxIXCgJjYRgBIAEoCUIGsusdAiAHSACIAQESGQoEY2VydBgCIAEoCUIGsusdAiAHSAGIAQESGAoDa2V5GAMgASgJQgay6x0CIAdIAogBARIYCgtzZXJ2ZXJfbmFtZRgEIAEoCUgDiAEBQgUKA19jYUIHCgVfY2VydEIGCgRfa2V5Qg4KDF9zZXJ2ZXJfbmFtZSJ5Cg9SZWNvbm5lY3RDb25maWcSJwoHaW5pdGlhbBgBIAEoDUIWsusdEiABKQAAAAAAAPA/OgUyMDBtcxIgCgNtYXgYAiABKA1CE7LrHQ8gASkAAAAAAADwPzoCNXMSGwoGaml0dGVyGAMgASgBQguy6x0HIAU6AzAuMiKfAQoSTWVtb3J5QnJva2VyQ29uZmlnEjIKB2NvbmZpcm0YASABKAlCIbLrHR06CGFjY2VwdGVkUghhY2NlcHRlZFIHaGFuZGxlZBIqCgxtYXhfbWVzc2FnZXMYAiABKA1CFLLrHRApAAAAAAAA8D86BTEwMDAwEikKCW1heF9ieXRlcxgDIAEoDUIWsusdEiACKQAAAAAAAPA/OgU2NE1pQiLjAQoOUmFiYml0bXFDb25maWcSFAoEdXJscxgBIAMoCUIGsusdAiAJEjEKCnF1ZXVlX3R5cGUYAiABKAlCHbLrHRk6BnF1b3J1bVIGcXVvcnVtUgdjbGFzc2ljEi0KCnBhcnRpdGlvbnMYAyABKA1CGbLrHRUpAAAAAAAA8D8xAAAAAAAAUEA6ATESJwoJaGVhcnRiZWF0GAQgASgNQhSy6x0QIAEpAAAAAABAj0A6AzEwcxIwCg9tYXhfZnJhbWVfYnl0ZXMYBSABKA1CF7LrHRMgAikAAAAAAACwQDoGMTI4S2lCIuIECgtLYWZrYUNvbmZpZxIuCgRzYXNsGAEgASgLMiAudHNfbXMuY29uZmlnLnYxLkthZmthU2FzbENvbmZpZxIeCgljbGllbnRfaWQYAiABKAlCC7LrHQc6BXRzLW1zEhEKBHJhY2sYAyABKAlIAIgBARItCgpwYXJ0aXRpb25zGAQgASgNQhmy6x0VKQAAAAAAAPA/MQAAAAAAiMNAOgE2Ei0KCHJlcGxpY2FzGAUgASgNQhay6x0SKQAAAAAAAPA/MQAAAAAAQI9ASAGIAQESPgoLY29tcHJlc3Npb24YBiABKAlCKbLrHSU6BG5vbmVSBG5vbmVSBGd6aXBSA2x6NFIEenN0ZFIGc25hcHB5EjcKD21heF9iYXRjaF9ieXRlcxgHIAEoDUIesusdGiACKQAAAAAAAJBAMQAAAAAAANBBOgQxTWlCEi0KD3Nlc3Npb25fdGltZW91dBgIIAEoDUIUsusdECABKQAAAAAAQI9AOgMyMHMSLgoRcmViYWxhbmNlX3RpbWVvdXQYCSABKA1CE7LrHQ8gASkAAAAAAECPQDoCMW0SGAoLaW5zdGFuY2VfaWQYCiABKAlIAogBARIsCg9jb21taXRfaW50ZXJ2YWwYCyABKA1CE7LrHQ8gASkAAAAAAADwPzoCMXMSLwoJbWF4X2FoZWFkGAwgASgNQhyy6x0YKQAAAAAAAPA/MQAAAAAAQM9AOgQxMDAwEhsKB2RlY2xhcmUYDSABKAhCCrLrHQY6BHRydWVCBwoFX3JhY2tCCwoJX3JlcGxpY2FzQg4KDF9pbnN0YW5jZV9pZCLUAQoPS2Fma2FTYXNsQ29uZmlnEksKCW1lY2hhbmlzbRgBIAEoCUI4susdNFIFUExBSU5SDVNDUkFNLVNIQS0yNTZSDVNDUkFNLVNIQS01MTJSC09BVVRIQkVBUkVSeAESFQoIdXNlcm5hbWUYAiABKAlIAIgBARIdCghwYXNzd29yZBgDIAEoCUIGsusdAkABSAGIAQESGgoFdG9rZW4YBCABKAlCBrLrHQJAAUgCiAEBQgsKCV91c2VybmFtZUILCglfcGFzc3dvcmRCCAoGX3Rva2VuIoEJCg1Db25zdW1lQ29uZmlnEhsKB2VuYWJsZWQYASABKAhCCrLrHQY6BHRydWUSOwoLY29uY3VycmVuY3kYAiABKA1CJrLrHSIaE2NvbnN1bWUtY29uY3VycmVuY3kpAAAAAAAA8D86AjMyEiQKCHByZWZldGNoGAMgASgNQg2y6x0JKQAAAAAAAPA/SACIAQESJwoFZ3JvdXAYBCABKAlCE7LrHQ8aDWNvbnN1bWUtZ3JvdXBIAYgBARIzCgRmcm9tGAUgASgJQiWy6x0hGgxjb25zdW1lLWZyb206BXN0YXJ0UgVzdGFydFIDbmV3EikKEm1heF9idWZmZXJlZF9ieXRlcxgGIAEoDUINsusdCSACOgUxNk1pQhInChFtYXhfbWVzc2FnZV9ieXRlcxgHIAEoDUIMsusdCCACOgQ0TWlCEicKEG1heF9oZWFkZXJfYnl0ZXMYCCABKA1CDbLrHQkgAjoFMTZLaUISJQoHdGltZW91dBgJIAEoDUIUsusdECABKQAAAAAAAPA/OgMzMHMSOgoFcmV0cnkYCiABKAsyIy50c19tcy5jb25maWcudjEuQ29uc3VtZVJldHJ5Q29uZmlnQgay6x0CYAESPgoIb3V0Y29tZXMYCyADKAsyLC50c19tcy5jb25maWcudjEuQ29uc3VtZUNvbmZpZy5PdXRjb21lc0VudHJ5EiAKDGRlYWRfbGV0dGVycxgMIAEoCEIKsusdBjoEdHJ1ZRJHCgdicmVha2VyGA0gASgLMiUudHNfbXMuY29uZmlnLnYxLkNvbnN1bWVCcmVha2VyQ29uZmlnQg+y6x0LWgdlbmFibGVkYAESMgoMdW5rbm93bl90eXBlGA4gASgJQhey6x0TUgRza2lwUgVyZXRyeVIEZGVhZEgCiAEBEhsKB3VudHlwZWQYDyABKAlCCrLrHQY6BGRlYWQSLAoHZnJhbWluZxgQIAEoCUIbsusdFzoEbm9uZVIEbm9uZVIJY29uZmx1ZW50EioKCnRvbWJzdG9uZXMYESABKAlCFrLrHRI6BHNraXBSBHNraXBSBGRlYWQSPgoLY3Jhc2hfbGltaXQYEiABKAsyIS50c19tcy5jb25maWcudjEuQ3Jhc2hMaW1pdENvbmZpZ0IGsusdAmABEikKC2Fja190aW1lb3V0GBMgASgNQhSy6x0QIAEpAAAAAAAA8D86AzI1bRIbCgdkZWNsYXJlGBQgASgIQgqy6x0GOgR0cnVlEh4KCWJyb2FkY2FzdBgVIAEoCEILsusdBzoFZmFsc2USFwoPZm9yd2FyZF9oZWFkZXJzGBYgAygJEkIKCGlkZW50aXR5GBcgASgLMiYudHNfbXMuY29uZmlnLnYxLkNvbnN1bWVJZGVudGl0eUNvbmZpZ0IIsusdBFoCaWQaLwoNT3V0Y29tZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgsKCV9wcmVmZXRjaEIICgZfZ3JvdXBCDwoNX3Vua25vd25fdHlwZSKNAQoSQ29uc3VtZVJldHJ5Q29uZmlnEi0KBmRlbGF5cxgBIAMoDUIdsusdGSABKQAAAAAAAPA/Ogwxcyw1cywzMHMsMm0SKwoEbW9kZRgCIAEoCUIdsusdGToEYXV0b1IEYXV0b1IEaG9sZFIFbGF0ZXISGwoGaml0dGVyGAMgASgBQguy6x0HIAU6AzAuMiL2AQoUQ29uc3VtZUJyZWFrZXJDb25maWcSGwoHZW5hYmxlZBgBIAEoCEIKsusdBjoEdHJ1ZRIkCgZ3aW5kb3cYAiABKA1CFLLrHRAgASkAAAAAAADwPzoDMTBzEiQKCW1pbl9jYWxscxgDIAEoDUIRsusdDSkAAAAAAADwPzoCMjASIgoNZmFpbHVyZV9yYXRpbxgEIAEoAUILsusdByAFOgMwLjUSJQoIb3Blbl9mb3IYBSABKA1CE7LrHQ8gASkAAAAAAADwPzoCNXMSKgoMbWF4X29wZW5fZm9yGAYgASgNQhSy6x0QIAEpAAAAAAAA8D86AzYwcyJZChBDcmFzaExpbWl0Q29uZmlnEiUKCmRlbGl2ZXJpZXMYASABKA1CEbLrHQ0pAAAAAAAA8D86AjUwEh4KBHJ1bnMYAiABKA1CELLrHQwpAAAAAAAA8D86ATUiSgoVQ29uc3VtZUlkZW50aXR5Q29uZmlnEhIKAmlkGAEgASgJQgay6x0CeAESDQoFcm9sZXMYAiADKAkSDgoGc2NvcGVzGAMgAygJIq8EChFDb25zdW1lZFJwY0NvbmZpZxISCgV0b3BpYxgBIAEoCUgAiAEBEhIKBWdyb3VwGAIgASgJSAGIAQESEQoEdHlwZRgDIAEoCUgCiAEBEhAKA2tleRgEIAEoCUgDiAEBEjEKCG9yZGVyaW5nGAUgASgJQhqy6x0WUgNrZXlSCXBhcnRpdGlvblIEbm9uZUgEiAEBEhQKB29uZV93YXkYBiABKAhIBYgBARIyCgViYXRjaBgHIAEoCzIjLnRzX21zLmNvbmZpZy52MS5Db25zdW1lQmF0Y2hDb25maWcSJQoHdGltZW91dBgIIAEoDUIPsusdCyABKQAAAAAAAPA/SAaIAQESJAoIYXR0ZW1wdHMYCSABKA1CDbLrHQkpAAAAAAAA8D9IB4gBARJCCghvdXRjb21lcxgKIAMoCzIwLnRzX21zLmNvbmZpZy52MS5Db25zdW1lZFJwY0NvbmZpZy5PdXRjb21lc0VudHJ5EisKB2ZyYW1pbmcYCyABKAlCFbLrHRFSBG5vbmVSCWNvbmZsdWVudEgIiAEBGi8KDU91dGNvbWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIICgZfdG9waWNCCAoGX2dyb3VwQgcKBV90eXBlQgYKBF9rZXlCCwoJX29yZGVyaW5nQgoKCF9vbmVfd2F5QgoKCF90aW1lb3V0QgsKCV9hdHRlbXB0c0IKCghfZnJhbWluZyJhChJDb25zdW1lQmF0Y2hDb25maWcSHwoDbWF4GAEgASgNQg2y6x0JKQAAAAAAAPA/SACIAQESGQoEd2FpdBgCIAEoDUIGsusdAiABSAGIAQFCBgoEX21heEIHCgVfd2FpdGIGcHJvdG8z", [file_ts_ms_config_v1_key]);
 
 /**
  * Messages of a broker: what is published to it, and the calls that messages become.
@@ -56,7 +56,8 @@ export const MessagingConfigSchema: GenMessage<MessagingConfig> = /*@__PURE__*/
  */
 export type BrokerConfig = Message<"ts_ms.config.v1.BrokerConfig"> & {
   /**
-   * memory: is this process alone, amqp:// and amqps://USER:PASSWORD@HOST are RabbitMQ.
+   * memory: is this process alone, amqp:// and amqps://USER:PASSWORD@HOST are RabbitMQ, kafka://HOST:PORT,HOST:PORT is
+   * Kafka, with USER:PASSWORD@ for SASL PLAIN.
    *
    * @generated from field: string url = 1;
    */
@@ -98,11 +99,18 @@ export type BrokerConfig = Message<"ts_ms.config.v1.BrokerConfig"> & {
   memory?: MemoryBrokerConfig | undefined;
 
   /**
-   * RabbitMQ.
+   * Options of RabbitMQ.
    *
    * @generated from field: ts_ms.config.v1.RabbitmqConfig rabbitmq = 7;
    */
   rabbitmq?: RabbitmqConfig | undefined;
+
+  /**
+   * Options of Kafka.
+   *
+   * @generated from field: ts_ms.config.v1.KafkaConfig kafka = 8;
+   */
+  kafka?: KafkaConfig | undefined;
 
   /**
    * Whether the program is ready only while the broker can be reached, and its subscriptions are connected.
@@ -281,6 +289,154 @@ export const RabbitmqConfigSchema: GenMessage<RabbitmqConfig> = /*@__PURE__*/
   messageDesc(file_ts_ms_config_v1_messaging, 5);
 
 /**
+ * Kafka, 3.3 or later.
+ *
+ * @generated from message ts_ms.config.v1.KafkaConfig
+ */
+export type KafkaConfig = Message<"ts_ms.config.v1.KafkaConfig"> & {
+  /**
+   * Who this program is there. Default: PLAIN with the user and password of `url`, none without.
+   *
+   * @generated from field: ts_ms.config.v1.KafkaSaslConfig sasl = 1;
+   */
+  sasl?: KafkaSaslConfig | undefined;
+
+  /**
+   * What Kafka shows of this program.
+   *
+   * @generated from field: string client_id = 2;
+   */
+  clientId: string;
+
+  /**
+   * Where this process is: what has a replica in the same rack is read from there. Default: none.
+   *
+   * @generated from field: optional string rack = 3;
+   */
+  rack?: string | undefined;
+
+  /**
+   * Partitions of topics that are made.
+   *
+   * @generated from field: uint32 partitions = 4;
+   */
+  partitions: number;
+
+  /**
+   * Replicas of topics that are made. Default: as many as the broker makes.
+   *
+   * @generated from field: optional uint32 replicas = 5;
+   */
+  replicas?: number | undefined;
+
+  /**
+   * How messages are compressed.
+   *
+   * @generated from field: string compression = 6;
+   */
+  compression: string;
+
+  /**
+   * Most bytes of messages that are sent to a partition at once; one larger message goes alone.
+   *
+   * @generated from field: uint32 max_batch_bytes = 7;
+   */
+  maxBatchBytes: number;
+
+  /**
+   * How long a reader may be silent before its partitions are given to others.
+   *
+   * @generated from field: uint32 session_timeout = 8;
+   */
+  sessionTimeout: number;
+
+  /**
+   * How long the readers of a group have to join again when it changes; not below `session_timeout`.
+   *
+   * @generated from field: uint32 rebalance_timeout = 9;
+   */
+  rebalanceTimeout: number;
+
+  /**
+   * Names this process among the readers of its groups: by a restart within the session it keeps its partitions. Default:
+   * none.
+   *
+   * @generated from field: optional string instance_id = 10;
+   */
+  instanceId?: string | undefined;
+
+  /**
+   * How often what is settled is committed.
+   *
+   * @generated from field: uint32 commit_interval = 11;
+   */
+  commitInterval: number;
+
+  /**
+   * Nothing of a partition is handled that is so many messages behind its first one that is not settled.
+   *
+   * @generated from field: uint32 max_ahead = 12;
+   */
+  maxAhead: number;
+
+  /**
+   * Whether a publisher makes a topic that is missing; otherwise it refuses the message.
+   *
+   * @generated from field: bool declare = 13;
+   */
+  declare: boolean;
+};
+
+/**
+ * Describes the message ts_ms.config.v1.KafkaConfig.
+ * Use `create(KafkaConfigSchema)` to create a new message.
+ */
+export const KafkaConfigSchema: GenMessage<KafkaConfig> = /*@__PURE__*/
+  messageDesc(file_ts_ms_config_v1_messaging, 6);
+
+/**
+ * Who a program is at Kafka.
+ *
+ * @generated from message ts_ms.config.v1.KafkaSaslConfig
+ */
+export type KafkaSaslConfig = Message<"ts_ms.config.v1.KafkaSaslConfig"> & {
+  /**
+   * How it proves that.
+   *
+   * @generated from field: string mechanism = 1;
+   */
+  mechanism: string;
+
+  /**
+   * Name of the user. Not for OAUTHBEARER.
+   *
+   * @generated from field: optional string username = 2;
+   */
+  username?: string | undefined;
+
+  /**
+   * Password of the user. Not for OAUTHBEARER.
+   *
+   * @generated from field: optional string password = 3;
+   */
+  password?: string | undefined;
+
+  /**
+   * The token of OAUTHBEARER.
+   *
+   * @generated from field: optional string token = 4;
+   */
+  token?: string | undefined;
+};
+
+/**
+ * Describes the message ts_ms.config.v1.KafkaSaslConfig.
+ * Use `create(KafkaSaslConfigSchema)` to create a new message.
+ */
+export const KafkaSaslConfigSchema: GenMessage<KafkaSaslConfig> = /*@__PURE__*/
+  messageDesc(file_ts_ms_config_v1_messaging, 7);
+
+/**
  * How messages are read: the options of `MessageServer`.
  *
  * @generated from message ts_ms.config.v1.ConsumeConfig
@@ -453,7 +609,7 @@ export type ConsumeConfig = Message<"ts_ms.config.v1.ConsumeConfig"> & {
  * Use `create(ConsumeConfigSchema)` to create a new message.
  */
 export const ConsumeConfigSchema: GenMessage<ConsumeConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_messaging, 6);
+  messageDesc(file_ts_ms_config_v1_messaging, 8);
 
 /**
  * How messages are tried again.
@@ -488,7 +644,7 @@ export type ConsumeRetryConfig = Message<"ts_ms.config.v1.ConsumeRetryConfig"> &
  * Use `create(ConsumeRetryConfigSchema)` to create a new message.
  */
 export const ConsumeRetryConfigSchema: GenMessage<ConsumeRetryConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_messaging, 7);
+  messageDesc(file_ts_ms_config_v1_messaging, 9);
 
 /**
  * Pauses a subscription while a dependency of its handlers is away.
@@ -544,7 +700,7 @@ export type ConsumeBreakerConfig = Message<"ts_ms.config.v1.ConsumeBreakerConfig
  * Use `create(ConsumeBreakerConfigSchema)` to create a new message.
  */
 export const ConsumeBreakerConfigSchema: GenMessage<ConsumeBreakerConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_messaging, 8);
+  messageDesc(file_ts_ms_config_v1_messaging, 10);
 
 /**
  * When a message that ends processes is a dead letter.
@@ -572,7 +728,7 @@ export type CrashLimitConfig = Message<"ts_ms.config.v1.CrashLimitConfig"> & {
  * Use `create(CrashLimitConfigSchema)` to create a new message.
  */
 export const CrashLimitConfigSchema: GenMessage<CrashLimitConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_messaging, 9);
+  messageDesc(file_ts_ms_config_v1_messaging, 11);
 
 /**
  * Who makes the calls that messages become, for `access`, `limits` and logs.
@@ -581,7 +737,7 @@ export const CrashLimitConfigSchema: GenMessage<CrashLimitConfig> = /*@__PURE__*
  */
 export type ConsumeIdentityConfig = Message<"ts_ms.config.v1.ConsumeIdentityConfig"> & {
   /**
-   * Names it.
+   * The name by which it is known to rules and logs.
    *
    * @generated from field: string id = 1;
    */
@@ -607,7 +763,7 @@ export type ConsumeIdentityConfig = Message<"ts_ms.config.v1.ConsumeIdentityConf
  * Use `create(ConsumeIdentityConfigSchema)` to create a new message.
  */
 export const ConsumeIdentityConfigSchema: GenMessage<ConsumeIdentityConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_messaging, 10);
+  messageDesc(file_ts_ms_config_v1_messaging, 12);
 
 /**
  * An rpc that messages call. What is not set is as its contract says.
@@ -698,7 +854,7 @@ export type ConsumedRpcConfig = Message<"ts_ms.config.v1.ConsumedRpcConfig"> & {
  * Use `create(ConsumedRpcConfigSchema)` to create a new message.
  */
 export const ConsumedRpcConfigSchema: GenMessage<ConsumedRpcConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_messaging, 11);
+  messageDesc(file_ts_ms_config_v1_messaging, 13);
 
 /**
  * The messages of one run.
@@ -726,5 +882,5 @@ export type ConsumeBatchConfig = Message<"ts_ms.config.v1.ConsumeBatchConfig"> &
  * Use `create(ConsumeBatchConfigSchema)` to create a new message.
  */
 export const ConsumeBatchConfigSchema: GenMessage<ConsumeBatchConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_messaging, 12);
+  messageDesc(file_ts_ms_config_v1_messaging, 14);
 

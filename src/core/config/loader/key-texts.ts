@@ -434,14 +434,16 @@ export const keyTexts: KeyTexts = {
   "MessagingConfig.consume": "How messages are read.",
   "MessagingConfig.subscriptions":
     "What is read otherwise than contracts say, by rpc: `package.Service/Method`. An rpc whose contract says nothing of messages is one that reads them by that. Default: what contracts say.",
-  "BrokerConfig.url": "memory: is this process alone, amqp:// and amqps://USER:PASSWORD@HOST are RabbitMQ.",
+  "BrokerConfig.url":
+    "memory: is this process alone, amqp:// and amqps://USER:PASSWORD@HOST are RabbitMQ, kafka://HOST:PORT,HOST:PORT is Kafka, with USER:PASSWORD@ for SASL PLAIN.",
   "BrokerConfig.prefix": "Begins the name of everything that is made there. Default: none.",
   "BrokerConfig.name":
     "Names the broker in logs, metrics and errors, and our connections there. Default: that of its system.",
   "BrokerConfig.tls": "TLS, beside what the URL says. Default: as the URL says.",
   "BrokerConfig.reconnect": "How often a lost connection is tried again.",
   "BrokerConfig.memory": "The broker in this process.",
-  "BrokerConfig.rabbitmq": "RabbitMQ.",
+  "BrokerConfig.rabbitmq": "Options of RabbitMQ.",
+  "BrokerConfig.kafka": "Options of Kafka.",
   "BrokerConfig.required":
     "Whether the program is ready only while the broker can be reached, and its subscriptions are connected.",
   "BrokerTlsConfig.ca":
@@ -467,6 +469,30 @@ export const keyTexts: KeyTexts = {
   "RabbitmqConfig.heartbeat":
     "A connection that has been silent for twice to three times as long is lost; whole seconds.",
   "RabbitmqConfig.max_frame_bytes": "The largest frame; larger messages take several.",
+  "KafkaConfig.sasl":
+    "Who this program is there. Default: PLAIN with the user and password of `url`, none without.",
+  "KafkaConfig.client_id": "What Kafka shows of this program.",
+  "KafkaConfig.rack":
+    "Where this process is: what has a replica in the same rack is read from there. Default: none.",
+  "KafkaConfig.partitions": "Partitions of topics that are made.",
+  "KafkaConfig.replicas": "Replicas of topics that are made. Default: as many as the broker makes.",
+  "KafkaConfig.compression": "How messages are compressed.",
+  "KafkaConfig.max_batch_bytes":
+    "Most bytes of messages that are sent to a partition at once; one larger message goes alone.",
+  "KafkaConfig.session_timeout": "How long a reader may be silent before its partitions are given to others.",
+  "KafkaConfig.rebalance_timeout":
+    "How long the readers of a group have to join again when it changes; not below `session_timeout`.",
+  "KafkaConfig.instance_id":
+    "Names this process among the readers of its groups: by a restart within the session it keeps its partitions. Default: none.",
+  "KafkaConfig.commit_interval": "How often what is settled is committed.",
+  "KafkaConfig.max_ahead":
+    "Nothing of a partition is handled that is so many messages behind its first one that is not settled.",
+  "KafkaConfig.declare":
+    "Whether a publisher makes a topic that is missing; otherwise it refuses the message.",
+  "KafkaSaslConfig.mechanism": "How it proves that.",
+  "KafkaSaslConfig.username": "Name of the user. Not for OAUTHBEARER.",
+  "KafkaSaslConfig.password": "Password of the user. Not for OAUTHBEARER.",
+  "KafkaSaslConfig.token": "The token of OAUTHBEARER.",
   "ConsumeConfig.enabled": "Whether this program reads messages, or only publishes.",
   "ConsumeConfig.concurrency": "Most handlers at once, for each topic and group.",
   "ConsumeConfig.prefetch":
@@ -513,7 +539,7 @@ export const keyTexts: KeyTexts = {
   "ConsumeBreakerConfig.max_open_for": "The longest pause.",
   "CrashLimitConfig.deliveries": "After so many deliveries, without a store that counts runs.",
   "CrashLimitConfig.runs": "After so many runs that did not end, with a store.",
-  "ConsumeIdentityConfig.id": "Names it.",
+  "ConsumeIdentityConfig.id": "The name by which it is known to rules and logs.",
   "ConsumeIdentityConfig.roles": "Roles that it has. Default: none.",
   "ConsumeIdentityConfig.scopes": "Scopes that it has. Default: none.",
   "ConsumedRpcConfig.topic": "What is read. Default: as the contract says, else the service's full name.",
