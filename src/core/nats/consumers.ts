@@ -1,4 +1,5 @@
 import type { ConsumerConfig, ConsumerInfo } from "@nats-io/jetstream";
+import type { Clock } from "../time/clock.ts";
 import type { NatsLine } from "./nats-line.ts";
 import { codeOf } from "./streams.ts";
 
@@ -49,6 +50,24 @@ export function findConsumer(
     if (codeOf(reason) === noConsumer) return undefined;
     throw reason;
   });
+}
+
+/** So short a time makes NATS look at once for what is not settled, in milliseconds. */
+const shortWaitMs = 100;
+/** How long it takes at most until it has looked, in milliseconds. */
+const lookMs = 500;
+
+/**
+ * Lets NATS deliver again, in its order, all that is not settled, instead of behind `ackWaitMs`. Nothing is asked for
+ * meanwhile. @throws Error of NATS
+ */
+export async function reclaim({ manager }: NatsLine, plan: ConsumerPlan, clock: Clock): Promise<void> {
+  const { consumers } = manager;
+  const found = await findConsumer(manager, plan.stream, plan.name);
+  if (found === undefined || found.num_ack_pending === 0) return;
+  await consumers.update(plan.stream, plan.name, { ack_wait: shortWaitMs * msInNs });
+  await new Promise<void>((resolve) => void clock.after(lookMs, resolve, false));
+  await consumers.update(plan.stream, plan.name, { ack_wait: plan.ackWaitMs * msInNs });
 }
 
 function configOf(plan: ConsumerPlan) {

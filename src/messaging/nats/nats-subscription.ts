@@ -1,5 +1,5 @@
 import { SetupError } from "../../core/errors/setup-error.ts";
-import { findConsumer } from "../../core/nats/consumers.ts";
+import { findConsumer, reclaim } from "../../core/nats/consumers.ts";
 import type { NatsLine } from "../../core/nats/nats-line.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import type { BrokerSubscription, Delivery, SubscriptionSpec } from "../broker.ts";
@@ -114,7 +114,10 @@ export class NatsGroupSubscription implements BrokerSubscription {
     const isOrdered = this.#spec.ordering !== "none" && !this.#spec.broadcast;
     for (const read of [...topology.reads, ...(await leftOverQueues(line, this.#spec, options))]) {
       const name = `${read.stream} ${read.name}`;
-      if (this.#consumers.has(name)) continue;
+      const known = this.#consumers.get(name);
+      // It is the only reader: what is not settled is what a connection took with it.
+      if (known?.isOrdered === true && !known.isOpen) await reclaim(line, read, this.#parts.clock);
+      if (known !== undefined) continue;
       const consumer = new PulledConsumer(read, {
         clock: this.#parts.clock,
         wallMs: this.#parts.wallMs,

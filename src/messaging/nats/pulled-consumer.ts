@@ -54,7 +54,7 @@ export class PulledConsumer implements DeliveryOwner {
   #settled: NatsDelivery[] = [];
   #handedOver = 0;
   #lost = new AbortController();
-  /** What a connection took with it is given back over the next one. */
+  /** What a connection took with it is given back over the next one; of an ordered group its subscription has seen to that. */
   #left: string[] = [];
   /** The newest message that has come, over the connection of now and over those before. */
   #newest = 0n;
@@ -81,6 +81,15 @@ export class PulledConsumer implements DeliveryOwner {
     return this.#read;
   }
 
+  get isOrdered(): boolean {
+    return this.#owner.isOrdered;
+  }
+
+  /** Whether it has a connection. */
+  get isOpen(): boolean {
+    return this.#line !== undefined;
+  }
+
   /** How many messages wait here. */
   get held(): number {
     return this.#held.length;
@@ -105,7 +114,8 @@ export class PulledConsumer implements DeliveryOwner {
     this.#requests = undefined;
     this.#newestBefore = this.#newest;
     this.#lostMs = this.#owner.wallMs();
-    this.#left = this.#unsettled.takeAll().map(({ ack }) => ack.subject);
+    const left = this.#unsettled.takeAll();
+    this.#left = this.#owner.isOrdered ? [] : left.map(({ ack }) => ack.subject);
     this.#count = 0;
     this.#held = [];
     this.#released = [];

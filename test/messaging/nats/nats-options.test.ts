@@ -25,7 +25,7 @@ suite("the options of nats()", () => {
       [{ maxAgeMs: -1 }, /maxAgeMs must be/],
       [{ reconnect: { maxMs: 1 } }, /maxMs not below it/],
       [{ reconnect: { jitter: 2 } }, /reconnect.jitter must be/],
-      [{ single: true }, /single/],
+      [{ ...{ single: true } }, /single/],
     ];
     for (const [options, says] of rows) {
       assert.throws(
