@@ -420,6 +420,7 @@ export const arrows: Arrows = {
     "messaging",
     "messaging/…",
     "outbox",
+    "dispatch",
     "saga",
     "services",
   ],
