@@ -10,6 +10,7 @@ import type {
 } from "../../dispatch/dispatch-options.ts";
 import { EventDispatcher } from "../../dispatch/dispatcher.ts";
 import type { Hub } from "../../hub/hub.ts";
+import { DispatchServer } from "../dispatch-server.ts";
 import { MessagesPlace } from "../messages-place.ts";
 import { brokerOf } from "./broker-of.ts";
 import { roomTopicsOf, subscriptionsOf } from "./dispatch-subscriptions.ts";
@@ -37,22 +38,23 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
   const place = kit.shared(makeDispatchPlace);
   const options = await optionsOf(kit, section);
   let registry: Registry | undefined;
-  let running: EventDispatcher | undefined;
+  let server: DispatchServer | undefined;
   let unwatch = (): void => {};
   const make = (): EventDispatcher => {
-    running = new EventDispatcher({ ...options, ...(registry && { registry }) });
-    place.running = running.administered;
+    const dispatcher = new EventDispatcher({ ...options, ...(registry && { registry }) });
+    place.running = dispatcher.administered;
     unwatch();
-    unwatch = running.watch(metrics);
-    return running;
+    unwatch = dispatcher.watch(metrics);
+    return dispatcher;
   };
   return {
-    servers: [{ name: "dispatch", make }],
+    servers: [{ name: "dispatch", make: () => (server = new DispatchServer(make, kit.logger)) }],
     checks: [
       {
         name: "dispatch",
         async ask() {
-          if (running?.state === "ready") await running.check();
+          // One that is being started, or was stopped by itself, is not waited for.
+          if (server?.state === "listen" || server?.state === "ready") await server.check();
         },
         intervalMs: checkMs,
         critical: config.messaging.broker?.required ?? true,
