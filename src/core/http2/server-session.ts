@@ -129,6 +129,11 @@ export class ServerSession implements FrameSink, LivingSession, CountedConnectio
     return this.#streams.size > 0;
   }
 
+  /** Whether the client was asked to go elsewhere. */
+  get isLeaving(): boolean {
+    return this.#over || this.#drain.isAnnounced;
+  }
+
   /** Asks the client to go elsewhere; the connection closes when its last stream has. */
   drain(cause: ConnectionEnd = "drain"): void {
     if (!this.#over) this.#drain.announce(cause, () => this.#finishDrain());

@@ -26,6 +26,11 @@ export class SessionDrain {
     this.#control = control;
   }
 
+  /** Whether the client was asked to go elsewhere. */
+  get isAnnounced(): boolean {
+    return this.#state !== "none";
+  }
+
   /** Whether the client knows which stream is the last one. */
   get isFinal(): boolean {
     return this.#state === "final";

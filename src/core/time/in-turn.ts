@@ -11,6 +11,8 @@ export interface Turn {
   readonly spreadMs: number;
   /** Those that are left have their turn now. */
   finish(): void;
+  /** Those that are left have no turn. */
+  stop(): void;
 }
 
 /**
@@ -39,6 +41,10 @@ export function inTurn(count: number, spreadMs: number, clock: Clock, fn: (index
     finish: () => {
       cancel();
       upTo(count);
+    },
+    stop: () => {
+      cancel();
+      resolve();
     },
   };
 }

@@ -30,7 +30,7 @@ async function loadedBy(target: string): Promise<readonly string[]> {
 
 /** Rooms of clusters, which one server does not need, but for what checks the options `policies` and `serviceConfig`. */
 const ofClusters =
-  /^core\/(?:cluster\/|discovery\/|health-checks\/|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector|service-config|balance-config|config-json)\.)|resilience\/|time\/(?!clock\.)|traffic\/|ambient\/|rest\/|rest-endpoints\/)/;
+  /^core\/(?:cluster\/|discovery\/|health-checks\/|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector|service-config|balance-config|config-json)\.)|resilience\/|time\/(?!(?:clock|in-turn)\.)|traffic\/|ambient\/|rest\/|rest-endpoints\/)/;
 
 test("a program that dials one server loads no module of clusters", async () => {
   for (const target of ["address", "server"]) {

@@ -39,7 +39,7 @@ export class OwnConnections implements GrpcConnections {
 
   close(graceMs: number): Promise<void> {
     this.#closing = true;
-    return leaveInTurn(this.#sessions, graceMs);
+    return leaveInTurn(this.#sessions, graceMs).done;
   }
 }
 

@@ -16,9 +16,9 @@ export interface Http2Side {
   connect(socket: Socket): void;
   /** Connections without a request; none where the engine does not know. */
   idleConnections(): Iterable<IdleConnection>;
-  /** Asks every client by GOAWAY to go elsewhere; connections close when their last stream has. */
+  /** Asks every client by GOAWAY to go elsewhere, many in turn; connections close when their last stream has. */
   goAway(): void;
-  /** As `goAway`, for connections yet to come too; many clients in turn. @param graceMs how long the server waits for requests */
+  /** As `goAway`, for connections yet to come too, and sooner. @param graceMs how long the server waits for requests */
   stop(graceMs: number): void;
   /** Waits until connections have sent what they have in hand and are closed, at most `timeoutMs` milliseconds. */
   disconnected(timeoutMs: number): Promise<void>;

@@ -5,6 +5,7 @@ import { LiveSet } from "../../../core/call/live-set.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { IncomingRequest } from "../../../core/http2/incoming-request.ts";
 import { leaveInTurn } from "../../../core/http2/session-turns.ts";
+import type { Turn } from "../../../core/time/in-turn.ts";
 import {
   ServerSession,
   type ServerSessionListener,
@@ -36,8 +37,8 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   readonly #serve: (exchange: HttpExchange) => void;
   readonly #clients = new Set<OwnClient>();
   #stopped = false;
-  /** Resolves when every client is asked to leave; undefined before a stop. */
-  #leaving: Promise<void> | undefined;
+  /** The asking of clients to leave; undefined before a drain. */
+  #leaving: Turn | undefined;
 
   /** @param serve gets every good request */
   constructor(
@@ -73,15 +74,18 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   }
 
   goAway(): void {
-    for (const { session } of this.#clients) session.drain();
+    this.#askToLeave(Infinity);
   }
 
   stop(graceMs: number): void {
     this.#stopped = true;
-    this.#leaving = leaveInTurn(
-      [...this.#clients].map(({ session }) => session),
-      graceMs,
-    );
+    this.#askToLeave(graceMs);
+  }
+
+  #askToLeave(graceMs: number): void {
+    this.#leaving?.stop();
+    const sessions = [...this.#clients].map(({ session }) => session);
+    this.#leaving = leaveInTurn(sessions, graceMs);
   }
 
   async disconnected(timeoutMs: number): Promise<void> {
@@ -100,7 +104,7 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   }
 
   async idle(): Promise<void> {
-    await this.#leaving;
+    await this.#leaving?.done;
     await this.inFlight.idle();
   }
 
