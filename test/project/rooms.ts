@@ -390,6 +390,7 @@ export const arrows: Arrows = {
   // Messages of brokers as calls, and calls as messages; a broker is a room of its own, which its programs load.
   "messaging/memory": ["core/…", "messaging"],
   "messaging/kafka": ["core/…", "messaging"],
+  "messaging/nats": ["core/…", "messaging"],
   "messaging/rabbitmq": ["core/…", "messaging"],
   messaging: ["core", "core/…", "messaging/…"],
 

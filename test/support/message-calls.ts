@@ -224,8 +224,10 @@ export const messageCalls: readonly MessageCall[] = [
       assert.ok(tookMs < 200, `${tookMs} ms`);
       await client.count({ sku: "after" });
       assert.deepEqual(begun, ["before", "held", "after"]);
-      const [statistics] = served.messages.subscriptions;
-      assert.deepEqual([statistics?.inFlight, statistics?.buffered], [0, 0]);
+      const statistics = () => served.messages.subscriptions[0];
+      // Its caller may have the last reply before the broker confirms it.
+      while (statistics()?.inFlight !== 0) await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(statistics()?.buffered, 0);
       await noDeadLetters(served);
     },
   },
