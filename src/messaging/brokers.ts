@@ -5,6 +5,7 @@ import type { Broker, MadeBroker } from "./broker.ts";
 import type { CommonBrokerOptions } from "./broker-options.ts";
 import type { KafkaOptions } from "./kafka/kafka-options.ts";
 import type { MemoryBrokerOptions } from "./memory/memory-options.ts";
+import type { NatsBrokerOptions } from "./nats/nats-options.ts";
 import type { RabbitMqOptions } from "./rabbitmq/rabbitmq-options.ts";
 
 /**
@@ -14,6 +15,7 @@ import type { RabbitMqOptions } from "./rabbitmq/rabbitmq-options.ts";
 export interface OpenBrokerOptions extends Partial<CommonBrokerOptions> {
   readonly memory?: Partial<Omit<MemoryBrokerOptions, "name">>;
   readonly kafka?: Partial<Omit<KafkaOptions, keyof CommonBrokerOptions | "url">>;
+  readonly nats?: Partial<Omit<NatsBrokerOptions, keyof CommonBrokerOptions | "url">>;
   readonly rabbitmq?: Partial<Omit<RabbitMqOptions, keyof CommonBrokerOptions | "url">>;
 }
 
@@ -36,10 +38,16 @@ const brokers: Readonly<Record<string, Make>> = {
   async kafka(url, common, { kafka = {} }) {
     return (await import("./kafka/kafka.ts")).makeKafka({ url, ...common, ...kafka });
   },
+  nats: natsOf,
+  tls: natsOf,
 };
 
 async function rabbitMqOf(...[url, common, { rabbitmq = {} }]: Parameters<Make>): Promise<MadeBroker> {
   return (await import("./rabbitmq/rabbitmq.ts")).makeRabbitMq({ url, ...common, ...rabbitmq });
+}
+
+async function natsOf(...[url, common, { nats = {} }]: Parameters<Make>): Promise<MadeBroker> {
+  return (await import("./nats/nats.ts")).makeNats({ url, ...common, ...nats });
 }
 
 const known: Required<OpenBrokerOptions> = {
@@ -49,6 +57,7 @@ const known: Required<OpenBrokerOptions> = {
   reconnect: {},
   memory: {},
   kafka: {},
+  nats: {},
   rabbitmq: {},
 };
 
@@ -56,7 +65,8 @@ const known: Required<OpenBrokerOptions> = {
  * Makes the broker of a URL; its scheme says which. It connects by itself, and resolves before that: what is published
  * meanwhile waits.
  *
- * @param url `memory:` for one in this process, `amqp://host` or `amqps://host` for RabbitMQ, `kafka://host,host` for Kafka.
+ * @param url `memory:` for one in this process, `amqp://host` or `amqps://host` for RabbitMQ, `kafka://host,host` for Kafka,
+ *   `nats://host` or `tls://host` for NATS.
  * @throws SetupError for a scheme that there is not, an option that cannot be used, and a package that is missing
  */
 export async function openBroker(url: string, options: OpenBrokerOptions = {}): Promise<Broker> {
@@ -69,7 +79,7 @@ export async function openBroker(url: string, options: OpenBrokerOptions = {}): 
 export async function makeBroker(url: string, options: OpenBrokerOptions = {}): Promise<MadeBroker> {
   checkOptions<OpenBrokerOptions>("openBroker", options, known);
   const make = makerOf(url);
-  const { memory: _memory, kafka: _kafka, rabbitmq: _rabbitmq, ...common } = options;
+  const { memory: _memory, kafka: _kafka, nats: _nats, rabbitmq: _rabbitmq, ...common } = options;
   return make(url, common, options);
 }
 

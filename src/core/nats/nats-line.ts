@@ -17,8 +17,8 @@ export class NatsAway extends Error {
 
 /** A message of NATS: its subject, its data, its headers. */
 export type NatsMessage = Msg;
-/** A subscription; `unsubscribe` ends it. */
-export type NatsSubscription = Pick<Subscription, "unsubscribe">;
+/** A subscription; `unsubscribe` ends it, `drain` too, and hears what the server has sent until then. */
+export type NatsSubscription = Pick<Subscription, "unsubscribe" | "drain">;
 
 interface Asked {
   readonly untilMs: number;
@@ -71,9 +71,31 @@ export class NatsLine {
     return this.#connection.info?.max_payload ?? 1_048_576;
   }
 
-  /** Sends a message. @throws NatsAway where the connection has ended: it was not sent then */
-  publish(subject: string, data?: Uint8Array): void {
-    this.#open().publish(subject, data);
+  /** Begins the subjects of this connection's own answers: what is below it, behind one more name, is free for its owner. */
+  get inbox(): string {
+    return this.#inbox;
+  }
+
+  /**
+   * Sends a message.
+   *
+   * @param reply the subject of answers. Default: none
+   * @throws NatsAway where the connection has ended: it was not sent then
+   */
+  publish(
+    subject: string,
+    data?: Uint8Array | string,
+    reply?: string,
+    headers?: Readonly<Record<string, string>>,
+  ): void {
+    const connection = this.#open();
+    if (reply === undefined && headers === undefined) connection.publish(subject, data);
+    else {
+      connection.publish(subject, data, {
+        ...(reply !== undefined && { reply }),
+        ...(headers !== undefined && { headers: this.#headers(headers) }),
+      });
+    }
   }
 
   /**
@@ -89,14 +111,11 @@ export class NatsLine {
   ): Promise<Msg> {
     return new Promise((resolve, reject) => {
       const connection = this.#open();
+      const made = headers && this.#headers(headers);
       this.#expire();
       const number = this.#asked.add({ untilMs: this.#clock.nowMs() + answerMs, resolve, reject });
       const reply = `${this.#inbox}.${number}`;
-      connection.publish(
-        subject,
-        data,
-        headers === undefined ? { reply } : { reply, headers: this.#headers(headers) },
-      );
+      connection.publish(subject, data, made === undefined ? { reply } : { reply, headers: made });
     });
   }
 

@@ -15,9 +15,27 @@ export interface NatsLinkOwner {
   down(): void;
 }
 
-/** Pause before the next attempt to connect: it doubles from the first to the last value, in milliseconds. */
-const firstPauseMs = 100;
-const lastPauseMs = 5_000;
+/** What an owner may say of its connections besides the options. */
+export interface NatsLinkMore {
+  /** What NATS shows of them. Default: `ts-ms`. */
+  readonly name: string;
+  /** Pause before the next attempt to connect: it doubles from the first to the last value, in milliseconds; by `jitter` of itself shorter. */
+  readonly pauses: { readonly initialMs: number; readonly maxMs: number; readonly jitter: number };
+  /** File of this client's certificate, PEM. Default: none. */
+  readonly cert: string | undefined;
+  /** File of its key, PEM. Default: none. */
+  readonly key: string | undefined;
+  /** The name that the server's certificate must have. Default: the host of the URL. */
+  readonly serverName: string | undefined;
+}
+
+const moreDefaults: NatsLinkMore = {
+  name: "ts-ms",
+  pauses: { initialMs: 100, maxMs: 5_000, jitter: 0.1 },
+  cert: undefined,
+  key: undefined,
+  serverName: undefined,
+};
 
 interface Peers {
   readonly nats: (typeof natsPeer)["default"];
@@ -41,6 +59,9 @@ export class NatsLink {
   readonly #owner: NatsLinkOwner;
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #more: NatsLinkMore;
+  #why = "it has not been connected yet";
+  #connections = 0;
   #peers: Promise<Peers> | undefined;
   #line: NatsLine | undefined;
   #cancelPause: (() => void) | undefined;
@@ -55,7 +76,9 @@ export class NatsLink {
     owner: NatsLinkOwner,
     clock: Clock,
     random: () => number = Math.random,
+    more: Partial<NatsLinkMore> = {},
   ) {
+    this.#more = { ...moreDefaults, ...more };
     this.#options = toNatsOptions(options);
     this.#owner = owner;
     this.#clock = clock;
@@ -65,6 +88,16 @@ export class NatsLink {
   /** The connection that is used. */
   get line(): NatsLine | undefined {
     return this.#line?.isOver === false ? this.#line : undefined;
+  }
+
+  /** Why there is no connection. */
+  get why(): string {
+    return this.#why;
+  }
+
+  /** How many connections were made again after a loss. */
+  get reconnects(): number {
+    return Math.max(0, this.#connections - 1);
   }
 
   /**
@@ -78,7 +111,7 @@ export class NatsLink {
     const run = ++this.#run;
     this.#peers ??= loadPeers();
     const peers = await this.#peers;
-    const dialing = dialOptions(peers.nats, this.#options);
+    const dialing = dialOptions(peers.nats, this.#options, this.#more);
     if (this.#run === run && this.#isOpen) await this.#try(peers, dialing, run);
   }
 
@@ -99,11 +132,13 @@ export class NatsLink {
     if (line !== undefined && !line.isOver) {
       this.#attempt = 0;
       this.#line = line;
+      this.#connections++;
       return;
     }
-    const pauseMs = Math.min(lastPauseMs, firstPauseMs * 2 ** Math.min(this.#attempt++, 10));
+    const { initialMs, maxMs, jitter } = this.#more.pauses;
+    const pauseMs = Math.min(maxMs, initialMs * 2 ** Math.min(this.#attempt++, 10));
     this.#cancelPause = this.#clock.after(
-      pauseMs * (0.9 + 0.1 * this.#random()),
+      pauseMs * (1 - jitter + jitter * this.#random()),
       () => void this.#try(peers, dialing, run),
       false,
     );
@@ -124,7 +159,8 @@ export class NatsLink {
       await this.#owner.up(line);
       if (line.isOver) this.#owner.down();
       return line;
-    } catch {
+    } catch (reason) {
+      this.#why = reason instanceof Error ? reason.message : String(reason);
       line?.end();
       return undefined;
     }
@@ -134,6 +170,7 @@ export class NatsLink {
     line.end();
     if (this.#line !== line) return; // It was not used, or is closed.
     this.#line = undefined;
+    this.#why = "the connection was lost";
     this.#owner.down();
     if (!this.#isOpen) return;
     this.#isOpen = false;
@@ -151,20 +188,27 @@ async function loadPeers(): Promise<Peers> {
 function dialOptions(
   { credsAuthenticator }: Peers["nats"],
   { servers, credentials, ca, connectTimeoutMs, probeMs }: NatsOptions,
+  { name, cert, key, serverName }: NatsLinkMore,
 ): natsPeer.NodeConnectionOptions {
   const urls = servers.map((server) => new URL(server));
   const [first] = urls;
   const user = decodeURIComponent(first?.username ?? "");
   const pass = decodeURIComponent(first?.password ?? "");
-  const isTls = ca !== undefined || urls.some(({ protocol }) => protocol === "tls:");
+  const tls = {
+    ...(ca !== undefined && { ca: readText(ca, "CA") }),
+    ...(cert !== undefined && { cert: readText(cert, "certificate") }),
+    ...(key !== undefined && { key: readText(key, "key") }),
+    ...(serverName !== undefined && { servername: serverName }),
+  };
+  const isTls = Object.keys(tls).length > 0 || urls.some(({ protocol }) => protocol === "tls:");
   return {
     servers: urls.map(({ hostname, port }) => `${hostname}:${port === "" ? 4222 : port}`),
-    name: "ts-ms",
+    name,
     reconnect: false,
     timeout: connectTimeoutMs,
     pingInterval: probeMs,
     maxPingOut: 1,
-    ...(isTls && { tls: ca === undefined ? {} : { ca: readText(ca, "CA") } }),
+    ...(isTls && { tls }),
     ...(credentials !== undefined && {
       authenticator: credsAuthenticator(new TextEncoder().encode(readText(credentials, "credentials"))),
     }),

@@ -13,6 +13,10 @@ export interface StreamPlan {
   readonly maxAgeMs: number;
   /** How long ids of messages are known, in milliseconds, at least 100; not longer than messages are kept. */
   readonly duplicateWindowMs: number;
+  /** What keeps a message besides the limits: nothing, or that its one reader has not settled it. Default: `limits`. */
+  readonly retention?: "limits" | "workqueue";
+  /** Whether it keeps the subjects that it has besides. Default: false. */
+  readonly keepsSubjects?: boolean;
   /** Passes each message on with its number; undefined for not. */
   readonly republish: { readonly from: string; readonly to: string } | undefined;
 }
@@ -27,10 +31,7 @@ const noStream = 10_059;
 export async function ensureStream({ manager }: NatsLine, plan: StreamPlan): Promise<StreamFound> {
   const { streams } = manager;
   const wanted = configOf(plan);
-  const found = await streams.info(plan.name).catch((reason: unknown) => {
-    if (codeOf(reason) === noStream) return undefined;
-    throw reason;
-  });
+  const found = await findStream(manager, plan.name);
   if (found === undefined) {
     try {
       return await streams.add(wanted);
@@ -42,14 +43,27 @@ export async function ensureStream({ manager }: NatsLine, plan: StreamPlan): Pro
     }
   }
   const { config } = found;
+  if (plan.keepsSubjects === true) {
+    wanted.subjects = [...new Set([...config.subjects, ...plan.subjects])];
+  }
+  const hasSubjects = plan.keepsSubjects !== true || wanted.subjects.length === config.subjects.length;
   const isSame =
+    hasSubjects &&
     config.max_msgs_per_subject === wanted.max_msgs_per_subject &&
     config.max_age === wanted.max_age &&
     config.duplicate_window === wanted.duplicate_window &&
     config.num_replicas === wanted.num_replicas &&
     config.republish?.dest === wanted.republish?.dest;
-  const { storage: _, ...changed } = wanted;
+  const { storage: _storage, retention: _retention, ...changed } = wanted;
   return isSame ? found : streams.update(plan.name, changed);
+}
+
+/** A stream as it is; undefined where there is none. @throws Error of NATS */
+export function findStream({ streams }: NatsLine["manager"], name: string): Promise<StreamFound | undefined> {
+  return streams.info(name).catch((reason: unknown) => {
+    if (codeOf(reason) === noStream) return undefined;
+    throw reason;
+  });
 }
 
 function configOf(plan: StreamPlan) {
@@ -62,6 +76,7 @@ function configOf(plan: StreamPlan) {
     max_age: plan.maxAgeMs * msInNs,
     duplicate_window: plan.duplicateWindowMs * msInNs,
     allow_direct: true,
+    ...(plan.retention !== undefined && { retention: plan.retention }),
     ...(plan.republish !== undefined && {
       republish: { src: plan.republish.from, dest: plan.republish.to },
     }),
@@ -69,7 +84,7 @@ function configOf(plan: StreamPlan) {
 }
 
 /** The code of an error of the API; undefined for another one. */
-function codeOf(reason: unknown): number | undefined {
+export function codeOf(reason: unknown): number | undefined {
   if (!(reason instanceof Error) || !("code" in reason)) return undefined;
   return typeof reason.code === "number" ? reason.code : undefined;
 }
