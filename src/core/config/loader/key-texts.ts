@@ -500,7 +500,7 @@ export const keyTexts: KeyTexts = {
   "MessagingConfig.subscriptions":
     "What is read otherwise than contracts say, by rpc: `package.Service/Method`. An rpc whose contract says nothing of messages is one that reads them by that. Default: what contracts say.",
   "BrokerConfig.url":
-    "memory: is this process alone, amqp:// and amqps://USER:PASSWORD@HOST are RabbitMQ, kafka://HOST:PORT,HOST:PORT is Kafka, with USER:PASSWORD@ for SASL PLAIN.",
+    "memory: is this process alone, amqp:// and amqps://USER:PASSWORD@HOST are RabbitMQ, kafka://HOST:PORT,HOST:PORT is Kafka, with USER:PASSWORD@ for SASL PLAIN, nats:// and tls://HOST:PORT,HOST:PORT are NATS.",
   "BrokerConfig.prefix": "Begins the name of everything that is made there. Default: none.",
   "BrokerConfig.name":
     "Names the broker in logs, metrics and errors, and our connections there. Default: that of its system.",
@@ -509,6 +509,7 @@ export const keyTexts: KeyTexts = {
   "BrokerConfig.memory": "The broker in this process.",
   "BrokerConfig.rabbitmq": "Options of RabbitMQ.",
   "BrokerConfig.kafka": "Options of Kafka.",
+  "BrokerConfig.nats": "Options of NATS.",
   "BrokerConfig.required":
     "Whether the program is ready only while the broker can be reached, and its subscriptions are connected.",
   "BrokerTlsConfig.ca":
@@ -558,6 +559,18 @@ export const keyTexts: KeyTexts = {
   "KafkaSaslConfig.username": "Name of the user. Not for OAUTHBEARER.",
   "KafkaSaslConfig.password": "Password of the user. Not for OAUTHBEARER.",
   "KafkaSaslConfig.token": "The token of OAUTHBEARER.",
+  "NatsBrokerConfig.credentials":
+    "File with the credentials of a user, as nsc writes it: .creds. Default: none.",
+  "NatsBrokerConfig.replicas": "Replicas of streams that are made.",
+  "NatsBrokerConfig.ack_wait":
+    "Behind how long a message is delivered again whose process says nothing more of it.",
+  "NatsBrokerConfig.duplicate_window":
+    "For how long ids are known: what is published again within that time is stored once.",
+  "NatsBrokerConfig.max_age": "How long the messages of a topic are kept, whether read or not; 0 for ever.",
+  "NatsBrokerConfig.single_reader":
+    "Whether each ordered group has one process at a time, which the order of a key needs: NATS divides keys among no processes.",
+  "NatsBrokerConfig.declare":
+    "Whether a publisher makes the stream of a topic where it is missing; otherwise it refuses the message.",
   "ConsumeConfig.enabled": "Whether this program reads messages, or only publishes.",
   "ConsumeConfig.concurrency": "Most handlers at once, for each topic and group.",
   "ConsumeConfig.prefetch":
