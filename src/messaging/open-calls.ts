@@ -61,7 +61,9 @@ export class OpenCalls {
     const cancel = (): void => {
       controller.abort(caller.reason);
       const { event, to } = message;
-      if (event !== undefined)
+      // Its consumer knows the deadline, and a note of it would be taken for a cancellation.
+      const isLate = caller.reason instanceof ConnectError && caller.reason.code === Code.DeadlineExceeded;
+      if (event !== undefined && !isLate)
         this.#broker.cancelCall?.(to.topic, { source: event.source, id: event.id, untilMs });
     };
     const stopTimer = this.#clock.after(timeoutMs, () =>
