@@ -18,7 +18,7 @@ interface Row {
   readonly skip: string | false;
   /** Its group in the file. */
   readonly group: string;
-  start(): Promise<{ readonly url: string; stop(): Promise<void> }>;
+  readonly start: () => Promise<{ readonly url: string; stop(): Promise<void> }>;
 }
 
 const rows: readonly Row[] = [
