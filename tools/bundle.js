@@ -201,8 +201,9 @@ const whole = {
   sourcemap: true,
   metafile: true,
   outExtension: { ".js": ".mjs" },
-  // Native code in files of its own; and what requires packages that are not installed with it.
-  external: ["@currentspace/http3", "@dbos-inc/dbos-sdk"],
+  // Native code in files of its own; what requires packages that are not installed with it; and what has a package
+  // without the text of its licence.
+  external: ["@currentspace/http3", "@dbos-inc/dbos-sdk", "pg"],
   plugins: [requires, contents, pages, templates],
   // CommonJS packages inside require modules of Node.
   banner: {

@@ -12,7 +12,11 @@ import {
   type StopReport,
   sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
-import { type MessageAdminOptions, messageAdminService } from "../messaging/admin-service.ts";
+import {
+  type AdministeredMessages,
+  type MessageAdminOptions,
+  messageAdminService,
+} from "../messaging/admin-service.ts";
 import type { DeadLetters } from "../messaging/dead-letter-box.ts";
 import { MessageServer } from "../messaging/message-server.ts";
 import type { SubscriptionStatistics } from "../messaging/subscription-statistics.ts";
@@ -24,6 +28,7 @@ import {
 } from "./dispatch-options.ts";
 import { type DispatcherCore, type DispatcherParts, dispatcherCore } from "./dispatcher-core.ts";
 import type { MetricsPage } from "./dispatch-counts.ts";
+import { dispatcherQueues } from "./dispatcher-queues.ts";
 import { eventService } from "./event-service.ts";
 import { OrderedQueues } from "./ordered-queues.ts";
 import { bodyInvoker, deliverRpc, matchRpc } from "./queue-rpcs.ts";
@@ -159,21 +164,22 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
    * @throws SetupError without `allow`
    */
   admin(options: MessageAdminOptions): ReturnType<typeof messageAdminService> {
-    const of = (topic: string): MessageServer => this.#serverOf(topic);
-    const queues = (): readonly SubscriptionStatistics[] => this.queues;
-    return messageAdminService(
-      {
-        get subscriptions() {
-          return queues();
-        },
-        lag: (topic, group) => of(topic).lag(topic, group),
-        pause: (topic, group) => of(topic).pause(topic, group),
-        resume: (topic, group) => of(topic).resume(topic, group),
-        deadLetters: (topic, group) => of(topic).deadLetters(topic, group),
-        skip: (topic, group, partition, offset) => of(topic).skip(topic, group, partition, offset),
-      },
-      options,
+    return messageAdminService(this.administered, options);
+  }
+
+  /** What such a service shows and changes. */
+  get administered(): AdministeredMessages {
+    return dispatcherQueues(
+      () => this.queues,
+      (topic) => this.#serverOf(topic),
     );
+  }
+
+  /** Checks the option `subscriptions`, as `start` does. @throws SetupError naming one that cannot be used */
+  async checkSubscriptions(): Promise<void> {
+    for (const { id, stored } of configuredSubscriptions(this.#options.subscriptions)) {
+      if (stored !== undefined) await this.#core.live.check(id, stored);
+    }
   }
 
   /**

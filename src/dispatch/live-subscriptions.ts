@@ -59,7 +59,17 @@ export class LiveSubscriptions {
   async configure(subscriptions: readonly KeptSubscription[]): Promise<void> {
     for (const kept of subscriptions) {
       if (kept.stored === undefined) continue;
-      this.#put(new LiveSubscription(kept, kept.stored, await this.#configured(kept.id, kept.stored)));
+      this.#put(new LiveSubscription(kept, kept.stored, await this.check(kept.id, kept.stored)));
+    }
+  }
+
+  /** Checks one of the configuration. @throws SetupError naming it */
+  async check(id: string, stored: StoredSubscription): Promise<CheckedSubscription> {
+    try {
+      return await this.#parts.check(stored);
+    } catch (cause) {
+      const why = cause instanceof ConnectError ? cause.rawMessage : String(cause);
+      throw new SetupError(`EventDispatcher: subscriptions.${id}: ${why}`, { cause });
     }
   }
 
@@ -163,15 +173,6 @@ export class LiveSubscriptions {
     this.#index.remove(before);
     before.close();
     this.#parts.changed(before, undefined);
-  }
-
-  async #configured(id: string, stored: StoredSubscription): Promise<CheckedSubscription> {
-    try {
-      return await this.#parts.check(stored);
-    } catch (cause) {
-      const why = cause instanceof ConnectError ? cause.rawMessage : String(cause);
-      throw new SetupError(`EventDispatcher: subscriptions.${id}: ${why}`, { cause });
-    }
   }
 
   async #watch(store: DispatchStore): Promise<void> {

@@ -1,4 +1,4 @@
-import type { DescMessage, DescMethodServerStreaming, Registry } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethodServerStreaming, MessageInitShape, Registry } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { HubAdminService } from "../../gen/ts_ms/hub/v1/admin_pb.ts";
 import type { HubService } from "../../gen/ts_ms/hub/v1/hub_pb.ts";
@@ -37,7 +37,7 @@ import { Rooms } from "./rooms.ts";
 import { HubTopic, serveTopic } from "./topic.ts";
 import type { TopicKit } from "./topic-kit.ts";
 import type { RpcTopic, Topic } from "./typed-topic.ts";
-import type { RpcTopicInit, TopicInit } from "./topic-options.ts";
+import type { Receipt, RpcTopicInit, TopicInit } from "./topic-options.ts";
 import { shapeOfRpc, shapeOfType } from "./topic-shape.ts";
 import { hubService } from "./services/hub-service.ts";
 import { type AdminOptions, hubAdminService } from "./services/hub-admin-service.ts";
@@ -213,6 +213,15 @@ export class Hub implements ConnectionBook {
     const shape = { ...stated, name: init.name ?? stated.name };
     const topic = this.#topics.add(new HubTopic(shape, init, this.#kit, rpcName(from)), rpcName(from));
     return Object.assign(topic, { serve: serveTopic(topic, roomsOf) });
+  }
+
+  /**
+   * Publishes in a room of a topic by its name, as `Topic.publish` of the topic does.
+   *
+   * @throws ConnectError INVALID_ARGUMENT for an unknown topic
+   */
+  async publish(topic: string, room: string, message: MessageInitShape<DescMessage>): Promise<Receipt> {
+    return this.#topics.named(topic, "topic").publish(room, message);
   }
 
   /** Whether there is a topic of a name. */

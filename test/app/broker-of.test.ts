@@ -7,6 +7,7 @@ import type { ConfigInit } from "../../src/core/config/loader/config-types.ts";
 import { loadConfig } from "../../src/core/config/loader/load-config.ts";
 import type { OpenBrokerOptions } from "../../src/messaging/brokers.ts";
 import { kafkaDefaults, toKafkaOptions } from "../../src/messaging/kafka/kafka-options.ts";
+import { natsBrokerDefaults, toNatsBrokerOptions } from "../../src/messaging/nats/nats-options.ts";
 import { TemporaryFiles } from "../support/temporary-files.ts";
 
 /** Options that are no keys of the group: those of all brokers, what is of code, and one that has a single value. */
@@ -90,14 +91,65 @@ suite("the group kafka of messaging.broker", () => {
   }
 });
 
+suite("the group nats of messaging.broker", () => {
+  const url = "nats://a:4222,b:4222";
+
+  test("says every option that a file can say", async () => {
+    const broker = await brokerIn(
+      `nats:
+      credentials: /run/secrets/shop.creds
+      replicas: 3
+      ack_wait: 1m
+      duplicate_window: 5m
+      max_age: 24h
+      single_reader: true
+      declare: false
+`,
+      url,
+    );
+    const { nats } = brokerOptions(broker);
+    assert.deepEqual(nats, {
+      credentials: "/run/secrets/shop.creds",
+      replicas: 3,
+      ackWaitMs: 60_000,
+      duplicateWindowMs: 300_000,
+      maxAgeMs: 86_400_000,
+      singleReader: true,
+      declare: false,
+    });
+    const options = Object.keys(natsBrokerDefaults).filter((name) => !others.includes(name));
+    assert.deepEqual(Object.keys(nats ?? {}).toSorted(), options.toSorted());
+  });
+
+  test("has the defaults of the library where it says nothing", async () => {
+    const { nats } = brokerOptions(await brokerIn("", url));
+    assert.deepEqual(toNatsBrokerOptions({ ...nats }), toNatsBrokerOptions({}));
+  });
+
+  test("a mistake names its place", async () => {
+    const overrides: ConfigInit = { messaging: { broker: { url, nats: { replicas: 6 } } } };
+    await assert.rejects(
+      loadConfig({ argv: [], env: {}, overrides }),
+      /messaging\.broker\.nats\.replicas: expected a whole number from 1 to 5/,
+    );
+  });
+});
+
 async function kafkaOf(lines: string): Promise<OpenBrokerOptions["kafka"]> {
-  const broker = (await load(lines)).config.messaging?.broker;
-  return brokerOptions(broker ?? assert.fail("no broker")).kafka;
+  return brokerOptions(await brokerIn(lines)).kafka;
 }
 
-async function load(lines: string, argv: readonly string[] = []): ReturnType<typeof loadConfig> {
+async function brokerIn(lines: string, url?: string): Promise<Parameters<typeof brokerOptions>[0]> {
+  return (await load(lines, [], url)).config.messaging?.broker ?? assert.fail("no broker");
+}
+
+async function load(
+  lines: string,
+  argv: readonly string[] = [],
+  url = "kafka://a:9092,b:9092",
+): ReturnType<typeof loadConfig> {
   await using files = await TemporaryFiles.create();
-  const yaml = `messaging:\n  broker:\n    url: kafka://a:9092,b:9092\n    ${lines}`;
+  const yaml = `messaging:\n  broker:\n    url: ${url}\n    ${lines}`;
   const file = await files.write("config.yaml", yaml);
   return await loadConfig({ argv: ["--config", file, ...argv], env: {} });
 }

@@ -421,6 +421,7 @@ export const arrows: Arrows = {
     "messaging",
     "messaging/…",
     "outbox",
+    "dispatch",
     "saga",
     "services",
   ],

@@ -1,5 +1,6 @@
 import type { ProgramControl } from "../app-control.ts";
 import type { AnyService } from "../../core/call/service.ts";
+import type { AdministeredMessages } from "../../messaging/admin-service.ts";
 import { AdminServer } from "../admin-server.ts";
 import { AdminService } from "../admin-service.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
@@ -7,7 +8,7 @@ import type { SectionKit, SectionParts } from "./section.ts";
 /** Name of the server. */
 const name = "admin";
 
-/** The services by which a program, its hub, messages and sagas are administered, on a port of their own. */
+/** The services by which a program, its hub, messages, dispatcher and sagas are administered, on a port of their own. */
 export async function open(kit: SectionKit): Promise<SectionParts> {
   const { config, mistake } = kit;
   const { host = "127.0.0.1", port = "off" } = config.admin ?? {};
@@ -27,7 +28,7 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
   const services: readonly AnyService[] = [
     service,
     ...(config.hub === undefined ? [] : [await adminOfHub(kit)]),
-    ...(config.messaging?.consume?.enabled === true ? [await adminOfMessages(kit)] : []),
+    ...(await adminOfMessages(kit)),
     ...(config.saga === undefined ? [] : [await adminOfSagas(kit)]),
   ];
   return {
@@ -45,10 +46,20 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
   };
 }
 
-async function adminOfMessages(kit: SectionKit): Promise<AnyService> {
+/** One service for all queues that the program reads. */
+async function adminOfMessages(kit: SectionKit): Promise<readonly AnyService[]> {
+  const { messaging, dispatch } = kit.config;
+  const places: AdministeredMessages[] = [];
+  if (messaging?.consume?.enabled === true) {
+    places.push(kit.shared((await import("./messaging-section.ts")).makeMessagesPlace));
+  }
+  if (dispatch !== undefined) {
+    places.push(kit.shared((await import("./dispatch-section.ts")).makeDispatchPlace));
+  }
+  if (places.length === 0) return [];
   const { messageAdminService } = await import("../../messaging/admin-service.ts");
-  const { makeMessagesPlace } = await import("./messaging-section.ts");
-  return messageAdminService(kit.shared(makeMessagesPlace), { allow() {} }); // As of the hub.
+  const { AdministeredQueues } = await import("../administered-queues.ts");
+  return [messageAdminService(new AdministeredQueues(places), { allow() {} })]; // As of the hub.
 }
 
 async function adminOfSagas(kit: SectionKit): Promise<AnyService> {

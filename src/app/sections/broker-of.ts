@@ -1,4 +1,8 @@
-import type { BrokerConfig, KafkaConfig } from "../../../gen/ts_ms/config/v1/messaging_pb.ts";
+import type {
+  BrokerConfig,
+  KafkaConfig,
+  NatsBrokerConfig,
+} from "../../../gen/ts_ms/config/v1/messaging_pb.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { MadeBroker } from "../../messaging/broker.ts";
 import { makeBroker, type OpenBrokerOptions } from "../../messaging/brokers.ts";
@@ -29,7 +33,7 @@ async function openConfigured(kit: SectionKit): Promise<ConfiguredBroker> {
 
 /** The options of `openBroker` that a configuration says. */
 export function brokerOptions(broker: BrokerConfig): OpenBrokerOptions {
-  const { prefix, name, tls, reconnect, memory, rabbitmq, kafka } = broker;
+  const { prefix, name, tls, reconnect, memory, rabbitmq, kafka, nats } = broker;
   return given({
     ...{ prefix, name },
     tls: tls && given({ ca: tls.ca, cert: tls.cert, key: tls.key, serverName: tls.serverName }),
@@ -51,6 +55,7 @@ export function brokerOptions(broker: BrokerConfig): OpenBrokerOptions {
       maxFrameBytes: rabbitmq.maxFrameBytes,
     },
     kafka: kafka && kafkaOptions(kafka),
+    nats: nats && natsOptions(nats),
   });
 }
 
@@ -68,5 +73,15 @@ function kafkaOptions(kafka: KafkaConfig): NonNullable<OpenBrokerOptions["kafka"
     sessionTimeoutMs: kafka.sessionTimeout,
     rebalanceTimeoutMs: kafka.rebalanceTimeout,
     commitIntervalMs: kafka.commitInterval,
+  });
+}
+
+function natsOptions(nats: NatsBrokerConfig): NonNullable<OpenBrokerOptions["nats"]> {
+  const { credentials, replicas, singleReader, declare } = nats;
+  return given({
+    ...{ credentials, replicas, singleReader, declare },
+    ackWaitMs: nats.ackWait,
+    duplicateWindowMs: nats.duplicateWindow,
+    maxAgeMs: nats.maxAge,
   });
 }

@@ -111,6 +111,12 @@ export const sections: readonly Section[] = [
     load: () => import("./hub-section.ts"),
   },
   {
+    name: "dispatch", // Behind the hub, whose bus its section loads.
+    isUsed: ({ dispatch }) => dispatch !== undefined,
+    isFixed: true,
+    load: () => import("./dispatch-section.ts"),
+  },
+  {
     name: "admin",
     isUsed: ({ admin }) => admin !== undefined && admin.port !== "off",
     load: () => import("./admin-section.ts"),

@@ -1,6 +1,8 @@
 import { inTurn, leaveSpreadMs, type LeaveRate, type Turn } from "../time/in-turn.ts";
 import { systemClock } from "../time/clock.ts";
 
+export type { Turn };
+
 /** How connections are asked to go elsewhere when their server stops: ten thousand within ten seconds. */
 export const leaveRate: LeaveRate = Object.freeze({ perSecond: 1_000, maxMs: 12_000 });
 

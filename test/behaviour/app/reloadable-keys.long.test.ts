@@ -184,6 +184,23 @@ const keysOf = (owner: keyof typeof apiKeys): string =>
   fileOf(`${owner}.json`, [{ id: owner, hash: apiKeys[owner].hash }]);
 
 const rows: Readonly<Record<string, Row>> = {
+  "app.max_connections_per_second": {
+    values: [0, 1],
+    sees: ["all", "fewer"],
+    async look(app) {
+      const sockets = await Promise.all(Array.from({ length: 3 }, () => opened(addressOf(app, "http"))));
+      const answered = await Promise.all(
+        sockets.map((socket) => {
+          socket.write("GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n");
+          return new Promise((resolve) => {
+            socket.once("data", () => resolve("answered")).once("close", () => resolve("closed"));
+          });
+        }),
+      );
+      for (const socket of sockets) socket.destroy();
+      return answered.includes("closed") ? "fewer" : "all";
+    },
+  },
   "app.max_connections": {
     values: [10, 1],
     sees: ["open", "closed"],

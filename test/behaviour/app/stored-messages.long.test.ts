@@ -5,9 +5,11 @@ import { EchoRequestSchema, EchoResponseSchema } from "../../../gen/tsms/test/v1
 import { MailService, OrderPlacedSchema } from "../../../gen/warehouse/v1/warehouse_pb.ts";
 import { App } from "../../../src/app/app.ts";
 import { service } from "../../../src/core/call/service.ts";
+import { newWebhookSecret } from "../../../src/dispatch/signature.ts";
 import { createPublisher } from "../../../src/messaging/publisher.ts";
 import { saga } from "../../../src/saga/saga.ts";
 import { PostgresServer, withoutPostgres } from "../../support/postgres-server.ts";
+import { startReceiver } from "../../support/webhook-receiver.ts";
 import { TemporaryFiles } from "../../support/temporary-files.ts";
 
 const echo = saga(
@@ -84,5 +86,34 @@ saga: { postgres: "\${DATABASE_URL}" }
     });
     await postgres.restart();
     await ready.promise;
+  });
+
+  test("with PostgreSQL away an app with a dispatcher starts, and dispatches when it is there", async () => {
+    await using receiver = await startReceiver();
+    await postgres.kill();
+    await using app = await App.load({
+      argv: ["--config", config, "--set", "saga=null"],
+      env: { DATABASE_URL: postgres.url },
+      overrides: {
+        outbox: { prefix: "later_" },
+        dispatch: {
+          topics: ["orders"],
+          webhooks: { allowHttp: true, allowAddresses: ["127.0.0.1"], ports: [receiver.port] },
+          subscriptions: { partner: { webhook: { url: receiver.url, secret: newWebhookSecret() } } },
+        },
+      },
+    });
+    app.addService(service(MailService, {}));
+    const ready = Promise.withResolvers<void>();
+    app.onStateChange((name, state) => {
+      if (name === "dispatch" && state === "ready") ready.resolve();
+    });
+    await app.start();
+    assert.equal(app.servers.find(({ name }) => name === "dispatch")?.state, "listen");
+    assert.notEqual((await app.health())["dispatch"]?.status, "serving");
+    await postgres.restart();
+    await ready.promise;
+    await createPublisher(app.broker).publish(OrderPlacedSchema, { orderId: "7", sku: "A1", count: 1 });
+    await receiver.received.count(1);
   });
 });

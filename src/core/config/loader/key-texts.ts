@@ -179,6 +179,7 @@ export const keyTexts: KeyTexts = {
   "Config.hub": "Live connections and rooms. Default: none are known.",
   "Config.messaging": "Messages of a broker. Default: none are read or published.",
   "Config.outbox": "What is published in transactions of a database. Default: none.",
+  "Config.dispatch": "Events of the broker to subscriptions. Default: none are dispatched.",
   "Config.saga": "Sagas. Default: none.",
   "Config.docs": "The console in the browser. Default: served where `http.host` is a loopback address.",
   "Config.openapi": "The OpenAPI document. Default: served where `http.host` is a loopback address.",
@@ -228,6 +229,70 @@ export const keyTexts: KeyTexts = {
     "CA certificates of an agent over HTTPS, PEM. Default: the environment variable CONSUL_CACERT, else Node's own.",
   "CatalogConfig.consul_tag": "Services of Consul with this tag.",
   "CatalogConfig.k8s_selector": "Services of Kubernetes with these labels.",
+  "DispatchConfig.topics": "The topics whose events are dispatched; at least one.",
+  "DispatchConfig.subscriptions":
+    "Where events go, by the id of the subscription: 1 to 64 of a-z, 0-9, - and _. Default: nowhere.",
+  "DispatchConfig.descriptors":
+    "Files with a binary FileDescriptorSet that have events. Default: the contracts of the program's services alone.",
+  "DispatchConfig.group": "The group that reads the topics; it begins the names of queues of tasks.",
+  "DispatchConfig.concurrency": "Handlers at once for the events of a topic, in this process.",
+  "DispatchConfig.max_fan_out":
+    "The most subscriptions that one event may match; it is a dead letter beyond.",
+  "DispatchConfig.max_hops": "How often dispatchers may publish one event; it is a dead letter beyond.",
+  "DispatchConfig.log_deliveries": "Which deliveries are kept in the store.",
+  "DispatchConfig.retention": "How long deliveries are kept.",
+  "DispatchConfig.secret_key":
+    "32 bytes in base64 by which secrets of webhooks are encrypted in the store. Default: none, with which it keeps none.",
+  "DispatchConfig.webhooks": "How webhooks are sent.",
+  "DispatchWebhooksConfig.timeout": "The longest time of one try, the answer included.",
+  "DispatchWebhooksConfig.delays":
+    "The pauses between tries, each of them longer or shorter by up to a fifth.",
+  "DispatchWebhooksConfig.disable_after": "How long a subscription may fail before it is disabled.",
+  "DispatchWebhooksConfig.allow_http": "Whether `http:` is allowed beside `https:`.",
+  "DispatchWebhooksConfig.allow_addresses":
+    "Addresses and ranges that are allowed although they are not public. Default: none.",
+  "DispatchWebhooksConfig.ports": "The ports of URLs that are allowed.",
+  "DispatchWebhooksConfig.max_payload_bytes": "The largest event, as JSON.",
+  "DispatchWebhooksConfig.concurrency":
+    "Requests at once. Those that have failed last get half of them at the most.",
+  "DispatchWebhooksConfig.per_target":
+    "Requests at once for one subscription; one while its last try has failed.",
+  "DispatchWebhooksConfig.origin":
+    "How this program calls itself where receivers are asked first. Default: the name of the machine.",
+  "DispatchSubscriptionConfig.filter": "Which events. Default: every one.",
+  "DispatchSubscriptionConfig.rpc": "An rpc whose request is the message of the event.",
+  "DispatchSubscriptionConfig.webhook":
+    "A URL to which events are posted as JSON, signed by Standard Webhooks.",
+  "DispatchSubscriptionConfig.topic": "A topic of the broker, in which the event keeps its attributes.",
+  "DispatchSubscriptionConfig.room": "A room of the section hub.",
+  "DispatchSubscriptionConfig.ordered":
+    "Whether events of one key are sent one after another: one that fails is tried again before those behind it.",
+  "DispatchFilterConfig.types": "CloudEvents types, one of which it must be. Default: any.",
+  "DispatchFilterConfig.exact": "Attributes and the values that they must have.",
+  "DispatchFilterConfig.prefix": "Attributes and what they must begin with.",
+  "DispatchFilterConfig.suffix": "Attributes and what they must end with.",
+  "DispatchFilterConfig.all": "All of these must hold.",
+  "DispatchFilterConfig.any": "One of these must hold. Default: nothing must.",
+  "DispatchFilterConfig.not": "This must not hold.",
+  "DispatchFilterConfig.cel":
+    "A condition in CEL over `event`, the attributes as texts, and `data`, the message. At most 2 KiB.",
+  "DispatchConditionConfig.types": "CloudEvents types, one of which it must be. Default: any.",
+  "DispatchConditionConfig.exact": "Attributes and the values that they must have.",
+  "DispatchConditionConfig.prefix": "Attributes and what they must begin with.",
+  "DispatchConditionConfig.suffix": "Attributes and what they must end with.",
+  "DispatchConditionConfig.cel": "A condition in CEL, as of the filter.",
+  "DispatchRpcConfig.target": "As of `dial`, such as dns:///mail:42001. It must be set.",
+  "DispatchRpcConfig.method": "`package.Service/Method`, a unary rpc. It must be set.",
+  "DispatchWebhookConfig.url": "Where to. It must be set.",
+  "DispatchWebhookConfig.headers": "Further headers. Not host, content-*, webhook-*, ce-*.",
+  "DispatchWebhookConfig.verify":
+    "Whether the receiver is asked first: by OPTIONS with WebHook-Request-Origin. Default: it is not.",
+  "DispatchWebhookConfig.signature": "How requests are signed.",
+  "DispatchWebhookConfig.secret":
+    "The secret, whsec_… or, of ED25519, whsk_…. It must be set: every process signs by the same one.",
+  "DispatchRoomConfig.topic": "The topic of the hub. It must be set.",
+  "DispatchRoomConfig.name":
+    "The room; `{data.order_id}` and `{event.subject}` are replaced. It must be set.",
   "DocsConfig.enabled":
     "Whether the console is served. Default: where this section is there, or `http.host` is a loopback address.",
   "DocsConfig.path": "Path of the console; its files are below it.",
@@ -435,7 +500,7 @@ export const keyTexts: KeyTexts = {
   "MessagingConfig.subscriptions":
     "What is read otherwise than contracts say, by rpc: `package.Service/Method`. An rpc whose contract says nothing of messages is one that reads them by that. Default: what contracts say.",
   "BrokerConfig.url":
-    "memory: is this process alone, amqp:// and amqps://USER:PASSWORD@HOST are RabbitMQ, kafka://HOST:PORT,HOST:PORT is Kafka, with USER:PASSWORD@ for SASL PLAIN.",
+    "memory: is this process alone, amqp:// and amqps://USER:PASSWORD@HOST are RabbitMQ, kafka://HOST:PORT,HOST:PORT is Kafka, with USER:PASSWORD@ for SASL PLAIN, nats:// and tls://HOST:PORT,HOST:PORT are NATS.",
   "BrokerConfig.prefix": "Begins the name of everything that is made there. Default: none.",
   "BrokerConfig.name":
     "Names the broker in logs, metrics and errors, and our connections there. Default: that of its system.",
@@ -444,6 +509,7 @@ export const keyTexts: KeyTexts = {
   "BrokerConfig.memory": "The broker in this process.",
   "BrokerConfig.rabbitmq": "Options of RabbitMQ.",
   "BrokerConfig.kafka": "Options of Kafka.",
+  "BrokerConfig.nats": "Options of NATS.",
   "BrokerConfig.required":
     "Whether the program is ready only while the broker can be reached, and its subscriptions are connected.",
   "BrokerTlsConfig.ca":
@@ -493,6 +559,18 @@ export const keyTexts: KeyTexts = {
   "KafkaSaslConfig.username": "Name of the user. Not for OAUTHBEARER.",
   "KafkaSaslConfig.password": "Password of the user. Not for OAUTHBEARER.",
   "KafkaSaslConfig.token": "The token of OAUTHBEARER.",
+  "NatsBrokerConfig.credentials":
+    "File with the credentials of a user, as nsc writes it: .creds. Default: none.",
+  "NatsBrokerConfig.replicas": "Replicas of streams that are made.",
+  "NatsBrokerConfig.ack_wait":
+    "Behind how long a message is delivered again whose process says nothing more of it.",
+  "NatsBrokerConfig.duplicate_window":
+    "For how long ids are known: what is published again within that time is stored once.",
+  "NatsBrokerConfig.max_age": "How long the messages of a topic are kept, whether read or not; 0 for ever.",
+  "NatsBrokerConfig.single_reader":
+    "Whether each ordered group has one process at a time, which the order of a key needs: NATS divides keys among no processes.",
+  "NatsBrokerConfig.declare":
+    "Whether a publisher makes the stream of a topic where it is missing; otherwise it refuses the message.",
   "ConsumeConfig.enabled": "Whether this program reads messages, or only publishes.",
   "ConsumeConfig.concurrency": "Most handlers at once, for each topic and group.",
   "ConsumeConfig.prefetch":

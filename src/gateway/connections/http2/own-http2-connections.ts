@@ -4,8 +4,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { LiveSet } from "../../../core/call/live-set.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { IncomingRequest } from "../../../core/http2/incoming-request.ts";
-import { leaveInTurn } from "../../../core/http2/session-turns.ts";
-import type { Turn } from "../../../core/time/in-turn.ts";
+import { leaveInTurn, type Turn } from "../../../core/http2/session-turns.ts";
 import {
   ServerSession,
   type ServerSessionListener,
