@@ -231,6 +231,23 @@ test(
   },
 );
 
+test("27 a pause outlives the connection", { skip }, async (t) => {
+  const server = await ownServer(t);
+  const broker = await shared.broker({ ...quick, url: server.url });
+  const reading = await Reading.start(broker, specOf("paused", "g"), true);
+  reading.subscription.pause();
+  await server.kill();
+  await soon(() => !reading.subscription.connected);
+  await server.restart();
+  await publish(broker, messageTo("paused", "x"));
+  await soon(() => reading.subscription.connected);
+  await sleep(200);
+  assert.equal(reading.deliveries.length, 0);
+  assert.equal((await reading.subscription.lag()).get(-1), 1);
+  reading.subscription.resume();
+  await reading.until(1, inTime);
+});
+
 test("M17: a stream and a consumer are deleted: published and read again within 5 s", { skip }, async (t) => {
   const topic = newTopic();
   const broker = await shared.broker();
