@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { SetupError } from "../../../src/core/errors/setup-error.ts";
-import { type NatsBrokerOptions, toNatsBrokerOptions } from "../../../src/messaging/nats/nats-options.ts";
+import { toNatsBrokerOptions } from "../../../src/messaging/nats/nats-options.ts";
 
 suite("the options of nats()", () => {
   test("URLs name the servers of a cluster", () => {
@@ -29,7 +29,7 @@ suite("the options of nats()", () => {
     ];
     for (const [options, says] of rows) {
       assert.throws(
-        () => toNatsBrokerOptions(options as Partial<NatsBrokerOptions>), // Wrong on purpose.
+        () => toNatsBrokerOptions(options),
         (error) => {
           assert.ok(error instanceof SetupError);
           assert.match(error.message, says);
