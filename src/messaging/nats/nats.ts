@@ -1,6 +1,5 @@
 import { type MadeInvoker, makeInvoker } from "../../core/call/invoker-source.ts";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { SetupError } from "../../core/errors/setup-error.ts";
+import { ConnectError } from "../../core/errors/errors.ts";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -8,7 +7,7 @@ import {
   type StopReport,
 } from "../../core/lifecycle/lifecycle.ts";
 import type { NatsLine } from "../../core/nats/nats-line.ts";
-import { NatsLink } from "../../core/nats/nats-link.ts";
+import type { NatsLink } from "../../core/nats/nats-link.ts";
 import { type Clock, systemClock } from "../../core/time/clock.ts";
 import type {
   Broker,
@@ -26,17 +25,17 @@ import type {
 } from "../broker.ts";
 import type { BrokerDialOptions } from "../broker-dial-options.ts";
 import { dialBroker } from "../dialled-broker.ts";
-import { checkQueueNames } from "../queue-names.ts";
 import { Caller } from "./caller.ts";
 import { CancelNotes } from "./cancel-notes.ts";
+import { checkReadable } from "./check-readable.ts";
 import { DeadLetterStream } from "./dead-letter-stream.ts";
-import type { ReplyMessage } from "./nats-delivery.ts";
 import { unavailable } from "./nats-errors.ts";
-import { toNats } from "./nats-message.ts";
 import { type FullNatsOptions, type NatsBrokerOptions, toNatsBrokerOptions } from "./nats-options.ts";
+import { linkOf } from "./nats-connection.ts";
 import { NatsGroupSubscription } from "./nats-subscription.ts";
 import { Producer } from "./producer.ts";
 import type { Outcome } from "./publication.ts";
+import { sendReply } from "./replies.ts";
 import { placeOf } from "./topology.ts";
 
 /**
@@ -146,13 +145,13 @@ class NatsBroker implements Broker {
     receive: (delivery: Delivery) => void,
   ): Promise<BrokerSubscription> {
     if (this.#stopping !== undefined) throw unavailable("it has been closed");
-    this.#check(spec);
+    checkReadable(spec, this.#options);
     const subscription: NatsGroupSubscription = new NatsGroupSubscription(spec, {
       clock: this.#clock,
       wallMs: Date.now,
       options: this.#options,
       receive,
-      reply: (message, to) => this.#reply(message, to),
+      reply: async (message, to) => sendReply(this.#connected(), message, to),
       line: () => this.#usable,
       stopped: () => this.#subscriptions.delete(subscription),
     });
@@ -223,24 +222,6 @@ class NatsBroker implements Broker {
     return line;
   }
 
-  /** @throws SetupError for what cannot be read over NATS */
-  #check({ topic, group, ordering, broadcast }: SubscriptionSpec): void {
-    const { prefix, singleReader } = this.#options;
-    checkQueueNames("NATS", topic, group, prefix);
-    for (const name of [topic, group]) {
-      if (/^\.|\.\.|\.$/.test(name)) {
-        throw new SetupError(
-          `NATS: ${JSON.stringify(name)} has a dot at its start or end, or behind another`,
-        );
-      }
-    }
-    if (ordering === "none" || broadcast || singleReader) return;
-    throw new SetupError(
-      `NATS: the group ${group} of the topic ${topic} is ordered, and NATS keeps no order of a key among processes: ` +
-        "have one process at a time read it, and say so by `singleReader: true`, or let it be without an order",
-    );
-  }
-
   async #up(line: NatsLine): Promise<void> {
     this.#line = line;
     if (this.#lifecycle.state === "listen") this.#lifecycle.enter("ready");
@@ -259,31 +240,4 @@ class NatsBroker implements Broker {
     this.#producer.down();
     for (const subscription of this.#subscriptions) subscription.down();
   }
-
-  async #reply(reply: ReplyMessage, to: string): Promise<void> {
-    const line = this.#connected();
-    const { headers, body, bytes } = toNats({ ...reply, key: undefined });
-    if (bytes > line.maxBytes) {
-      const text = `NATS: the reply has ${bytes} bytes, and the server takes ${line.maxBytes}`;
-      throw new ConnectError(text, Code.ResourceExhausted);
-    }
-    line.publish(to, body, undefined, headers);
-    await line.flush();
-  }
-}
-
-function linkOf(
-  { servers, credentials, tls, name, reconnect }: FullNatsOptions,
-  clock: Clock,
-  owner: ConstructorParameters<typeof NatsLink>[1],
-): NatsLink {
-  const { ca, cert, key, serverName } = tls ?? {};
-  const secured = tls === undefined ? servers : servers.map((server) => server.replace(/^nats:/, "tls:"));
-  return new NatsLink({ servers: secured, credentials, ca }, owner, clock, Math.random, {
-    name: name ?? "ts-ms",
-    pauses: reconnect,
-    cert,
-    key,
-    serverName,
-  });
 }

@@ -4,6 +4,7 @@ import type { NatsLine, NatsMessage } from "../../core/nats/nats-line.ts";
 import { NumberedWindow } from "../../core/nats/numbered-window.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import type { Delivery } from "../broker.ts";
+import { byOffset, later, released, settled } from "./answers.ts";
 import {
   type AckSubject,
   ackSubjectOf,
@@ -13,6 +14,7 @@ import {
 } from "./nats-delivery.ts";
 import { PullRequests } from "./pull-requests.ts";
 import type { ReadConsumer } from "./topology.ts";
+import { WorkNotes } from "./work-notes.ts";
 
 /** What a consumer is read for. */
 export interface PulledConsumerOwner {
@@ -28,10 +30,6 @@ export interface PulledConsumerOwner {
   gone(): void;
 }
 
-const settled = "+ACK";
-const working = "+WPI";
-const released = "-NAK";
-const msInNs = 1_000_000;
 /** By how much the clock of the server may differ, in milliseconds. */
 const clockSkewMs = 10_000;
 
@@ -47,6 +45,7 @@ export class PulledConsumer implements DeliveryOwner {
   readonly #owner: PulledConsumerOwner;
   /** Everything that is not settled, from the oldest on. */
   readonly #unsettled = new NumberedWindow<NatsDelivery>();
+  readonly #notes: WorkNotes;
   #count = 0;
   #held: NatsDelivery[] = [];
   #released: NatsDelivery[] = [];
@@ -65,12 +64,13 @@ export class PulledConsumer implements DeliveryOwner {
   #requests: PullRequests | undefined;
   #isWanted = true;
   #isStopping = false;
-  #isWorking = false;
   #idle: (() => void) | undefined;
 
   constructor(read: ReadConsumer, owner: PulledConsumerOwner) {
     this.#read = read;
     this.#owner = owner;
+    const everyMs = read.ackWaitMs / 3;
+    this.#notes = new WorkNotes(this.#unsettled, everyMs, owner.clock, () => this.#line);
   }
 
   get origin(): Delivery["from"] {
@@ -195,7 +195,7 @@ export class PulledConsumer implements DeliveryOwner {
     const deliveries = this.#deliveriesOf(ack);
     if (ack.offset > this.#newest) this.#newest = ack.offset;
     this.#held.push(this.#add(new NatsDelivery(source, ack, deliveries, this.#lost.signal, this)));
-    this.#workLater();
+    this.#notes.begin();
     this.#handOver();
   }
 
@@ -252,31 +252,4 @@ export class PulledConsumer implements DeliveryOwner {
     // Without a connection NATS delivers it again.
     if (line !== undefined && !line.isOver) line.publish(delivery.ack.subject, answer);
   }
-
-  /** NATS would deliver again what it hears nothing of. */
-  #workLater(): void {
-    if (this.#isWorking) return;
-    this.#isWorking = true;
-    this.#owner.clock.after(this.#read.ackWaitMs / 3, () => this.#work(), false);
-  }
-
-  #work(): void {
-    this.#isWorking = false;
-    const line = this.#line;
-    if (line === undefined || line.isOver || this.#count === 0) return;
-    for (let number = this.#unsettled.first; number < this.#unsettled.next; number++) {
-      const delivery = this.#unsettled.find(number);
-      if (delivery !== undefined) line.publish(delivery.ack.subject, working);
-    }
-    this.#workLater();
-  }
-}
-
-/** Not before a time. */
-function later(delayMs: number): string {
-  return `${released} {"delay":${Math.ceil(delayMs) * msInNs}}`;
-}
-
-function byOffset(a: NatsDelivery, b: NatsDelivery): number {
-  return a.offset < b.offset ? -1 : 1;
 }
