@@ -19,7 +19,7 @@ test(
     using grpc = grpcCalls(running.grpc);
     using uploads = uploadCalls(running.http);
     const { http } = running;
-    const load = new SteadyLoad([rest, grpc, uploads, eventStreams(http), socketStreams(http)], 40);
+    using load = new SteadyLoad([rest, grpc, uploads, eventStreams(http), socketStreams(http)], 40);
     for (let round = 1; round <= 10; round++) {
       running.program.kill("SIGHUP");
       await eventually(

@@ -21,10 +21,15 @@ import {
 /** Pids of the workers that answer now, by their numbers. */
 async function pidsOf(running: WorkerProgram): Promise<ReadonlyMap<string, number>> {
   const pids = new Map<string, number>();
-  for (let call = 0; call < 8; call++) {
-    const { worker, pid } = await echo(running, "who");
+  const agents: Agent[] = [];
+  // Connections stay open meanwhile, for each goes to the worker with the fewest.
+  for (let call = 0; call < 8 || (call < 64 && pids.size < 2); call++) {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    agents.push(agent);
+    const { worker, pid } = await echo(running, "who", 0, agent);
     pids.set(worker, pid);
   }
+  for (const agent of agents) agent.destroy();
   return pids;
 }
 
@@ -78,7 +83,7 @@ for (const [how, end] of [
     const before = await pidsOf(running);
     using kept = restCalls(running.http);
     using grpc = grpcCalls(running.grpc);
-    const load = new SteadyLoad([kept, freshCalls(running.http), grpc], 100);
+    using load = new SteadyLoad([kept, freshCalls(running.http), grpc], 100);
     await eventually("some calls", () => (load.done > 300 ? true : undefined));
     const counted = risingSamples(await running.metrics());
     await end(running);
@@ -113,7 +118,7 @@ test("E15: SIGHUP replaces all workers, one after the other, without a lost call
   using kept = restCalls(running.http);
   using grpc = grpcCalls(running.grpc);
   using uploads = uploadCalls(running.http);
-  const load = new SteadyLoad([kept, freshCalls(running.http), grpc, uploads], 40);
+  using load = new SteadyLoad([kept, freshCalls(running.http), grpc, uploads], 40);
   running.program.kill("SIGHUP");
   await running.program.error(/worker 2 was replaced/);
   const after = await pidsOf(running);

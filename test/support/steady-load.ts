@@ -13,7 +13,7 @@ export interface LoadReport {
 export type LoadCall = (number: number) => Promise<void>;
 
 /** Makes calls at a rate, whatever becomes of those before, until it is stopped. */
-export class SteadyLoad {
+export class SteadyLoad implements Disposable {
   readonly #calls = new Set<Promise<void>>();
   readonly #lost: string[] = [];
   readonly #timer: NodeJS.Timeout;
@@ -46,6 +46,11 @@ export class SteadyLoad {
     clearInterval(this.#timer);
     await Promise.all(this.#calls);
     return { done: this.#done, lost: this.#lost };
+  }
+
+  /** Ends it without a wait. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
   }
 
   #make(call: LoadCall, number: number): void {
