@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
@@ -270,11 +270,11 @@ func main() {
 export async function mavenJars(coordinates: string): Promise<string> {
   const folder = join(toolCache, coordinates.replaceAll(":", "-"));
   const jars = join(folder, "lib");
-  await makeOnce(join(folder, "done"), () => fetchJars(coordinates, folder, jars));
+  await makeOnce(join(folder, "done"), () => fetchJars(coordinates, folder));
   return jars;
 }
 
-async function fetchJars(coordinates: string, folder: string, jars: string): Promise<void> {
+async function fetchJars(coordinates: string, folder: string): Promise<void> {
   for (const [command, flag] of [
     ["mvn", "--version"],
     ["java", "-version"],
@@ -284,22 +284,29 @@ async function fetchJars(coordinates: string, folder: string, jars: string): Pro
     });
   }
   process.stderr.write(`fetching ${coordinates}\n`);
-  mkdirSync(folder, { recursive: true });
+  // Several processes may do it at the same time: each does it in a folder of its own, and the first one's stays.
+  const making = `${folder}.${process.pid}`;
+  mkdirSync(making, { recursive: true });
   const [group, artifact, version] = coordinates.split(":");
   const project = (id: string, content: string): string =>
     `<groupId>${id}</groupId><artifactId>${content}</artifactId>`;
   writeFileSync(
-    join(folder, "pom.xml"),
+    join(making, "pom.xml"),
     `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 ${project("tools", "tools")}<version>1</version>
 <dependencies><dependency>${project(group ?? "", artifact ?? "")}<version>${version}</version></dependency></dependencies>
 </project>
 `,
   );
-  await run("mvn", ["-B", "-q", "dependency:copy-dependencies", `-DoutputDirectory=${jars}`], {
-    cwd: folder,
-  });
-  writeFileSync(join(folder, "done"), "");
+  const copy = ["-B", "-q", "dependency:copy-dependencies", `-DoutputDirectory=${join(making, "lib")}`];
+  await run("mvn", copy, { cwd: making });
+  writeFileSync(join(making, "done"), "");
+  if (existsSync(join(folder, "done"))) {
+    rmSync(making, { recursive: true });
+    return;
+  }
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(making, folder);
 }
 
 /**

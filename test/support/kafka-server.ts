@@ -8,17 +8,24 @@ import { freePort, KeptServer, type ServerCommand } from "./kept-server.ts";
 
 const coordinates = "org.apache.kafka:kafka_2.13:4.3.1";
 
-/** Why tests with Kafka are skipped; false where they run. Its jars are fetched by Maven once. */
-export const withoutKafka: string | false = whyNot();
+/** Why tests with Kafka are skipped; false where they run. Its jars are fetched by Maven once, which takes a minute. */
+export const withoutKafka: string | false = await whyNot();
 
-function whyNot(): string | false {
+async function whyNot(): Promise<string | false> {
   if (spawnSync("java", ["-version"]).error !== undefined) {
     return "java is not installed: apt-get install openjdk-17-jre-headless";
   }
   const hasJars = existsSync(join(toolCache, coordinates.replaceAll(":", "-"), "done"));
   const maven = "mvn";
-  if (hasJars || spawnSync(maven, ["--version"]).error === undefined) return false;
-  return `${maven} is not installed: apt-get install maven`;
+  if (!hasJars && spawnSync(maven, ["--version"]).error !== undefined) {
+    return `${maven} is not installed: apt-get install maven`;
+  }
+  try {
+    await mavenJars(coordinates);
+    return false;
+  } catch (error) {
+    return `Kafka's jars cannot be fetched: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 /** What a test needs of a broker besides what all have. */
@@ -40,7 +47,7 @@ export class KafkaServer extends KeptServer {
     this.#settings = settings;
   }
 
-  /** Starts one, which takes some 10 s; the first time a minute, for its jars. */
+  /** Starts one, which takes some 10 s. */
   static async start(settings: KafkaSettings = {}): Promise<KafkaServer> {
     const jars = await mavenJars(coordinates);
     const server = new KafkaServer(await freePort(), await freePort(), jars, settings);
