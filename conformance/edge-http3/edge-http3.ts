@@ -138,6 +138,8 @@ async function fromChromium(checks: Checks): Promise<void> {
     timeout: 120_000,
   });
   const [said, complaint] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+  if (/^unshare: /m.test(complaint))
+    throw new Missing(`no network of its own can be made: ${complaint.trim()}`);
   const outcomes = said
     .split("\n")
     .filter((line) => line.startsWith("{"))
