@@ -7,8 +7,8 @@ import { JsonTraceSerializer } from "@opentelemetry/otlp-transformer";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import { AttributeText } from "./span-text.ts";
 
-/** A span that waits for its request: one of the SDK, or one of this library as the JSON of OTLP. */
-export type QueuedSpan = ReadableSpan | string;
+/** A span that waits for its request: one of the SDK, or one of this library as bytes of the JSON of OTLP. */
+export type QueuedSpan = ReadableSpan | Uint8Array;
 
 /** Sends spans to a collector by OTLP over HTTP as JSON. */
 export type SpanSender = OTLPExporterBase<readonly QueuedSpan[]>;
@@ -26,6 +26,7 @@ export interface SpanSenderOptions {
 
 /** What the JSON of a request begins with, from the SDK too. */
 const opening = '{"resourceSpans":[';
+const comma = Buffer.from(",");
 
 /** A sender with the transport, the retries and the time-outs of OpenTelemetry's exporter. */
 export function spanSender({ url, headers, timeoutMillis, resource, scope }: SpanSenderOptions): SpanSender {
@@ -53,15 +54,16 @@ export function spanSender({ url, headers, timeoutMillis, resource, scope }: Spa
 }
 
 function requestOf(spans: readonly QueuedSpan[], before: string): Uint8Array | undefined {
-  const own: string[] = [];
+  const parts: Uint8Array[] = [];
   const others: ReadableSpan[] = [];
   for (const span of spans) {
-    if (typeof span === "string") own.push(span);
+    if (span instanceof Uint8Array)
+      parts.push(parts.length === 0 ? Buffer.from(opening + before) : comma, span);
     else others.push(span);
   }
   const rest = others.length === 0 ? undefined : JsonTraceSerializer.serializeRequest(others);
-  if (own.length === 0) return rest;
-  const text = `${opening}${before}${own.join(",")}]}]}`;
-  if (rest === undefined) return Buffer.from(`${text}]}`);
-  return Buffer.concat([Buffer.from(`${text},`), rest.subarray(opening.length)]);
+  if (parts.length === 0) return rest;
+  if (rest === undefined) parts.push(Buffer.from("]}]}]}"));
+  else parts.push(Buffer.from("]}]},"), rest.subarray(opening.length));
+  return Buffer.concat(parts);
 }

@@ -212,16 +212,19 @@ export class Traces implements ClientTracer {
   }
 
   #add({ ids, parent, ...span }: MadeSpan): void {
+    // As bytes it waits as one object, where the text is a tree of its parts.
     this.#queue.add(
-      spanText({
-        ...span,
-        traceId: ids.traceId,
-        spanId: ids.spanId,
-        tracestate: ids.traceState?.serialize(),
-        parentSpanId: parent?.spanId,
-        isParentRemote: parent?.isRemote ?? false,
-        endMs: performance.timeOrigin + performance.now(),
-      }),
+      Buffer.from(
+        spanText({
+          ...span,
+          traceId: ids.traceId,
+          spanId: ids.spanId,
+          tracestate: ids.traceState?.serialize(),
+          parentSpanId: parent?.spanId,
+          isParentRemote: parent?.isRemote ?? false,
+          endMs: performance.timeOrigin + performance.now(),
+        }),
+      ),
     );
   }
 
