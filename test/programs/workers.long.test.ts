@@ -268,12 +268,16 @@ test("workers send messages to all others", async () => {
   }
 });
 
-test("a worker above the limit of memory is replaced", async () => {
+test("a worker above the limit of memory is replaced, and a SIGHUP meanwhile is not lost", async () => {
   await using running = await startWorkers("--max-memory=400MiB");
   const { pid } = await echo(running, "keep", 400 * 1024 * 1024);
   await running.program.error(/worker \d was replaced/);
+  running.program.kill("SIGHUP"); // The old one still drains.
   assert.equal(sample(await running.metrics(), 'ts_ms_worker_restarts_total{cause="memory"}'), 1);
   await eventually("the old one is gone", () => (isAlive(pid) ? undefined : true));
+  await eventually("both workers are new", async () =>
+    sample(await running.metrics(), 'ts_ms_worker_restarts_total{cause="reload"}') === 2 ? true : undefined,
+  );
 });
 
 test("by the kernel each worker binds the port itself", async () => {

@@ -119,13 +119,8 @@ export class WorkerPool {
 
   /** Replaces all workers, one after the other; asked for meanwhile, once more after that. */
   renew(): Promise<void> {
-    if (this.#renewal !== undefined) {
-      this.#isRenewedAgain = true;
-      return this.#renewal;
-    }
-    this.#renewal = this.#renewWhileAsked().finally(() => {
-      this.#renewal = undefined;
-    });
+    if (this.#renewal === undefined) return this.#whileAsked(() => this.#renewAll());
+    this.#isRenewedAgain = true;
     return this.#renewal;
   }
 
@@ -133,9 +128,7 @@ export class WorkerPool {
   replaceLarge(worker: LiveWorker): void {
     const place = this.#places.find((place) => place.worker === worker);
     if (place === undefined || this.#renewal !== undefined || this.#isStopping) return;
-    this.#renewal = this.#replace(place, worker, "memory").then(() => {
-      this.#renewal = undefined;
-    });
+    void this.#whileAsked(() => this.#replace(place, worker, "memory"));
   }
 
   /** Stops all workers. @returns how they have ended */
@@ -199,11 +192,19 @@ export class WorkerPool {
     });
   }
 
-  async #renewWhileAsked(): Promise<void> {
-    do {
-      this.#isRenewedAgain = false;
-      await this.#renewAll();
-    } while (this.#isRenewedAgain);
+  /** Replaces what `first` does, and then all workers as often as that was asked for meanwhile. */
+  #whileAsked(first: () => Promise<unknown>): Promise<void> {
+    const replacing = async (): Promise<void> => {
+      await first();
+      while (this.#isRenewedAgain) {
+        this.#isRenewedAgain = false;
+        await this.#renewAll();
+      }
+    };
+    this.#renewal = replacing().finally(() => {
+      this.#renewal = undefined;
+    });
+    return this.#renewal;
   }
 
   async #renewAll(): Promise<void> {
