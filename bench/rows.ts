@@ -20,6 +20,7 @@ import { StreamLoad, streamForms } from "./load/stream-load.ts";
 import { boundMebibytes, compareUsedMemory, type UsedMemory } from "./network-memory.ts";
 import { overGrpc, overHttp, streamsOverGrpc } from "./over-wire.ts";
 import { peerRows } from "./peer-rows.ts";
+import { kafkaRows } from "./kafka-rows.ts";
 import { mcpRows } from "./mcp-rows.ts";
 import { messageRows } from "./message-rows.ts";
 import { natsRows } from "./nats-rows.ts";
@@ -310,6 +311,7 @@ const all: readonly Row[] = [
   ...hubRows,
   ...natsRows,
   ...messageRows,
+  ...kafkaRows,
   ...workerRows,
   ...scaleRows,
 ];
