@@ -42,6 +42,21 @@ suite("amqps:", { skip }, () => {
     assert.equal(broker.connection.connected, false);
   });
 
+  test("a client is known by its certificate alone: SASL EXTERNAL", async () => {
+    const url = `${server.secureUrl.replace("guest:guest@", "")}?auth_mechanism=external`;
+    const unknown = await openBroker(url, { tls: pem, reconnect: { initialMs: 20 } });
+    await assert.rejects(unknown.check(), /ACCESS_REFUSED|EXTERNAL/);
+    await unknown.gracefulStop({ graceMs: 0 });
+    await server.ctl("add_user", "shop", "never used");
+    await server.ctl("set_permissions", "shop", ".*", ".*", ".*");
+    const broker = await openBroker(url, { tls: pem });
+    const [outcome] = await broker.publish([messageTo("known", "text")], {
+      signal: AbortSignal.timeout(20_000),
+    });
+    assert.ok(outcome !== undefined && "confirmed" in outcome && outcome.confirmed);
+    await broker.gracefulStop({ graceMs: 0 });
+  });
+
   const refused: readonly (readonly [name: string, without: "ca" | "cert", why: RegExp])[] = [
     ["a server of an authority that is not known", "ca", /certificate/],
     ["a client without a certificate", "cert", /alert|ECONNRESET|closed|certificate/],
