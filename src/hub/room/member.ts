@@ -71,9 +71,9 @@ export class Member
   readonly own: Wants | undefined;
   readonly #init: MemberInit;
   readonly #owner: MemberOwner;
-  readonly #memberships: Membership[] = [];
+  #memberships: Membership[] = [];
   /** Those that the call has asked for, of which its position is made. */
-  readonly #asked: Membership[] = [];
+  #asked: Membership[] = [];
   /** The room that is read next: they take turns. */
   #turn = 0;
   #direct: { readonly message: Message; readonly bytes: number }[] = [];
@@ -179,13 +179,17 @@ export class Member
 
   /** Joins a room that the call has asked for. @param intro messages that come first */
   enter(room: Room, grant: Grant, beginning: Beginning, intro: readonly Message[]): void {
-    this.#asked.push(this.enterAlso(room, grant, beginning, intro));
+    const membership = this.enterAlso(room, grant, beginning, intro);
+    // As long as they are: an empty array that grows has room for many.
+    if (this.#asked.length === 0) this.#asked = [membership];
+    else this.#asked.push(membership);
   }
 
   /** Joins a further room: the position of the call says nothing of it. @param intro messages that come first */
   enterAlso(room: Room, grant: Grant, beginning: Beginning, intro: readonly Message[]): Membership {
     const membership = new Membership(room, this, grant, beginning, intro);
-    this.#memberships.push(membership);
+    if (this.#memberships.length === 0) this.#memberships = [membership];
+    else this.#memberships.push(membership);
     room.add(membership);
     return membership;
   }
