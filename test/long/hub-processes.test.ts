@@ -65,10 +65,10 @@ test("R04: a node that stands still for 5 s, and whose channel Redis closes mean
   for (let i = 0; i < 50; i++) await say();
   await until(async () => (await there.ask<Got>("got")).numbers.length === count, 5_000, "before");
   there.kill("SIGSTOP");
-  const channels = async (): Promise<number> =>
-    String(await client.sendCommand(["CLIENT", "LIST", "TYPE", "pubsub"]))
-      .split("\n")
-      .filter((line) => line.includes("id=")).length;
+  const channels = async (): Promise<number> => {
+    const list = await client.sendCommand<string>(["CLIENT", "LIST", "TYPE", "pubsub"]);
+    return list.split("\n").filter((line) => line.includes("id=")).length;
+  };
   const before = await channels();
   for (const endMs = performance.now() + 5_000; performance.now() < endMs;) await say();
   const closed = before - (await channels());

@@ -21,14 +21,15 @@ export type Answers = Readonly<Record<string, (argument: never) => unknown>>;
 /** Answers the test that has started this process, which ends with it. */
 export function answerTest(answers: Answers): void {
   process.on("disconnect", () => process.exit());
-  process.on("message", async ({ number, question, argument }: Asked) => {
+  const answer = async ({ number, question, argument }: Asked): Promise<void> => {
     try {
-      const answer = await answers[question]?.(argument as never); // The test knows what it asks.
-      process.send?.({ number, answer } satisfies Answered);
+      const found = await answers[question]?.(argument as never); // The test knows what it asks.
+      process.send?.({ number, answer: found } satisfies Answered);
     } catch (error) {
       process.send?.({ number, answer: undefined, error: String(error) } satisfies Answered);
     }
-  });
+  };
+  process.on("message", (asked: Asked) => void answer(asked));
   process.send?.({ number: 0, answer: undefined } satisfies Answered);
 }
 

@@ -1,8 +1,8 @@
-/** Position and number of each message as JSON has them; positions count from 1 in every room, as numbers do. */
-export const inJson: RegExp = /"id":"(\w+\.\d+)","text":"[^"]*?(\d{10})"/g;
+/** Position and number of each message as JSON has them. */
+export const inJson = /"id":"(\w+\.\d+)","text":"[^"]*?(\d{10})"/g;
 
 /** The same as protobuf has them: the text is 45 bytes long. */
-export const inProtobuf: RegExp = /(\w{8}\.\d+)\x12-[ -~]{35}(\d{10})/g;
+export const inProtobuf = /(\w{8}\.\d+)\x12-[ -~]{35}(\d{10})/g;
 
 /** The most that is kept of what ends amid a message, in characters. */
 const longestRest = 512;
@@ -88,6 +88,8 @@ export abstract class HubReader {
     this.position = position;
     if (number !== ++this.received) {
       this.problem ??= `message ${number} came where ${this.received} was due`;
-    } else if (this.received > this.#count) this.problem ??= "more messages than there are";
+    } else if (!position.endsWith(`.${number}`))
+      this.problem ??= `message ${number} has the position ${position}`;
+    else if (this.received > this.#count) this.problem ??= "more messages than there are";
   }
 }

@@ -59,7 +59,8 @@ export function jsonTextEncoder(
   let methods = textEncoders.get(json);
   if (methods === undefined) textEncoders.set(json, (methods = new WeakMap()));
   let encoders = methods.get(method);
-  if (encoders === undefined) methods.set(method, (encoders = new Map()));
+  if (encoders === undefined)
+    methods.set(method, (encoders = new Map<Route["responseField"], TextEncoder>()));
   let encoder = encoders.get(responseField);
   if (encoder === undefined) {
     const writer = jsonWriter(method.output, json);

@@ -179,8 +179,11 @@ function encodingsOf(hub: Hub): () => Readonly<Record<string, number>> {
   hub.watch({
     watch(metric, values) {
       if (metric !== "hubEncodings") return () => {};
-      read = () =>
-        Object.fromEntries([...values()].map(({ labels, value }) => [labels["form"], Number(value)]));
+      read = () => {
+        const counts: Record<string, number> = {};
+        for (const { labels, value } of values()) counts[labels["form"] ?? ""] = Number(value);
+        return counts;
+      };
       return () => {};
     },
   });
