@@ -149,15 +149,19 @@ class LateSocket implements BookedConnection {
   enter(book: ServerBook): BookedConnection {
     if (this.#entered === undefined) {
       this.#entered = book.openSocket(this.#opening);
-      if (this.#name !== undefined) this.#entered.named(this.#name);
+      if (this.#name !== undefined) this.#entered.greeted(this.#name);
       if (this.#isClosed) this.#entered.closed();
     }
     return this.#entered;
   }
 
-  named(client: string): void {
+  greeted(client: string): void {
     this.#name = client;
-    this.#entered?.named(client);
+    this.#entered?.greeted(client);
+  }
+
+  confirmed(call: HandlerContext, token: string): boolean {
+    return this.#entered?.confirmed(call, token) ?? false;
   }
 
   endsAtMs(call: HandlerContext): number | undefined {

@@ -25,6 +25,12 @@ export interface HubOptions extends LimitOptions, JoinLimits, PublishLimits, Nod
   readonly name: string;
   /** What joins the nodes of a hub, and keeps what was published. Default: `memoryBus()`, this process alone. */
   readonly bus: Bus | undefined;
+  /**
+   * What becomes of joins and publications while the bus cannot be reached: they are UNAVAILABLE (`reject`), or go on in this
+   * process alone (`local`): messages reach the members here without positions, and members of these rooms get a reset
+   * `BUS` when the bus is back. Default: `reject`.
+   */
+  readonly whenBusDown: "reject" | "local";
   /** The most bytes of messages that all rooms together keep in this process; the largest lose their oldest. Default: 256 MiB. */
   readonly maxRingBytes: number;
   /** How long a room, with what it keeps in this process, outlives its last member, in milliseconds. Default: 30,000. */
@@ -62,6 +68,7 @@ export const hubDefaults: HubOptions = Object.freeze({
   ...liveTimes,
   name: "hub",
   bus: undefined,
+  whenBusDown: "reject",
   maxRingBytes: 256 * 1024 ** 2,
   roomLingerMs: 30_000,
   drain: drainDefaults,
@@ -97,6 +104,9 @@ export function toHubOptions(options: Partial<HubOptions>): HubOptions {
   }
   if (merged.onUserLimit !== "refuse" && merged.onUserLimit !== "close-oldest") {
     throw new SetupError('Hub: the option onUserLimit must be "refuse" or "close-oldest"');
+  }
+  if (merged.whenBusDown !== "reject" && merged.whenBusDown !== "local") {
+    throw new SetupError('Hub: the option whenBusDown must be "reject" or "local"');
   }
   return merged;
 }

@@ -400,6 +400,8 @@ export const keyTexts: KeyTexts = {
   "HubConfig.join_timeout": "How long a join may take, with its authorization and the state of the room.",
   "HubConfig.max_message_bytes": "The largest message that is published, in its binary form.",
   "HubConfig.max_direct_bytes": "Messages for one call alone that wait for it.",
+  "HubConfig.when_bus_down":
+    "What becomes of joins and publications while the bus cannot be reached: they are refused, or go on in this process alone.",
   "HubConfig.publish_timeout": "How long the bus may take for a publication.",
   "HubConfig.max_ring_bytes":
     "What all rooms together keep in this process; beyond, the largest lose their oldest messages.",
