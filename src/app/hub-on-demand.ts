@@ -11,7 +11,9 @@ import {
   type SocketOpening,
 } from "../core/admission/connection-book.ts";
 import type { Gate } from "../core/admission/gate.ts";
+import { workerId } from "../core/lifecycle/worker-process.ts";
 import type { Hub } from "../hub/hub.ts";
+import { busOf } from "./hub-buses.ts";
 
 /** Makes a service of a hub. */
 export type MakeHubService<D extends DescService> = (hub: Hub) => Promise<Service<D>>;
@@ -63,7 +65,7 @@ export class HubOnDemand implements ConnectionBook {
 
   async #make(): Promise<Hub> {
     const { Hub } = await import("../hub/hub.ts");
-    const hub = new Hub();
+    const hub = new Hub({ bus: workerId() === undefined ? undefined : await busOf("worker") });
     for (const make of this.#makers) await make(hub);
     for (const book of this.#books) book.use(hub.attach());
     return hub;

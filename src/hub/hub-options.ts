@@ -2,6 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { liveTimes, type LiveTimes } from "../core/admission/connection-book.ts";
 import { checkOptions } from "../core/config/check-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
+import { workerId } from "../core/lifecycle/worker-process.ts";
 import { drainDefaults, type DrainOptions } from "./connections/drain.ts";
 import type { LimitOptions } from "./connections/limits.ts";
 import type { JoinLimits } from "./join.ts";
@@ -95,6 +96,11 @@ export function toHubOptions(options: Partial<HubOptions>): HubOptions {
     throw new SetupError("Hub: the option identify must be a function");
   if (typeof merged.name !== "string" || !/^[A-Za-z0-9_-]{1,64}$/.test(merged.name)) {
     throw new SetupError("Hub: the option name must be 1 to 64 letters, digits, _ and -");
+  }
+  if ((merged.bus === undefined || merged.bus.name === "memory") && workerId() !== undefined) {
+    throw new SetupError(
+      "Hub: the memory bus is that of one process, and this program has several workers: the option bus may be workerBus()",
+    );
   }
   if (merged.bus !== undefined && merged.maxMessageBytes > merged.bus.maxMessageBytes) {
     const { name, maxMessageBytes } = merged.bus;

@@ -27,8 +27,9 @@ export type HubConfig = Message<"ts_ms.config.v1.HubConfig"> & {
   name: string;
 
   /**
-   * What joins processes, and keeps what was published: memory is this process alone, redis and nats are those of
-   * `stores.redis` and `stores.nats`, and redis://HOST:PORT or nats://HOST:PORT another one.
+   * What joins processes, and keeps what was published: memory is this process alone, worker joins the workers of the
+   * program, redis and nats are those of `stores.redis` and `stores.nats`, and redis://HOST:PORT or nats://HOST:PORT another
+   * one.
    *
    * @generated from field: string bus = 2;
    */

@@ -385,7 +385,7 @@ export const keyTexts: KeyTexts = {
   "CorsConfig.max_age": "How long browsers may remember the answer to a preflight.",
   "HubConfig.name": "Prefix of everything on the bus; hubs of other names never meet.",
   "HubConfig.bus":
-    "What joins processes, and keeps what was published: memory is this process alone, redis and nats are those of `stores.redis` and `stores.nats`, and redis://HOST:PORT or nats://HOST:PORT another one.",
+    "What joins processes, and keeps what was published: memory is this process alone, worker joins the workers of the program, redis and nats are those of `stores.redis` and `stores.nats`, and redis://HOST:PORT or nats://HOST:PORT another one.",
   "HubConfig.max_connections": "Most connections of this process.",
   "HubConfig.max_per_user": "Most connections of a user; 0 for any number.",
   "HubConfig.max_per_address":
