@@ -26,7 +26,7 @@ function randomOf(seed: number): () => number {
 interface Node {
   readonly worker: MadeWorker;
   readonly bus: WorkerBus;
-  readonly told: Map<string, (string | "reset")[]>;
+  readonly told: Map<string, string[]>;
   readonly places: Map<string, Position>;
   /** Resolves when the process is no more. */
   readonly dead: PromiseWithResolvers<"unknown">;
@@ -93,8 +93,8 @@ class Program {
   /** Waits for something while messages arrive and time passes. */
   async during<T>(work: Promise<T>): Promise<T> {
     let isDone = false;
-    const done = (): void => void (isDone = true);
-    work.then(done, done);
+    const settled = work.finally(() => (isDone = true));
+    settled.catch(() => {}); // It is thrown below.
     for (let i = 0; !isDone; i++) {
       if (i > 2_000) throw new Error("it takes for ever");
       await this.#deliver();
@@ -211,9 +211,9 @@ async function run(seed: number, dies: boolean): Promise<void> {
 }
 
 test("workers that come and stop: each publication is told once, in one order, and no room is reset", async () => {
-  for (let seed = 1; seed <= 40; seed++) await run(seed, false);
+  for (let seed = 1; seed <= 10; seed++) await run(seed, false);
 });
 
 test("workers that die: members are reset, or have got everything; rooms go on", async () => {
-  for (let seed = 1; seed <= 60; seed++) await run(seed, true);
+  for (let seed = 1; seed <= 10; seed++) await run(seed, true);
 });

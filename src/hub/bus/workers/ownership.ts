@@ -1,9 +1,9 @@
 import type { Clock } from "../../../core/time/clock.ts";
 import type { ChannelRoll } from "../../../core/workers/channel-roll.ts";
 import type { OwnedRooms } from "./owned-rooms.ts";
-import { ownerOf } from "./rendezvous.ts";
+import { idsOf, ownerOf, pairOf } from "./rendezvous.ts";
 import { type CursorCopy, elsewhere, type Question, type WorkerFrame } from "./worker-frame.ts";
-import type { RoomCopy } from "./owned-room.ts";
+import { type MovedPage, pagesFor } from "./moved-pages.ts";
 
 /** With what it is decided what this process owns. */
 export interface OwnershipInit {
@@ -14,6 +14,12 @@ export interface OwnershipInit {
   readonly send: (frame: WorkerFrame, to?: number) => void;
 }
 
+/** What members say of ownership. */
+export type OwnershipFrame = Extract<
+  WorkerFrame,
+  { readonly kind: "moved" | "taken" | "settled" | "settle" }
+>;
+
 /** A question that waits for its answer. */
 interface Asked {
   readonly question: Question;
@@ -22,17 +28,8 @@ interface Asked {
   readonly answered: (answer: unknown) => void;
 }
 
-/** What is sent to its new owner at once. */
-interface Page {
-  readonly rooms: readonly RoomCopy[];
-  readonly cursors: readonly CursorCopy[];
-}
-
 /** How long it takes until something is sent again that was not answered, in milliseconds. */
 const againMs = 300;
-/** With so many bytes a page is full. */
-const pageBytes = 128 * 1024;
-
 /**
  * Who owns what: of each room and cursor one of the live members, the same for all that have the same roll.
  *
@@ -53,7 +50,7 @@ export class Ownership {
   #isSettled = false;
   /** The last roll that each member is settled by. */
   readonly #settledBy = new Map<number, number>();
-  #waiting: Asked[] = [];
+  readonly #waiting: Asked[] = [];
   #lastPage = 0;
   /** The page that is not taken yet. */
   #page: { readonly number: number; readonly done: (isTaken: boolean) => void } | undefined;
@@ -103,7 +100,7 @@ export class Ownership {
   }
 
   /** A frame of another member that is about ownership. */
-  heard(from: number, frame: WorkerFrame): void {
+  heard(from: number, frame: OwnershipFrame): void {
     switch (frame.kind) {
       case "moved":
         if (frame.page === 0 || this.#takes(frame.roll)) this.#init.owned.arrived(frame.rooms, frame.cursors);
@@ -118,7 +115,6 @@ export class Ownership {
         return;
       case "settle":
         this.#saySettled(from);
-        return;
     }
   }
 
@@ -157,8 +153,8 @@ export class Ownership {
 
   /** Sends what is another's by a roll, and says so. */
   async #handOver(roll: ChannelRoll): Promise<void> {
-    const before = this.#before;
-    for (const [to, page] of this.#pages(roll, before)) {
+    const { id, owned } = this.#init;
+    for (const [to, page] of pagesFor(id, owned, roll, this.#before)) {
       if (!(await this.#deliver(to, page, roll))) return; // Another roll has come: what is here goes by that.
       for (const { room } of page.rooms) this.#init.owned.dropRoom(room);
     }
@@ -171,51 +167,8 @@ export class Ownership {
     if (roll.leaving.includes(this.#init.id)) this.#handedOver.resolve();
   }
 
-  /** What belongs to others, in pages. Each is made when the one before is taken. */
-  *#pages(roll: ChannelRoll, before: ChannelRoll | undefined): Iterable<readonly [to: number, Page]> {
-    const { id, owned } = this.#init;
-    let rooms: RoomCopy[] = [];
-    let bytes = 0;
-    const foreign = Map.groupBy(owned.rooms, (room) => ownerOf(room, roll.live));
-    for (const [to, paths] of foreign) {
-      if (to === undefined || to === id) continue;
-      for (const path of paths) {
-        const copy = owned.copyOf(path);
-        if (copy === undefined) continue;
-        rooms.push(copy);
-        bytes += copy.kept.reduce((sum, { record }) => sum + record.byteLength, 200);
-        if (bytes < pageBytes) continue;
-        yield [to, { rooms, cursors: [] }];
-        [rooms, bytes] = [[], 0];
-      }
-      if (rooms.length > 0) yield [to, { rooms, cursors: [] }];
-      [rooms, bytes] = [[], 0];
-    }
-    yield* this.#cursorPages(roll, before);
-  }
-
-  /** Cursors for processes that have not had them. */
-  *#cursorPages(roll: ChannelRoll, before: ChannelRoll | undefined): Iterable<readonly [to: number, Page]> {
-    const { id, owned } = this.#init;
-    const due = new Map<number, CursorCopy[]>();
-    for (const key of owned.cursors) {
-      const had = pairOf(key, before);
-      // The first one that is there still says what it has; without a roll before it has come here just now.
-      const sender = had.find((member) => member !== undefined && this.isThere(member)) ?? id;
-      const copy = owned.copyOfCursor(key);
-      if (sender !== id || copy === undefined) continue;
-      for (const to of pairOf(key, roll)) {
-        if (to === undefined || to === id || had.includes(to)) continue;
-        due.set(to, [...(due.get(to) ?? []), copy]);
-      }
-    }
-    for (const [to, cursors] of due)
-      for (let first = 0; first < cursors.length; first += 500)
-        yield [to, { rooms: [], cursors: cursors.slice(first, first + 500) }];
-  }
-
   /** @returns false where another roll has come before it was taken */
-  async #deliver(to: number, page: Page, roll: ChannelRoll): Promise<boolean> {
+  async #deliver(to: number, page: MovedPage, roll: ChannelRoll): Promise<boolean> {
     if (this.#roll !== roll) return false;
     const { clock, send } = this.#init;
     const number = ++this.#lastPage;
@@ -271,21 +224,6 @@ export class Ownership {
 }
 
 const waits = Symbol("waits");
-
-function idsOf({ live, leaving }: ChannelRoll): readonly number[] {
-  return [...live, ...leaving];
-}
-
-/** The owner of a cursor, and who would own it without that one. */
-function pairOf(
-  key: string,
-  roll: ChannelRoll | undefined,
-): readonly [owner: number | undefined, second: number | undefined] {
-  if (roll === undefined) return [undefined, undefined];
-  const owner = ownerOf(key, roll.live);
-  const others = roll.live.filter((member) => member !== owner);
-  return [owner, ownerOf(key, others)];
-}
 
 /** What a question is about. */
 export function keysOf(question: Question): readonly string[] {

@@ -217,8 +217,12 @@ export class WorkerBus implements Bus {
             from,
           ),
         );
-      default:
+      case "moved":
+      case "taken":
+      case "settled":
+      case "settle":
         return ownership.heard(from, frame);
+      default: // Of a later release.
     }
   }
 
