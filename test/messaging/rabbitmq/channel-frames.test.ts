@@ -48,7 +48,7 @@ class Socket extends Writable {
 
   frames() {
     const all: ReturnType<Frames["decodeFrame"]>[] = [];
-    let rest = Buffer.concat(this.written);
+    let rest: Buffer = Buffer.concat(this.written);
     for (let frame = parseFrame(rest, 0); frame !== false; frame = parseFrame(rest, 0)) {
       all.push(decodeFrame(frame));
       rest = frame.rest;
