@@ -18,6 +18,12 @@ export interface RoomPublisher {
 const quietMs = 150;
 
 /**
+ * How many clients connect at once. One after the other, 1,000 event streams would take 24 s, since the head of each
+ * waits for an early error, and the first heartbeats would count as messages.
+ */
+const openingAtOnce = 50;
+
+/**
  * Clients that follow a room, each by a connection of its own. They count bytes: all messages of a contestant have the
  * same length, which is that of one that was published first.
  */
@@ -47,7 +53,9 @@ export class RoomLoad {
     listeners: number = members,
   ): Promise<RoomLoad> {
     const load = new RoomLoad(members, port, form, publisher);
-    for (const member of load.#members) await member.open();
+    for (let from = 0; from < members; from += openingAtOnce) {
+      await Promise.all(load.#members.slice(from, from + openingAtOnce).map((member) => member.open()));
+    }
     await load.#quiet();
     const before = load.#received;
     await publisher.publish(1);
