@@ -40,9 +40,11 @@ export class RunRecords {
   /** The messages as the inbox knows them; those without attributes are unknown to it. */
   keysOf(messages: readonly Consumed[]): InboxKey[] {
     const { group } = this.#parts;
-    return messages.flatMap(({ event }) =>
-      event === undefined ? [] : [{ group, source: event.source, id: event.id }],
-    );
+    const keys: InboxKey[] = [];
+    for (const { event } of messages) {
+      if (event !== undefined) keys.push({ group, source: event.source, id: event.id });
+    }
+    return keys;
   }
 
   /** Must be asked before each run. Of several messages any says what all are. */
