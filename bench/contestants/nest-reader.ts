@@ -82,7 +82,7 @@ export async function nestReader({ url, queue, folder, handled }: NestReaderPart
 
 function loadNest(folder: string): Nest {
   const require = createRequire(join(folder, "package.json"));
-  require("reflect-metadata");
-  const packages = ["core", "common", "microservices"].map((name) => require(`@nestjs/${name}`) as object);
+  const names = ["reflect-metadata", "@nestjs/core", "@nestjs/common", "@nestjs/microservices"];
+  const packages = names.map((name) => require(name) as object); // The first one is for the others.
   return Object.assign({}, ...packages) as Nest; // As their documentation says.
 }
