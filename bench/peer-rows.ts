@@ -13,6 +13,7 @@ import { mcpPeerRows } from "./mcp-rows.ts";
 import { messagePeerRows } from "./message-rows.ts";
 import { overGrpc } from "./over-wire.ts";
 import { hubPeerRows } from "./hub-rows.ts";
+import { redisPeerRows } from "./redis-rows.ts";
 import { buildGoPeer, fetchEnvoy } from "./peers.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { makeTokens } from "./tokens.ts";
@@ -155,6 +156,7 @@ const all: readonly Row[] = [
   ...mcpPeerRows,
   ...hubPeerRows,
   ...messagePeerRows,
+  ...redisPeerRows,
 ];
 
 /** Rows whose reference is a program of another project: measured with `--peers` alone, which makes or fetches it. */

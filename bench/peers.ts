@@ -105,6 +105,11 @@ export function fetchNest(): Promise<string> {
   ]);
 }
 
+/** The folder of socket.io and what joins its nodes by Redis. @throws Missing if it cannot be installed */
+export function fetchSocketIoNodes(): Promise<string> {
+  return npmPackages(["socket.io@4.8.4", "@socket.io/redis-streams-adapter@0.3.1"]);
+}
+
 /** Path of the module of cockatiel, installed from npm. @throws Missing if it cannot be installed */
 export async function fetchCockatiel(): Promise<string> {
   const folder = await npmPackages(["cockatiel@4.0.0"]);
