@@ -135,7 +135,7 @@ class Worker implements PageHost {
   /** Everything is said: the channel holds the process no more. */
   #end(): void {
     this.#hasEnded = true;
-    process.disconnect?.();
+    if (process.connected) process.disconnect();
   }
 }
 

@@ -27,8 +27,6 @@ testBus("redis", () => {
     hub: `hub${++number}`,
     clock: systemClock,
     pass,
-    boundsBytes: true,
-    endsCursors: true,
     first,
     second,
     other,
