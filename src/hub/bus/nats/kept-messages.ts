@@ -117,7 +117,11 @@ export class KeptMessages {
   }
 
   /** What follows messages that were read, up to the last publication of the room. */
-  async rest(token: string, read: readonly KeptMessage[], last: LastMessage): Promise<readonly KeptMessage[]> {
+  async rest(
+    token: string,
+    read: readonly KeptMessage[],
+    last: LastMessage,
+  ): Promise<readonly KeptMessage[]> {
     const all: KeptMessage[] = [];
     let reached = read.at(-1)?.offset;
     while (reached !== undefined && reached < last.offset) {
