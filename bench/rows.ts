@@ -23,6 +23,7 @@ import { peerRows } from "./peer-rows.ts";
 import { mcpRows } from "./mcp-rows.ts";
 import { messageRows } from "./message-rows.ts";
 import { natsRows } from "./nats-rows.ts";
+import { redisRows } from "./redis-rows.ts";
 import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { scaleRows } from "./scale-rows.ts";
@@ -309,6 +310,7 @@ const all: readonly Row[] = [
   ...mcpRows,
   ...hubRows,
   ...natsRows,
+  ...redisRows,
   ...messageRows,
   ...workerRows,
   ...scaleRows,

@@ -5,6 +5,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { BenchRoomsService, FollowLinesRequestSchema } from "../../gen/tsms/test/v1/bench_rooms_pb.ts";
 import { linesTarget } from "../lines.ts";
 import { flags, frame, frameTypes, grpcMessage, headerBlock, opening, preface } from "./http2-frames.ts";
+import { textFrame, upgradeRequest } from "./socket-frames.ts";
 
 /** How clients follow a room. */
 export type RoomForm = "ws" | "sse" | "grpc" | "socketIo";
@@ -170,22 +171,11 @@ class Member {
   }
 }
 
-const webSocket = (target: string): Buffer =>
-  Buffer.from(
-    `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-  );
-
-/** A text frame of a client, masked by zeros. */
-function textFrame(text: string): Buffer {
-  return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
-}
-
 /** What a client sends before anything comes. */
 const openings: Readonly<Record<RoomForm, readonly Buffer[]>> = {
-  ws: [webSocket(linesTarget)],
+  ws: [upgradeRequest(linesTarget)],
   sse: [Buffer.from(`GET ${linesTarget} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n`)],
-  socketIo: [webSocket("/socket.io/?EIO=4&transport=websocket"), textFrame("40")],
+  socketIo: [upgradeRequest("/socket.io/?EIO=4&transport=websocket"), textFrame("40")],
   grpc: [
     Buffer.concat([
       Buffer.from(preface),

@@ -140,6 +140,7 @@ export class Rooms {
       if (top !== undefined) room.ring.opened(top);
     }
     room.isReady = true;
+    room.ready = isThere;
   }
 
   /** Closes the rooms whose time is over. */
@@ -197,6 +198,9 @@ export class Rooms {
     return true;
   }
 }
+
+/** What all rooms wait for that are ready: none keeps a promise of its own. */
+const isThere = Promise.resolve();
 
 /** RESOURCE_EXHAUSTED for a join. @param afterMs when it may be tried again, in milliseconds; undefined: not soon */
 export function tooManyRooms(message: string, afterMs?: number): ConnectError {

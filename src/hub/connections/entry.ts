@@ -173,7 +173,8 @@ export class Entry implements BookedConnection, EndListener, Selectable {
 
   /** A call of it reads rooms. */
   joined(reader: EntryReader): void {
-    this.#readers.push(reader);
+    if (this.#readers.length === 0) this.#readers = [reader];
+    else this.#readers.push(reader);
   }
 
   leftBy(reader: EntryReader): void {
@@ -200,8 +201,14 @@ export class Entry implements BookedConnection, EndListener, Selectable {
 
   /** A call of it begins. */
   add(call: CallContext, identity: Identity): void {
-    this.#calls.push(call);
-    this.#identities.push(identity);
+    if (this.#calls.length === 0) {
+      // As long as they are: an empty array that grows has room for many.
+      this.#calls = [call];
+      this.#identities = [identity];
+    } else {
+      this.#calls.push(call);
+      this.#identities.push(identity);
+    }
     call.onEnd(this);
   }
 

@@ -7,6 +7,7 @@ import { dial } from "../../../src/core/dial.ts";
 import { Code, toCallError } from "../../../src/core/errors/errors.ts";
 import { natsBus } from "../../../src/hub/bus/nats/nats-bus.ts";
 import { NatsServer, withoutNats } from "../../support/nats-server.ts";
+import { stallingProxy } from "../../support/stalling-proxy.ts";
 import { startKept } from "./kept-rooms.ts";
 import { StateWatcher as Watcher } from "./state-watcher.ts";
 
@@ -38,13 +39,37 @@ async function watch(from: Node, room: string): Promise<Watcher> {
   }
 }
 
-if (withoutNats !== false) test("R08 R09 NATS is killed, or away", { skip: withoutNats }, () => {});
+if (withoutNats !== false) test("R06 R08 R09 NATS is mute, killed, or away", { skip: withoutNats }, () => {});
 else {
   let server: NatsServer;
   before(async () => {
     server = await NatsServer.start();
   });
   after(() => server.stop());
+
+  test("R06: a connection to NATS that is open and brings nothing is found by a probe, and what was missed is filled", async (t) => {
+    const probeMs = 1_000;
+    await using proxy = await stallingProxy(server.port);
+    const direct = natsBus({ servers: [server.url], storage: "memory" });
+    await using first = await startKept({ hub: { bus: direct, name: "mute" } });
+    const bus = natsBus({ servers: [`nats://127.0.0.1:${proxy.port}`], storage: "memory", probeMs });
+    await using second = await startKept({ hub: { bus, name: "mute" } });
+    const watcher = await watch(second, "mute");
+    await publish(first, "mute", "before");
+    await watcher.has("before");
+    const stalledMs = performance.now();
+    proxy.stall();
+    const all = ["before", ...Array.from({ length: 20 }, (_, i) => `${i}`)];
+    for (const text of all.slice(1)) await publish(first, "mute", text);
+    await watcher.has("19");
+    const filledMs = performance.now() - stalledMs;
+    t.diagnostic(`filled after ${Math.round(filledMs)} ms`);
+    assert.ok(filledMs <= 2 * probeMs + 1_000, `${filledMs} ms`);
+    assert.deepEqual(watcher.got, all);
+    await publish(first, "mute", "live");
+    await watcher.has("live");
+    watcher.leave();
+  });
 
   test("R08 NATS is killed and comes back with its store: nothing is lost, doubled or reset", async () => {
     await using first = await node(server.url, "file");

@@ -217,10 +217,10 @@ test("rule 20: a message is encoded once for each form, however many members the
   await kept.publish("a", { text: "2" });
   for (const got of await Promise.all(all)) assert.deepEqual(got?.texts, ["1", "2"]);
   const [first] = (await kept.history("a")).messages;
-  // JSON and the event of the route, JSON and the frame of its sockets, and protobuf.
-  assert.equal(first && sharedOf(first.message)?.forms.size, 5);
+  // JSON, the event of it, its frame on sockets, and protobuf.
+  assert.equal(first && sharedOf(first.message)?.forms.size, 4);
   read();
-  assert.deepEqual(encodings, { json: 4, sse: 2, protobuf: 2 }, "of two messages");
+  assert.deepEqual(encodings, { json: 2, sse: 2, protobuf: 2 }, "of two messages");
 });
 
 test("a call with several rooms has all its positions in one id", async () => {

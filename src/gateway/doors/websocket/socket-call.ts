@@ -67,7 +67,7 @@ export class SocketCall {
       if (frame === undefined) break; // There is one.
       if (context.reason !== undefined) throw context.reason;
       context.sent++;
-      context.sentBytes += Buffer.byteLength(frame.data);
+      context.sentBytes += frame.dataBytes ?? Buffer.byteLength(frame.data);
       const written = send(frame);
       if (written === undefined) continue;
       return context.race(written).then(() => this.#sendAll(frames, place + 1, send));
