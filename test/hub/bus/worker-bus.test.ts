@@ -23,8 +23,6 @@ testBus("worker", () => {
     pass: async (ms) => {
       await pause(ms);
     },
-    boundsBytes: true,
-    endsCursors: true,
     first,
     second,
     other,
