@@ -32,7 +32,8 @@ export async function openLine(options: RedisOptions, owner: LineOwner): Promise
   const settings: ClientSettings = clientSettings(options);
   const socket = { ...settings.socket, reconnectStrategy: false as const };
   const client = createClient({ url: options.url ?? "", ...settings, socket });
-  const bytes = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
+  // Without the client's own timeout, a timer and a signal for each command: its owner replaces a line that is silent.
+  const bytes = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 };
   let isOver = false;
   const over = (): void => {
     if (isOver) return;
