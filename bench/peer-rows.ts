@@ -10,6 +10,7 @@ import { listBooks, storeBooks } from "./large-works.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
 import { latencyRows } from "./latency-rows.ts";
 import { mcpPeerRows } from "./mcp-rows.ts";
+import { messagePeerRows } from "./message-rows.ts";
 import { overGrpc } from "./over-wire.ts";
 import { hubPeerRows } from "./hub-rows.ts";
 import { redisPeerRows } from "./redis-rows.ts";
@@ -155,6 +156,7 @@ const all: readonly Row[] = [
   ...mcpPeerRows,
   ...hubPeerRows,
   ...redisPeerRows,
+  ...messagePeerRows,
 ];
 
 /** Rows whose reference is a program of another project: measured with `--peers` alone, which makes or fetches it. */
