@@ -8,7 +8,6 @@ import { Code, toCallError } from "../../../src/core/errors/errors.ts";
 import { natsBus } from "../../../src/hub/bus/nats/nats-bus.ts";
 import { NatsServer, withoutNats } from "../../support/nats-server.ts";
 import { stallingProxy } from "../../support/stalling-proxy.ts";
-import { within } from "../websocket/socket-client.ts";
 import { startKept } from "./kept-rooms.ts";
 import { StateWatcher as Watcher } from "./state-watcher.ts";
 
