@@ -23,12 +23,15 @@ export function textFrame(text: string): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-/** Splits what a server sends behind the handshake into frames. */
+/** Frames of this kind and above are pings and the like, in the first byte of a frame. */
+const control = 0x08;
+
+/** Splits what a server sends behind the handshake into frames; pings are not answered. */
 export class ServerFrames {
   readonly #visit: (payload: Buffer) => void;
   #rest: Buffer = Buffer.alloc(0);
 
-  /** @param visit called with the payload of each frame */
+  /** @param visit called with the payload of each message */
   constructor(visit: (payload: Buffer) => void) {
     this.#visit = visit;
   }
@@ -43,7 +46,7 @@ export class ServerFrames {
       if (begin > bytes.length) break;
       const end = begin + (said <= shortest ? said : bytes.readUInt16BE(at + 2));
       if (end > bytes.length) break;
-      this.#visit(bytes.subarray(begin, end));
+      if ((bytes.readUInt8(at) & control) === 0) this.#visit(bytes.subarray(begin, end));
       at = end;
     }
     this.#rest = Buffer.from(bytes.subarray(at));

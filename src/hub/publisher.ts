@@ -243,6 +243,7 @@ export class Publisher {
       ending.abort();
       throw reason;
     } finally {
+      publication.publication.encoded = undefined; // Rings keep publications.
       cancel();
       signal?.removeEventListener("abort", aborted);
     }

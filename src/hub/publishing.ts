@@ -69,6 +69,7 @@ export function prepare<D extends DescMessage>(
   if (idField !== undefined) setField(message, idField, hasPositions ? "" : id);
   if (headersField !== undefined) setField(message, headersField, headers);
   shareMessage(message, { event, headers, made: encoded });
+  const bytes = bytesOf(shape.schema, message, maxMessageBytes);
   return {
     id,
     message,
@@ -80,7 +81,8 @@ export function prepare<D extends DescMessage>(
     selector: to,
     notTo: echo ? undefined : publisherOf(from),
     event,
-    bytes: sizeOf(shape.schema, message, maxMessageBytes),
+    bytes: bytes.byteLength,
+    encoded: bytes,
     delivered: undefined,
   };
 }
@@ -105,11 +107,11 @@ export function messageOf({ name, schema }: TopicShape, init: MessageInitShape<D
   return encoded(() => clone(schema, create(schema, init)));
 }
 
-function sizeOf(schema: DescMessage, message: Message, maxBytes: number): number {
-  const size = encoded(() => toBinary(schema, message).byteLength);
-  if (size <= maxBytes) return size;
+function bytesOf(schema: DescMessage, message: Message, maxBytes: number): Uint8Array {
+  const bytes = encoded(() => toBinary(schema, message));
+  if (bytes.byteLength <= maxBytes) return bytes;
   throw new ConnectError(
-    `the message has ${size} bytes; at most ${maxBytes} are published`,
+    `the message has ${bytes.byteLength} bytes; at most ${maxBytes} are published`,
     Code.ResourceExhausted,
   );
 }

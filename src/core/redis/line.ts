@@ -57,7 +57,8 @@ type LineClient = ReturnType<Peer["createClient"]>;
 
 async function openBy(client: LineClient, owner: LineOwner): Promise<RedisLine> {
   const { RESP_TYPES } = await loadRedis();
-  const bytes = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
+  // Without the client's own timeout, a timer and a signal for each command: its owner replaces a line that is silent.
+  const bytes = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 };
   let isOver = false;
   const over = (): void => {
     if (isOver) return;

@@ -38,6 +38,7 @@ export function publication(id: string, more: Partial<Publication> = {}): Public
     selector: undefined,
     notTo: undefined,
     event: undefined,
+    encoded: undefined,
     delivered: undefined,
     ...more,
   };

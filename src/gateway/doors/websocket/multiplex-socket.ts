@@ -21,7 +21,7 @@ import { openMultiplexCall, showToken, type SocketOrigin, withToken } from "./mu
 import type { OpenSocket } from "./open-socket.ts";
 import { RecentIds } from "./recent-ids.ts";
 import { RoomFrames } from "./room-frames.ts";
-import { type SendReply, SocketCall } from "./socket-call.ts";
+import { type ReplySender, SocketCall } from "./socket-call.ts";
 import { type SharedCall, SocketIdentity } from "./socket-identity.ts";
 import { callSource } from "./socket-side.ts";
 import { readHeaders, readHeadersFrame, type SocketHeaders, withHeaders } from "../../http/socket-headers.ts";
@@ -305,12 +305,12 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   async #run(id: CallId, live: LiveCall): Promise<void> {
     const { idText, callable, call, admitted } = live;
     const { codec } = callable;
-    const send: SendReply = (frame) => {
+    const write: ReplySender["write"] = (frame) => {
       const members = this.#rooms?.membersOf(idText, frame.known) ?? "";
       const written = this.#socket.write(messageFrame(frame, idText, members));
       return live.paused === undefined ? written : Promise.all([written, live.paused.promise]).then(() => {});
     };
-    const error = await call.run(codec, send, admitted);
+    const error = await call.run(codec, { write }, admitted);
     this.#calls.delete(id);
     if (error !== undefined) this.#options.errors.faults.call(error, call.context);
     this.#end(id, idText, error, call);
