@@ -29,8 +29,10 @@ test(
     const states = (): PublisherState[] => publisher.lines.map((line) => JSON.parse(line) as PublisherState); // As it prints.
     const last = (): PublisherState | undefined => states().at(-1);
     const isOverloaded = ({ attempted, confirmed, underWay }: PublisherState): boolean =>
-      confirmed > 5_000 && attempted >= 9 * confirmed && underWay > 10_000;
-    await soon(() => states().slice(-20).filter(isOverloaded).length === 20, 90_000);
+      confirmed > 1_000 && attempted >= 9 * confirmed && underWay > 9_000;
+    await soon(() => states().filter(isOverloaded).length >= 20, 90_000).catch((reason: unknown) => {
+      throw new Error(`it is not overloaded: ${JSON.stringify(states().slice(-5))}`, { cause: reason });
+    });
     const before = last();
     assert.ok(before !== undefined);
     const steady = states().length;
@@ -46,12 +48,12 @@ test(
     const rss = most(({ rssBytes }) => rssBytes);
     const text = `RSS of ${rss / mebibyte} MiB, ${idleBytes / mebibyte} at the start, ${before.rssBytes / mebibyte} before the silence`;
     assert.ok(rss <= before.rssBytes + 16 * mebibyte + boundBytes, text);
-    assert.ok(most(({ underWay }) => underWay) <= 11_000, "no more wait than may");
+    assert.ok(most(({ underWay }) => underWay) <= 10_010, "no more wait than may");
     const late = most(({ longestMs }) => longestMs);
     assert.ok(late < deadlineMs + 1_000, `${late} ms until a publish had its outcome`);
     const during = silent.at(-1);
-    assert.ok((during?.unavailable ?? 0) > before.unavailable + 100_000 && during?.failed === 0);
-    await soon(() => (last()?.confirmed ?? 0) > (during?.confirmed ?? 0) + 5_000, 30_000);
+    assert.ok((during?.unavailable ?? 0) > before.unavailable + 50_000 && during?.failed === 0);
+    await soon(() => (last()?.confirmed ?? 0) > (during?.confirmed ?? 0) + 1_000, 30_000);
     assert.equal(last()?.failed, 0);
   },
 );
