@@ -155,8 +155,8 @@ const all: readonly Row[] = [
   ...clusterPeerRows,
   ...mcpPeerRows,
   ...hubPeerRows,
-  ...messagePeerRows,
   ...redisPeerRows,
+  ...messagePeerRows,
 ];
 
 /** Rows whose reference is a program of another project: measured with `--peers` alone, which makes or fetches it. */

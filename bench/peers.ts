@@ -92,6 +92,11 @@ export function fetchSocketIo(): Promise<string> {
   return npmPackages(["socket.io@4.8.4"]);
 }
 
+/** The folder of socket.io and what joins its nodes by Redis. @throws Missing if it cannot be installed */
+export function fetchSocketIoNodes(): Promise<string> {
+  return npmPackages(["socket.io@4.8.4", "@socket.io/redis-streams-adapter@0.3.1"]);
+}
+
 /** The folder of NestJS with its microservices, installed from npm. @throws Missing if it cannot be installed */
 export function fetchNest(): Promise<string> {
   return npmPackages([
@@ -103,11 +108,6 @@ export function fetchNest(): Promise<string> {
     "amqplib@0.10.9",
     "amqp-connection-manager@5.0.0",
   ]);
-}
-
-/** The folder of socket.io and what joins its nodes by Redis. @throws Missing if it cannot be installed */
-export function fetchSocketIoNodes(): Promise<string> {
-  return npmPackages(["socket.io@4.8.4", "@socket.io/redis-streams-adapter@0.3.1"]);
 }
 
 /** Path of the module of cockatiel, installed from npm. @throws Missing if it cannot be installed */

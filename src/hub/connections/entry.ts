@@ -39,6 +39,8 @@ export interface EntryOwner {
   callEnded(entry: Entry, call: CallContext): void;
   /** @throws ConnectError as `BookedConnection.renew` */
   renew(entry: Entry, calls: readonly RenewedCall[]): Promise<void>;
+  /** Its client has handled a message. @param token as `BookedConnection.confirmed` */
+  confirmed(entry: Entry, token: string): void;
   /** The entry is over; called once. */
   left(entry: Entry, reason: CloseReason): void;
 }
@@ -83,6 +85,8 @@ export class Entry implements BookedConnection, EndListener, Selectable {
   joinsFullAtMs = 0;
   /** What the client calls itself; empty where it does not say. */
   client = "";
+  /** Whether it can say that it has handled a message. */
+  confirms = false;
   /** Messages that it did not get. */
   dropped = 0;
   readonly #owner: EntryOwner;
@@ -221,8 +225,15 @@ export class Entry implements BookedConnection, EndListener, Selectable {
     if (this.#socket === undefined) this.closed();
   }
 
-  named(client: string): void {
+  greeted(client: string): void {
+    this.confirms = true;
     this.client = client;
+  }
+
+  confirmed(call: HandlerContext, token: string): boolean {
+    if (!this.#readers.some(({ context }) => context === call)) return false;
+    this.#owner.confirmed(this, token);
+    return true;
   }
 
   endsAtMs(call: HandlerContext): number | undefined {

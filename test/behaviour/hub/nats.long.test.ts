@@ -2,57 +2,16 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
-import { type FollowStateResponse, LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
-import { Code, toCallError } from "../../../src/core/errors/errors.ts";
+import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
+import { Code, toCallError } from "../../../src/core/errors/errors.ts";
 import { natsBus } from "../../../src/hub/bus/nats/nats-bus.ts";
 import { NatsServer, withoutNats } from "../../support/nats-server.ts";
 import { stallingProxy } from "../../support/stalling-proxy.ts";
-import { within } from "../websocket/socket-client.ts";
 import { startKept } from "./kept-rooms.ts";
+import { StateWatcher as Watcher } from "./state-watcher.ts";
 
 type Node = Awaited<ReturnType<typeof startKept>>;
-
-/** A member of a room: what it has got, resets as `reset REASON`. */
-class Watcher {
-  readonly got: string[] = [];
-  readonly #leaving = new AbortController();
-  /** Whether it is in the room, or was refused. */
-  readonly settled: Promise<"joined" | "refused">;
-  #settle: (how: "joined" | "refused") => void = () => {};
-  #wake = (): void => {};
-
-  constructor({ grpcAddress }: Node, room: string) {
-    this.settled = new Promise((resolve) => (this.#settle = resolve));
-    const client = createClient(LiveService, dial(grpcAddress));
-    const { signal } = this.#leaving;
-    void this.#read(client.followState({ room }, { signal, onHeader: () => this.#settle("joined") }));
-  }
-
-  leave(): void {
-    this.#leaving.abort();
-  }
-
-  /** Resolves as soon as it has got something. */
-  async has(text: string): Promise<void> {
-    const waiting = (async () => {
-      while (!this.got.includes(text)) await new Promise<void>((resolve) => (this.#wake = resolve));
-    })();
-    await within(waiting, `${text} behind ${this.got.slice(-3).join()}`);
-  }
-
-  async #read(replies: AsyncIterable<FollowStateResponse>): Promise<void> {
-    try {
-      for await (const { event } of replies) {
-        this.got.push(event.case === "text" ? event.value : String(event.case));
-        this.#wake();
-      }
-    } catch (reason) {
-      this.got.push(`ended ${toCallError(reason).code}`);
-      this.#settle("refused");
-    }
-  }
-}
 
 function node(url: string, storage: "memory" | "file"): Promise<Node> {
   return startKept({ hub: { bus: natsBus({ servers: [url], storage }) } });

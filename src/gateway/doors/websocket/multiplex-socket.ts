@@ -182,7 +182,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   #greet({ client }: Hello): void {
     const { times, origin, errors } = this.#options;
     const { connection } = origin.side;
-    if (client !== "") connection?.named(client);
+    connection?.greeted(client);
     const write = (frame: string): void => this.#socket.writeUnpaced(frame);
     this.#rooms = new RoomFrames(write, times.beatMs);
     this.#identity = new SocketIdentity({
@@ -317,12 +317,13 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     if (this.#draining) this.#closeIfIdle();
   }
 
-  #continue(live: LiveCall, { message, end, cancel, pause, ack }: CallEnvelope): void {
+  #continue(live: LiveCall, { message, end, cancel, pause, ack, confirm }: CallEnvelope): void {
     const { callable, call } = live;
     const { requests } = call;
     try {
       if (pause !== undefined) this.#pause(live, pause);
       if (ack !== undefined) this.#ack(live, ack);
+      if (confirm !== undefined) this.#confirm(live, confirm);
       if (cancel) throw new ConnectError("the client cancelled the call", Code.Canceled);
       if (message !== undefined) {
         if (requests.ended) throw invalidArgument("a message came after the last one");
@@ -360,6 +361,14 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       );
     }
     streamPlace.ack(position);
+  }
+
+  /** @throws ConnectError INVALID_ARGUMENT where no hub serves the call */
+  #confirm({ call: { context } }: LiveCall, token: string): void {
+    const { connection } = this.#options.origin.side;
+    if (this.#rooms === undefined || connection?.confirmed(context, token) !== true) {
+      throw invalidArgument("only calls in rooms confirm, behind a hello");
+    }
   }
 
   /**

@@ -10,10 +10,10 @@ import type { RoomEntry } from "../../room/publication.ts";
 import type { Bus, BusNode, BusOperation, BusPage, BusPublication, BusReceipt, RoomSeen } from "../bus.ts";
 import { unknownOutcome } from "../unknown-outcome.ts";
 import { KeptLine } from "./kept-line.ts";
-import { OwnPublications } from "./own-publications.ts";
+import { OwnPublications } from "../own-publications.ts";
 import { clearScript, publishScript, readScript, scripts, topsScript } from "./scripts.ts";
 import { SeenRooms } from "./seen-rooms.ts";
-import type { SubscribedRoom } from "./subscribed-room.ts";
+import type { SubscribedRoom } from "../subscribed-room.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 /** The largest message, in bytes. */
