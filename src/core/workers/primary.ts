@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import { SetupError } from "../errors/setup-error.ts";
 import type { StopSignal } from "../lifecycle/signals.ts";
 import { type Clock, systemClock } from "../time/clock.ts";
+import { ChannelRolls } from "./channel-rolls.ts";
 import { HandOver } from "./hand-over.ts";
 import { type AcceptedSocket, LiveWorker, type WorkerEnd } from "./live-worker.ts";
 import { PostOffice } from "./post-office.ts";
@@ -42,6 +43,7 @@ class Primary {
   readonly #ports: PrimaryPorts;
   readonly #handOver: HandOver<AcceptedSocket>;
   readonly #posts = new PostOffice();
+  readonly #rolls = new ChannelRolls();
   readonly #metrics: PrimaryMetrics;
   readonly #page: PrimaryPage;
   #stopped: { readonly signal: StopSignal; readonly atMs: number } | undefined;
@@ -139,7 +141,9 @@ class Primary {
       case "metrics":
         return this.#metrics.heard(worker, message.metrics, message.droppedPosts);
       case "post":
-        return this.#posts.post(worker, message.name, message.bytes);
+        return this.#posts.post(worker, message.name, message.bytes, message.to);
+      case "member":
+        return this.#rolls.set(worker, message.name, message.stage);
       case "fault":
         worker.fault = message.message;
         return undefined;
@@ -154,6 +158,7 @@ class Primary {
     this.#ports.forget(worker);
     this.#handOver.remove(worker);
     this.#posts.remove(worker);
+    this.#rolls.remove(worker);
     this.#metrics.ended(worker);
     this.#pool.ended(worker, end);
   }
