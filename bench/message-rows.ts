@@ -57,6 +57,20 @@ export const messageRows: readonly Row[] = [
     aim: 0.7,
     measure: (rig) => withRabbitMq((url) => duel("call", url, rig)),
   },
+  {
+    id: "m10",
+    work: "match of an event by its type and subject, ten subscriptions of which fit",
+    subject: "10,000 subscriptions of 1,000 types",
+    reference: "10 subscriptions of one type",
+    better: "lower",
+    must: 1.3,
+    aim: 1.1,
+    measure: (rig) => {
+      const contestant = (types: number) => ({ file: "matching.ts", args: [String(types)] });
+      const sides = { subject: contestant(1_000), reference: contestant(1), inverse: true };
+      return runDuel({ ...sides, check: samplesAre(10) }, rig);
+    },
+  },
 ];
 
 /** As `messageRows`, beside programs of other projects. */

@@ -72,9 +72,10 @@ export interface DispatchOptions extends FaultLogOptions {
   readonly dialOptions: Partial<Omit<DialOptions, "interceptors" | "network">>;
   /**
    * Whether a caller of the service may have a subscription, asked when it is made and changed. One with an rpc makes this
-   * program call it. Default: each one that can reach the service may have any.
+   * program call it, one with a topic makes it publish there. Default: principals with the role `admin` may have any, as
+   * calls without a principal that are made in this process; others are refused with PERMISSION_DENIED.
    */
-  readonly authorize: (subscription: GivenSubscription, who: Principal | undefined) => boolean;
+  readonly authorize: ((subscription: GivenSubscription, who: Principal | undefined) => boolean) | undefined;
   /** The group that reads the topics, and begins the names of queues of tasks. Default: `ts-ms.dispatch`. */
   readonly group: string;
   /** Handlers at once for the events of a topic, in this process. Default: 32. */
@@ -102,7 +103,7 @@ export const dispatchDefaults: Omit<DispatchOptions, keyof Required | "webhooks"
   subscriptions: {},
   rooms: {},
   dialOptions: {},
-  authorize: () => true,
+  authorize: undefined,
   logger: undefined,
   group: "ts-ms.dispatch",
   concurrency: 32,
@@ -143,7 +144,8 @@ export function mergeDispatchOptions(given: EventDispatcherOptions): DispatchOpt
   for (const name of ["concurrency", "maxFanOut", "maxHops", "retentionMs"] as const)
     checkCount(name, merged[name]);
   checkWebhooks(webhooks);
-  const { logDeliveries, secretKey } = merged;
+  const { authorize, logDeliveries, secretKey } = merged;
+  check("authorize", authorize, authorize === undefined || typeof authorize === "function", "a function");
   const words = ["failures", "all", "none"];
   check("logDeliveries", logDeliveries, words.includes(logDeliveries), '"failures", "all" or "none"');
   if (secretKey !== undefined && parseBase64(secretKey)?.length !== 32) {

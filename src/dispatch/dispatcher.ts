@@ -2,7 +2,6 @@ import type { SubscriptionService, EventService } from "../../gen/ts_ms/dispatch
 import type { Service } from "../core/call/service.ts";
 import { toTransport } from "../core/call/transport.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
-import { SetupError } from "../core/errors/setup-error.ts";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -28,7 +27,8 @@ import {
 } from "./dispatch-options.ts";
 import { type DispatcherCore, type DispatcherParts, dispatcherCore } from "./dispatcher-core.ts";
 import type { MetricsPage } from "./dispatch-counts.ts";
-import { dispatcherQueues } from "./dispatcher-queues.ts";
+import { DispatcherQueues } from "./dispatcher-queues.ts";
+import { eventsOf } from "./event-types.ts";
 import { eventService } from "./event-service.ts";
 import { OrderedQueues } from "./ordered-queues.ts";
 import { bodyInvoker, deliverRpc, matchRpc } from "./queue-rpcs.ts";
@@ -61,6 +61,7 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
   readonly #matching: MessageServer;
   readonly #tasks: MessageServer;
   readonly #ordered: OrderedQueues;
+  readonly #queues: DispatcherQueues;
   #stopping: Promise<StopReport> | undefined;
 
   /** @throws SetupError naming the option that cannot be used */
@@ -72,7 +73,7 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
     const { broker, logger, group, topics, concurrency, webhooks } = merged;
     const common = { broker, logger, identity: undefined, breaker: false } as const;
     const { fanOut, flow, tasks, types } = core;
-    const events = [...types.values()].filter(({ topic }) => topics.includes(topic));
+    const events = eventsOf(types, topics);
     const server = (given: Omit<ConstructorParameters<typeof MessageServer>[0], "broker">): MessageServer =>
       new MessageServer({ ...common, ...given }, core.parts);
     this.#matching = server({
@@ -98,7 +99,10 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
         upstream: toTransport(bodyInvoker((body, context) => flow.inOrder(body, context))),
       },
     });
-    checkTopics(topics, events);
+    this.#queues = new DispatcherQueues({
+      ...{ broker, tasks, live: core.live, clock: core.parts.clock },
+      ...{ matching: this.#matching, unordered: this.#tasks, ordered: this.#ordered },
+    });
   }
 
   get state(): ServerState {
@@ -115,19 +119,19 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
     return eventService(this.#core, this.#options);
   }
 
-  /** What its queues are doing, and have done: those of the topics, and that of tasks; none before the start. */
+  /** What its queues are doing, and have done: those of the topics, and those of tasks; none before the start. */
   get queues(): readonly SubscriptionStatistics[] {
-    return [...this.#matching.subscriptions, ...this.#tasks.subscriptions];
+    return this.#queues.subscriptions;
   }
 
   /**
-   * The dead letters of a queue: of `GROUP.tasks` those of deliveries that have failed for good, of a topic events that
-   * could not be dispatched.
+   * The dead letters of a queue: of `GROUP.tasks` those of all deliveries that have failed for good, of a topic events
+   * that could not be dispatched.
    *
    * @throws SetupError where there is no such queue
    */
   deadLetters(topic: string): DeadLetters {
-    return this.#serverOf(topic).deadLetters(topic, this.#options.group);
+    return this.#queues.deadLetters(topic, this.#options.group);
   }
 
   /** Lines for a log or terminal: what is dispatched, and where to. */
@@ -169,10 +173,7 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
 
   /** What such a service shows and changes. */
   get administered(): AdministeredMessages {
-    return dispatcherQueues(
-      () => this.queues,
-      (topic) => this.#serverOf(topic),
-    );
+    return this.#queues;
   }
 
   /** Checks the option `subscriptions`, as `start` does. @throws SetupError naming one that cannot be used */
@@ -228,10 +229,6 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
     await this.gracefulStop();
   }
 
-  #serverOf(topic: string): MessageServer {
-    return topic === this.#core.tasks.topic ? this.#tasks : this.#matching;
-  }
-
   async #stop(graceMs: number): Promise<StopReport> {
     const { state } = this;
     if (state === "boot" || state === "listen" || state === "ready") this.#lifecycle.enter("graceful");
@@ -249,13 +246,4 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
     this.#core.close();
     return sumOfReports(reports);
   }
-}
-
-/** @throws SetupError for a topic that no event of the registry has */
-function checkTopics(topics: readonly string[], events: readonly { readonly topic: string }[]): void {
-  const empty = topics.find((topic) => !events.some((event) => event.topic === topic));
-  if (empty === undefined) return;
-  throw new SetupError(
-    `EventDispatcher: no event of the registry has the topic ${JSON.stringify(empty)}: give it the messages with (ts_ms.v1.event)`,
-  );
 }

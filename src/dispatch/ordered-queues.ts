@@ -2,6 +2,7 @@ import { type StopReport, sumOfReports } from "../core/lifecycle/lifecycle.ts";
 import { Subscription_State as State } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
 import { MessageServer } from "../messaging/message-server.ts";
 import type { GivenMessageOptions, MessageServerParts } from "../messaging/message-server-options.ts";
+import type { SubscriptionStatistics } from "../messaging/subscription-statistics.ts";
 import type { DispatchLog } from "./dispatch-log.ts";
 import type { LiveSubscription } from "./live-subscription.ts";
 import { deliverRpc } from "./queue-rpcs.ts";
@@ -38,6 +39,18 @@ export class OrderedQueues {
     if (!this.#isOpen) return;
     const work = after?.isOrdered === true ? this.#put(after) : this.#drop((after ?? before)?.uid ?? "");
     work.catch((reason: unknown) => this.#parts.log.fault(reason));
+  }
+
+  /** What they are doing, and have done. */
+  get subscriptions(): readonly SubscriptionStatistics[] {
+    return [...this.#servers.values()].flatMap(({ subscriptions }) => subscriptions);
+  }
+
+  /** The server that reads a topic; undefined where it is none of these. */
+  serverOf(topic: string): MessageServer | undefined {
+    for (const [uid, server] of this.#servers)
+      if (this.#parts.tasks.orderedTopic(uid) === topic) return server;
+    return undefined;
   }
 
   async stop(graceMs: number): Promise<StopReport> {

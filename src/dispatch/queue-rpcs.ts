@@ -51,7 +51,7 @@ function rpcOf(
     batch: undefined,
     timeoutMs: undefined,
     // What fails here is ours: the message stays until it can be handled.
-    attempts: Number.MAX_SAFE_INTEGER,
+    attempts: Number.POSITIVE_INFINITY,
     outcomes: new Map(),
     oneWay: true,
     framing: undefined,

@@ -12,12 +12,12 @@ import {
 import { StoredSubscriptionSchema } from "../../gen/ts_ms/dispatch/v1/task_pb.ts";
 import type { Service } from "../core/call/service.ts";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
-import { principal } from "../core/security/principal.ts";
 import { listDeliveries, redeliver } from "./delivery-history.ts";
 import type { DispatchOptions } from "./dispatch-options.ts";
 import type { DispatchStore, KeptSubscription } from "./dispatch-store.ts";
 import type { DispatcherCore } from "./dispatcher-core.ts";
 import { checkedId } from "./subscription-ids.ts";
+import { checkMayHave } from "./subscription-access.ts";
 import { ownerOf } from "./subscription-owner.ts";
 import { pageSizeOf, pageToken, readPageToken } from "./page-token.ts";
 import { testSubscription } from "./test-subscription.ts";
@@ -177,9 +177,7 @@ class SubscriptionDesk {
   /** A copy of what the caller gives. @throws ConnectError INVALID_ARGUMENT, PERMISSION_DENIED */
   #checked(given: Subscription | undefined, context: HandlerContext): Subscription {
     if (given === undefined) throw wrong("subscription", "must be set");
-    if (!this.#options.authorize(given, principal(context))) {
-      throw new ConnectError("this subscription is not allowed", Code.PermissionDenied);
-    }
+    checkMayHave(given, context, this.#options.authorize);
     const { filter, target, ordered } = clone(SubscriptionSchema, given);
     return create(SubscriptionSchema, { ...(filter && { filter }), target, ordered });
   }

@@ -30,6 +30,9 @@ const longestRetryAfterMs = 86_400_000;
 const headerName = /^[\w!#$%&'*+.^`|~-]+$/;
 const kept =
   /^(?:host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|expect|content-.*|webhook-.*|ce-.*)$/i;
+/** Names by which Node refuses a certificate: those of OpenSSL, and its own for names that differ. */
+const certificateCode =
+  /CERT|^(?:UNABLE_TO_(?:GET|DECRYPT|DECODE|VERIFY)|CRL_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH)/;
 const mostHeaders = 32;
 const mostHeaderBytes = 8_192;
 
@@ -144,7 +147,10 @@ function failure(reason: unknown, timeoutMs: number): ConnectError {
     return reason.code === Code.DeadlineExceeded && timeoutMs > 0 ? tookTooLong(timeoutMs) : reason;
   if (reason instanceof NotPublic) return new ConnectError(reason.message, Code.Unavailable);
   const code = typeof reason === "object" && reason !== null && "code" in reason ? String(reason.code) : "";
-  return new ConnectError(`the receiver cannot be reached${code && ` (${code})`}`, Code.Unavailable);
+  const what = certificateCode.test(code)
+    ? "the certificate of the receiver is not trusted"
+    : "the receiver cannot be reached";
+  return new ConnectError(`${what}${code && ` (${code})`}`, Code.Unavailable);
 }
 
 const writers = new WeakMap<DescMessage, JsonWriter>();

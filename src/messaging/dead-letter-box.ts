@@ -1,7 +1,7 @@
 import { ConnectError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
 import { WakeablePause } from "../core/time/wakeable-pause.ts";
-import type { Broker, DeadLetter } from "./broker.ts";
+import type { Broker, DeadLetter, DeadLetterBox } from "./broker.ts";
 import { eventOf } from "./cloud-event.ts";
 import { deadAtHeader, reasonHeader, replayOf } from "./dead-letters.ts";
 
@@ -17,7 +17,7 @@ export interface DeadSelection {
   readonly sinceMs: number;
   /** They became dead letters before this time, in milliseconds since 1970. */
   readonly beforeMs: number;
-  /** The most of them that are looked at, from the oldest on. Default: 1,000. */
+  /** The most dead letters that are looked at, from the oldest of each queue on. Default: 1,000. */
   readonly limit: number;
   /** Most replays in a second. Default: any number. */
   readonly rate: number;
@@ -29,44 +29,64 @@ export interface DeadSelection {
 const confirmMs = 30_000;
 const defaultLimit = 1_000;
 
-/** Lists, replays and drops the dead letters of one group. */
+/** A group and what it reads. */
+export interface DeadLetterPlace {
+  readonly topic: string;
+  readonly group: string;
+}
+
+/** Lists, replays and drops dead letters: those of one group, or of several that belong together, one after another. */
 export class DeadLetters {
-  readonly #broker: Broker;
-  readonly #topic: string;
-  readonly #group: string;
+  readonly #broker: Pick<Broker, "deadLetters" | "publish">;
+  readonly #places: () => Iterable<DeadLetterPlace>;
   readonly #clock: Clock;
 
-  constructor(broker: Broker, topic: string, group: string, clock: Clock) {
+  /** @param places is asked each time: there may be more of them later */
+  constructor(
+    broker: Pick<Broker, "deadLetters" | "publish">,
+    places: () => Iterable<DeadLetterPlace>,
+    clock: Clock,
+  ) {
     this.#broker = broker;
-    this.#topic = topic;
-    this.#group = group;
+    this.#places = places;
     this.#clock = clock;
   }
 
   /** How many there are. */
-  count(): Promise<number> {
-    return this.#broker.deadLetters(this.#topic, this.#group).count();
+  async count(): Promise<number> {
+    let count = 0;
+    for (const place of [...this.#places()]) count += await this.#box(place).count();
+    return count;
   }
 
-  /** Those that are meant, from the oldest on. Changes nothing. */
+  /** Those that are meant, from the oldest of each queue on. Changes nothing. */
   async *list(selection: Partial<DeadSelection>): AsyncGenerator<DeadLetter> {
-    const options = optionsOf(selection);
-    for await (const letter of this.#broker.deadLetters(this.#topic, this.#group).list(options)) {
-      if (isMeant(letter, selection)) yield letter;
+    const { limit: most, signal } = optionsOf(selection);
+    let limit = most;
+    for (const place of [...this.#places()]) {
+      if (limit <= 0) return;
+      for await (const letter of this.#box(place).list({ limit, signal })) {
+        limit--;
+        if (isMeant(letter, selection)) yield letter;
+      }
     }
   }
 
-  /** Gives those that are meant to the group again; each goes when its copy is confirmed. @returns how many */
+  /**
+   * Gives those that are meant to the groups again that could not handle them; each goes when its copy is confirmed.
+   *
+   * @returns how many
+   */
   async replay(selection: Partial<DeadSelection>): Promise<number> {
     const { rate } = selection;
     const options = optionsOf(selection);
     const pause = new WakeablePause(this.#clock);
     let isFirst = true;
-    return this.#drain(selection, async ({ message }) => {
+    return this.#drain(selection, async ({ message }, { topic, group }) => {
       if (rate !== undefined && !isFirst) await pause.wait(1_000 / rate, options.signal);
       isFirst = false;
       const signal = AbortSignal.any([options.signal, AbortSignal.timeout(confirmMs)]);
-      const [outcome] = await this.#broker.publish([replayOf(message, this.#topic, this.#group)], { signal });
+      const [outcome] = await this.#broker.publish([replayOf(message, topic, group)], { signal });
       if (outcome instanceof ConnectError) throw outcome;
       return true;
     });
@@ -77,10 +97,26 @@ export class DeadLetters {
     return this.#drain(selection, async () => true);
   }
 
-  #drain(selection: Partial<DeadSelection>, take: (letter: DeadLetter) => Promise<boolean>): Promise<number> {
-    return this.#broker
-      .deadLetters(this.#topic, this.#group)
-      .drain(async (letter) => isMeant(letter, selection) && take(letter), optionsOf(selection));
+  async #drain(
+    selection: Partial<DeadSelection>,
+    take: (letter: DeadLetter, place: DeadLetterPlace) => Promise<boolean>,
+  ): Promise<number> {
+    const { limit: most, signal } = optionsOf(selection);
+    let limit = most;
+    let taken = 0;
+    for (const place of [...this.#places()]) {
+      if (limit <= 0) break;
+      const takeMeant = async (letter: DeadLetter): Promise<boolean> => {
+        limit--;
+        return isMeant(letter, selection) && take(letter, place);
+      };
+      taken += await this.#box(place).drain(takeMeant, { limit, signal });
+    }
+    return taken;
+  }
+
+  #box({ topic, group }: DeadLetterPlace): DeadLetterBox {
+    return this.#broker.deadLetters(topic, group);
   }
 }
 

@@ -35,7 +35,7 @@ export abstract class OperatedSubscriptions {
   deadLetters(topic: string, group: string): DeadLetters {
     const { ownGroup } = this.find(topic, group).plan;
     const { broker, clock } = this.place;
-    return new DeadLetters(broker, topic, ownGroup, clock);
+    return new DeadLetters(broker, () => [{ topic, group: ownGroup }], clock);
   }
 
   /** How many messages wait at the broker, by partition. @throws SetupError where there is no such subscription */

@@ -25,7 +25,7 @@ export type Next =
 
 /** When and where the messages of an rpc are tried again. */
 export class RetrySchedule {
-  /** Most attempts of a message. */
+  /** Most attempts of a message; `Infinity` where it is tried until it is handled. */
   readonly attempts: number;
   readonly mode: "hold" | "later";
   readonly #delaysMs: readonly number[];
@@ -54,13 +54,19 @@ export class RetrySchedule {
     return this.mode === "later" && this.attempts > 1 ? this.#delaysMs : [];
   }
 
-  /** How long a message may be held in all, in milliseconds. */
+  /** Whether a message is tried until it is handled. */
+  get isEndless(): boolean {
+    return this.attempts === Number.POSITIVE_INFINITY;
+  }
+
+  /** How long a message may be held in all, in milliseconds; `Infinity` where it is tried until it is handled. */
   get longestHeldMs(): number {
     if (this.mode === "later") return 0;
-    let sum = 0;
-    for (let attempt = 1; attempt < this.attempts; attempt++)
-      sum += this.#delayAfter(attempt) * (1 + this.#jitter);
-    return sum;
+    if (this.isEndless) return Number.POSITIVE_INFINITY;
+    const pauses = this.attempts - 1;
+    const given = this.#delaysMs.slice(0, pauses);
+    const sum = given.reduce((before, delayMs) => before + delayMs, 0);
+    return (sum + (pauses - given.length) * (given.at(-1) ?? 0)) * (1 + this.#jitter);
   }
 
   /**

@@ -135,13 +135,16 @@ export function checkAckTimeout(
   if (broker.capabilities.ackTimeout !== true) return;
   const rounds = Math.ceil(spec.prefetch / concurrency);
   for (const { schedule, timeoutMs, rpc } of rpcs.values()) {
-    const runs = schedule.mode === "hold" ? schedule.attempts : 1;
-    const longestMs = rounds * (runs * timeoutMs + schedule.longestHeldMs);
+    // What is tried without an end is given back in time, between two of its runs.
+    const isWhole = schedule.mode === "hold" && !schedule.isEndless;
+    const runs = isWhole ? schedule.attempts : 1;
+    const heldMs = isWhole ? schedule.longestHeldMs : 0;
+    const longestMs = rounds * (runs * timeoutMs + heldMs);
     if (longestMs <= ackTimeoutMs) continue;
     throw new SetupError(
       `MessageServer: a message of ${rpc.name} (${topic}, ${ownGroup}) may be unsettled for ${Math.ceil(longestMs)} ms: ` +
         `${rounds} rounds (prefetch ${spec.prefetch} by concurrency ${concurrency}) of ${runs} runs of ${timeoutMs} ms ` +
-        `and ${Math.ceil(schedule.longestHeldMs)} ms of pauses; ackTimeoutMs is ${ackTimeoutMs}: ` +
+        `and ${Math.ceil(heldMs)} ms of pauses; ackTimeoutMs is ${ackTimeoutMs}: ` +
         "lower prefetch, timeout or delays, or let the broker and ackTimeoutMs wait longer",
     );
   }

@@ -105,6 +105,11 @@ export class Engine {
     await this.outside(() => this.#sdk.DBOS.resumeWorkflows([...ids]));
   }
 
+  /** Forgets all that is on record of sagas that have ended. */
+  async forget(ids: readonly string[]): Promise<void> {
+    await this.outside(() => this.#sdk.DBOS.deleteWorkflows([...ids]));
+  }
+
   /** Up to so many sagas that an executor runs, or has run when it ended. */
   async runBy(executor: string, limit: number): Promise<readonly string[]> {
     const found = await this.outside(() =>

@@ -5,6 +5,7 @@ import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import { tellOperators } from "../core/telemetry/program-logger.ts";
 import { Engine } from "./dbos-engine.ts";
 import { Execution } from "./execution.ts";
+import { EndedSagas } from "./ended-sagas.ts";
 import { SagaHost } from "./host.ts";
 import { Leases } from "./leases.ts";
 import { never, pause } from "./long-timer.ts";
@@ -35,6 +36,7 @@ export class SagaProcess {
   readonly #host: SagaHost;
   readonly #leases: Leases;
   readonly #counts: SagaCounts;
+  readonly #ended: EndedSagas;
   readonly #open = new Map<string, Execution>();
   readonly #waiting = new Map<string, Set<() => void>>();
   readonly #stopping = new AbortController();
@@ -42,7 +44,7 @@ export class SagaProcess {
   #waking: Promise<void> = Promise.resolve();
 
   private constructor(engine: Engine, executor: string, options: SagasOptions, counts: SagaCounts) {
-    const { sagas, schema, leaseMs, concurrency } = options;
+    const { sagas, schema, leaseMs, concurrency, retentionMs } = options;
     this.#engine = engine;
     this.#executor = executor;
     this.#counts = counts;
@@ -54,6 +56,10 @@ export class SagaProcess {
     );
     this.#names = [...this.#sagas.keys()].join(", ") || "none";
     this.rows = new SagaRows(engine.pool, schema, Date.now);
+    this.#ended = new EndedSagas({
+      ...{ rows: this.rows, engine, retentionMs },
+      ...{ clock: systemClock, epochMs: Date.now },
+    });
     this.#leases = new Leases({
       pool: engine.pool,
       schema,
@@ -228,9 +234,10 @@ export class SagaProcess {
     }
   }
 
-  /** Begins what was cut off while it began. */
+  /** Begins what was cut off while it began, and forgets what has ended long ago. */
   async #sweep(): Promise<void> {
     for (const id of await this.rows.neverBegun(Date.now() - cutBeginMs)) await this.#engine.begin(id);
+    await this.#ended.sweep();
   }
 
   /** Another process has taken over all sagas of this one. */

@@ -151,6 +151,22 @@ export class SagaRows {
     return rows.map((row) => String(row["id"]));
   }
 
+  /** Up to so many sagas that have ended before a time, those first that ended first. */
+  async endedBefore(ms: number, limit: number): Promise<readonly string[]> {
+    const { rows } = await this.#pool.query(
+      `select id from ${this.#table} where state in ('DONE', 'UNDONE') and changed_ms < $1 order by changed_ms limit $2`,
+      [ms, limit],
+    );
+    return rows.map((row) => String(row["id"]));
+  }
+
+  /** Forgets sagas that have ended, with their signals. */
+  async forget(ids: readonly string[]): Promise<void> {
+    await this.#pool.query(`delete from ${this.#table} where id = any ($1) and state in ('DONE', 'UNDONE')`, [
+      ids,
+    ]);
+  }
+
   async status(id: string): Promise<(SagaStatus & { readonly output: Uint8Array | undefined }) | undefined> {
     const { rows } = await this.#pool.query(`select * from ${this.#table} where id = $1`, [id]);
     const [row] = rows;

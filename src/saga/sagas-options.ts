@@ -16,6 +16,12 @@ export interface SagasOptions {
   readonly leaseMs: number;
   /** Most calls of steps and undos at once in this process. Sagas that wait or sleep do not count. Default: 100. */
   readonly concurrency: number;
+  /**
+   * How long sagas that are done or undone are known after their end, in milliseconds: for their status and output, and so
+   * that `begin` with their id begins no other. Longer than a message can come again that has begun one. 0: for ever.
+   * Default: 2,592,000,000, 30 days.
+   */
+  readonly retentionMs: number;
   /** The schema of the tables; it is created. Programs whose sagas differ have one each. Default: `ts_ms_saga`. */
   readonly schema: string;
 }
@@ -28,13 +34,14 @@ export const sagasDefaults: Omit<SagasOptions, "databaseUrl" | "sagas"> = Object
   instance: `${hostname()}:${process.pid}`,
   leaseMs: 15_000,
   concurrency: 100,
+  retentionMs: 2_592_000_000,
   schema: "ts_ms_saga",
 });
 
 /** Checks options and adds the defaults. @throws SetupError naming the option that cannot be used */
 export function toSagasOptions(init: SagasInit): SagasOptions {
   const options: SagasOptions = { ...sagasDefaults, ...init };
-  const { databaseUrl, sagas, leaseMs, concurrency, schema } = options;
+  const { databaseUrl, sagas, leaseMs, concurrency, retentionMs, schema } = options;
   const { protocol } = URL.parse(databaseUrl) ?? {};
   if (protocol !== "postgres:" && protocol !== "postgresql:") {
     throw new SetupError("Sagas: databaseUrl must be postgres://USER:PASSWORD@HOST:PORT/DATABASE");
@@ -42,6 +49,11 @@ export function toSagasOptions(init: SagasInit): SagasOptions {
   if (!(leaseMs >= 1_000)) throw new SetupError(`Sagas: leaseMs ${leaseMs} must be at least 1000`);
   if (!Number.isInteger(concurrency) || concurrency < 1) {
     throw new SetupError(`Sagas: concurrency ${concurrency} must be a whole number from 1`);
+  }
+  if (!(retentionMs >= 1_000 || retentionMs === 0)) {
+    throw new SetupError(
+      `Sagas: retentionMs ${retentionMs} must be at least 1000, or 0 to keep them for ever`,
+    );
   }
   checkSchema(schema);
   const known = new Set<string>();

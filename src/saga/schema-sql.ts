@@ -24,6 +24,7 @@ function statements(schema: string): readonly string[] {
     `create index if not exists saga_new on ${schema}.saga (begun_ms) where runs = 0`,
     `create index if not exists saga_listed on ${schema}.saga (begun_ms desc, id desc)`,
     `create index if not exists saga_stuck on ${schema}.saga (name) where state = 'STUCK'`,
+    `create index if not exists saga_ended on ${schema}.saga (changed_ms) where state in ('DONE', 'UNDONE')`,
     `create table if not exists ${schema}.saga_signal (
       seq bigint generated always as identity primary key,
       saga_id text not null references ${schema}.saga on delete cascade, type text not null, body bytea not null)`,

@@ -134,6 +134,17 @@ suite("retries:", () => {
     assert.equal(schedule.longestHeldMs, 1.2 * (1_000 + 5_000 + 3 * 30_000));
   });
 
+  test("29 any number of attempts, and attempts without an end", () => {
+    const many = new RetrySchedule(options, "key", 4_294_967_295, half);
+    assert.equal(many.longestHeldMs, 1.2 * (1_000 + 5_000 + 4_294_967_292 * 30_000));
+    const endless = new RetrySchedule(options, "key", Number.POSITIVE_INFINITY, half);
+    assert.ok(endless.isEndless && !many.isEndless);
+    assert.equal(endless.longestHeldMs, Number.POSITIVE_INFINITY);
+    assert.deepEqual(endless.after(1_000_000, undefined), { kind: "hold", ms: 30_000 });
+    const later = new RetrySchedule(options, "none", Number.POSITIVE_INFINITY, half);
+    assert.equal(later.longestHeldMs, 0);
+  });
+
   test("29 RetryInfo: a lane keeps it up to 10 minutes, queues the shortest not below it", () => {
     const hold = new RetrySchedule(options, "key", undefined, half);
     assert.deepEqual(hold.after(1, 7_000), { kind: "hold", ms: 7_000 });

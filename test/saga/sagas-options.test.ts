@@ -16,6 +16,7 @@ suite("options of sagas that cannot be used are named", () => {
     [{ databaseUrl, sagas: [one, one] }, /saga one version 1 is there twice/],
     [{ databaseUrl, sagas: [one], leaseMs: 10 }, /leaseMs 10 must be at least 1000/],
     [{ databaseUrl, sagas: [one], concurrency: 0 }, /concurrency 0 must be a whole number from 1/],
+    [{ databaseUrl, sagas: [one], retentionMs: 5 }, /retentionMs 5 must be at least 1000, or 0 to keep/],
     [{ databaseUrl, sagas: [one], schema: "a; drop" }, /schema "a; drop" must be a lower-case name/],
   ];
   for (const [options, message] of cases) {

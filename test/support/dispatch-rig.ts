@@ -27,7 +27,7 @@ export interface DispatchRig extends AsyncDisposable {
   readonly publisher: Publisher;
   readonly grpc: GrpcServer;
   readonly events: ReturnType<typeof createClient<typeof EventService>>;
-  /** The client of a caller by the name of its principal; undefined for an anonymous one. */
+  /** The client of a caller in this process by the name of its principal; undefined for one without. */
   subscriptions(who?: string): ReturnType<typeof createClient<typeof SubscriptionService>>;
   /** The time of day, in milliseconds since 1970. */
   wallMs(): number;
@@ -62,6 +62,7 @@ export async function startDispatch({
       topics: ["orders"],
       registry: testRegistry,
       store: memoryDispatchStore(),
+      authorize: () => true,
       ...options,
       broker,
     },
@@ -96,7 +97,7 @@ export async function startDispatch({
 }
 
 /** Says who calls, for `identify`. */
-function named(who: string | undefined): Interceptor {
+export function named(who: string | undefined): Interceptor {
   return (next) => (request) => {
     if (who !== undefined) request.header.set("test-caller", who);
     return next(request);
@@ -104,14 +105,16 @@ function named(who: string | undefined): Interceptor {
 }
 
 /** Stands for an authentication provider. */
-const identify: Interceptor = (next) => (request) => {
+export const identify: Interceptor = (next) => (request) => {
   const who = request.header.get("test-caller");
   if (who !== null) request.contextValues.set(principalKey, principalNamed(who));
   return next(request);
 };
 
-function principalNamed(id: string): Principal {
-  const none = new Set<string>();
+/** @param name its id, and its role behind a slash */
+function principalNamed(name: string): Principal {
+  const [id = "", role] = name.split("/");
   const rest = { kind: "custom", issuer: undefined, claims: {}, expiresAtMs: undefined } as const;
-  return { id, provider: "test", scopes: none, roles: none, ...rest };
+  const roles = new Set(role === undefined ? [] : [role]);
+  return { id, provider: "test", scopes: new Set(), roles, ...rest };
 }

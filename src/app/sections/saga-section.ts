@@ -32,11 +32,11 @@ export function open(kit: SectionKit): SectionParts {
 }
 
 function initOf(
-  { postgres, instance, lease, concurrency, schema }: SagaConfig,
+  { postgres, instance, lease, concurrency, schema, retention }: SagaConfig,
   sagas: SagasInit["sagas"],
 ): SagasInit {
   return {
-    ...{ databaseUrl: postgres, sagas, leaseMs: lease, concurrency, schema },
+    ...{ databaseUrl: postgres, sagas, leaseMs: lease, concurrency, schema, retentionMs: retention },
     ...(instance !== undefined && { instance }),
   };
 }

@@ -3,12 +3,12 @@ import { suite, test } from "node:test";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Delivery_Status, Subscription_State } from "../../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
 import { OrderPlacedSchema } from "../../../gen/tsms/test/v1/messages_pb.ts";
-import { Code } from "../../../src/core/errors/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { cloudEventHeaders } from "../../../src/dispatch/event-service.ts";
 import { memoryDispatchStore } from "../../../src/dispatch/memory-dispatch-store.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { type DispatchRig, startDispatch } from "../../support/dispatch-rig.ts";
-import { failure } from "../../support/failure.ts";
+import { all, failure } from "../../support/failure.ts";
 import { Handled, turns } from "../../support/message-rig.ts";
 
 const toAudit = { target: { case: "topic", value: "audit" } } as const;
@@ -335,6 +335,44 @@ suite("subscriptions with an order, 52:", () => {
     assert.equal(published.items.length, 0);
     await ann.resumeSubscription({ subscriptionId });
     assert.deepEqual(await published.count(3), ["1", "2", "3"]);
+  });
+
+  test("their dead letters are listed, replayed in order and dropped with those of tasks, or by their own topic", async () => {
+    const published = new Handled<string>();
+    let isBroken = true;
+    const rooms = {
+      async publish(room: string, { orderId }: { readonly orderId: string }) {
+        if (isBroken) throw new ConnectError("no such room", Code.NotFound);
+        published.add(`${room} ${orderId}`);
+      },
+    };
+    const to = (name: string) => ({ case: "room", value: { topic: "orders", name } }) as const;
+    await using rig = await startDispatch({
+      rooms: { orders: { publish: (room, message) => rooms.publish(room, message) } },
+      subscriptions: { plain: { target: to("plain") }, ordered: { ordered: true, target: to("ordered") } },
+    });
+    const own = "ts-ms.dispatch.ordered.configuration.ordered";
+    const letters = rig.dispatcher.deadLetters("ts-ms.dispatch.tasks");
+    const letterCounts = async () => [await letters.count(), await rig.dispatcher.deadLetters(own).count()];
+    for (const orderId of ["1", "2"]) await rig.publisher.publish(OrderPlacedSchema, { orderId });
+    await turns();
+    assert.deepEqual(await letterCounts(), [4, 2]);
+    assert.equal((await all(letters.list({ reason: "permanent" }))).length, 4);
+    assert.equal((await all(letters.list({ limit: 3 }))).length, 3);
+    isBroken = false;
+    assert.equal(await letters.replay({ limit: 3 }), 3);
+    await published.count(3);
+    assert.deepEqual(await letterCounts(), [1, 1]);
+    assert.equal(await letters.replay({}), 1);
+    assert.deepEqual((await published.count(4)).toSorted(), ["ordered 1", "ordered 2", "plain 1", "plain 2"]);
+    isBroken = true;
+    await rig.publisher.publish(OrderPlacedSchema, { orderId: "3" });
+    await turns();
+    const { administered } = rig.dispatcher;
+    assert.ok(administered.subscriptions.some(({ topic, dead }) => topic === own && dead["permanent"] === 3));
+    assert.equal(await administered.deadLetters("ts-ms.dispatch.tasks", "ts-ms.dispatch").drop({}), 2);
+    assert.deepEqual(await letterCounts(), [0, 0]);
+    assert.throws(() => rig.dispatcher.deadLetters("nope"), /there is no subscription nope/);
   });
 });
 

@@ -6,7 +6,8 @@ import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { all } from "../../support/failure.ts";
 import { type DispatchRig, startDispatch } from "../../support/dispatch-rig.ts";
-import { Handled, turns } from "../../support/message-rig.ts";
+import { Handled, impatientBroker, turns } from "../../support/message-rig.ts";
+import { VirtualClock } from "../../support/virtual-clock.ts";
 import type { IncomingMessage, SubscriptionSpec } from "../../../src/messaging/broker.ts";
 
 const limit = { limit: 100, signal: new AbortController().signal };
@@ -146,6 +147,19 @@ suite("targets of a dispatcher:", () => {
     await turns();
     const settled = rig.dispatcher.queues.find(({ topic }) => topic === "orders")?.settled;
     assert.deepEqual(settled, { ok: 1 });
+  });
+
+  test("35 a broker that takes back what is not settled in time, as RabbitMQ does, is read like any other", async () => {
+    const clock = new VirtualClock();
+    await using rig = await startDispatch({
+      clock,
+      broker: impatientBroker(clock),
+      subscriptions: { audit: { ordered: true, target: { case: "topic", value: "audit" } } },
+    });
+    const read = new Handled<IncomingMessage>();
+    await subscribe(rig, "audit", read);
+    await rig.publisher.publish(OrderPlacedSchema, { orderId: "7" });
+    await read.count(1);
   });
 
   test("a configuration that cannot be used is refused by its name", async () => {

@@ -213,4 +213,36 @@ suite("sagas on PostgreSQL", { skip: withoutPostgres }, () => {
     assert.equal((result as EchoResponse).text, "left! again");
     assert.equal(seen.filter(({ key }) => key === "left-1/first").length, 1);
   });
+
+  test("what has ended is forgotten after retentionMs, with all that is on record of it; what is open stays", async () => {
+    const pool = postgres.pool();
+    const ended = "state in ('DONE', 'UNDONE')";
+    const countOf = async (table: string, where: string): Promise<number> => {
+      const { rows } = await pool.query<{ count: string }>(
+        `select count(*) from ts_ms_saga.${table} where ${where}`,
+      );
+      return Number(rows[0]?.count);
+    };
+    await sagas.begin(plain, { text: "open" }, { id: "open-1" });
+    while (!seen.some(({ key }) => key === "open-1/first")) await pause(10);
+    assert.ok((await countOf("operation_outputs", "workflow_uuid = 'order-1'")) > 0);
+    const stuck = await countOf("saga", "state = 'STUCK'");
+    await pool.query(
+      `insert into ts_ms_saga.saga (id, name, version, input, state, begun_ms, changed_ms, trace, runs)
+       select 'old-' || n, 'plain', 1, '', 'DONE', n, n, '', 1 from generate_series(1, 2500) as n`,
+    );
+    await sagas.gracefulStop();
+    await pause(1_000); // The time that they are kept.
+    sagas = new Sagas({ databaseUrl: postgres.url, sagas: [plain, failing, pivoting], retentionMs: 1_000 });
+    await sagas.start();
+    for (let look = 0; look < 200 && (await countOf("saga", ended)) > 0; look++) await pause(100);
+    assert.equal(await countOf("saga", ended), 0);
+    for (const table of ["operation_outputs", "workflow_status", "workflow_input"])
+      assert.equal(await countOf(table, "workflow_uuid in ('order-1', 'failing-1')"), 0, table);
+    assert.equal(await sagas.status("order-1"), undefined);
+    assert.equal(await countOf("saga", "state = 'STUCK'"), stuck);
+    await sagas.signal("open-1", RepeatRequestSchema, { text: "still" });
+    assert.equal(((await sagas.result("open-1", { timeoutMs: 15_000 })) as EchoResponse).text, "open! still");
+    assert.equal((await sagas.begin(plain, { text: "other" }, { id: "order-1" })).isNew, true);
+  });
 });

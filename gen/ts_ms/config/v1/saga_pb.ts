@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/saga.proto.
  */
 export const file_ts_ms_config_v1_saga: GenFile = /*@__PURE__*/
-  fileDesc("Chp0c19tcy9jb25maWcvdjEvc2FnYS5wcm90bxIPdHNfbXMuY29uZmlnLnYxIrwBCgpTYWdhQ29uZmlnEhoKCHBvc3RncmVzGAEgASgJQgiy6x0EIAl4ARIVCghpbnN0YW5jZRgCIAEoCUgAiAEBEiMKBWxlYXNlGAMgASgNQhSy6x0QIAEpAAAAAABAj0A6AzE1cxInCgtjb25jdXJyZW5jeRgEIAEoDUISsusdDikAAAAAAADwPzoDMTAwEiAKBnNjaGVtYRgFIAEoCUIQsusdDDoKdHNfbXNfc2FnYUILCglfaW5zdGFuY2ViBnByb3RvMw", [file_ts_ms_config_v1_key]);
+  fileDesc("Chp0c19tcy9jb25maWcvdjEvc2FnYS5wcm90bxIPdHNfbXMuY29uZmlnLnYxIt0BCgpTYWdhQ29uZmlnEhoKCHBvc3RncmVzGAEgASgJQgiy6x0EIAl4ARIVCghpbnN0YW5jZRgCIAEoCUgAiAEBEiMKBWxlYXNlGAMgASgNQhSy6x0QIAEpAAAAAABAj0A6AzE1cxInCgtjb25jdXJyZW5jeRgEIAEoDUISsusdDikAAAAAAADwPzoDMTAwEiAKBnNjaGVtYRgFIAEoCUIQsusdDDoKdHNfbXNfc2FnYRIfCglyZXRlbnRpb24YBiABKA1CDLLrHQggAToENzIwaEILCglfaW5zdGFuY2ViBnByb3RvMw", [file_ts_ms_config_v1_key]);
 
 /**
  * Sagas, which the program adds by `App.addSaga`.
@@ -53,6 +53,13 @@ export type SagaConfig = Message<"ts_ms.config.v1.SagaConfig"> & {
    * @generated from field: string schema = 5;
    */
   schema: string;
+
+  /**
+   * How long sagas that are done or undone are known after their end. 0: for ever.
+   *
+   * @generated from field: uint32 retention = 6;
+   */
+  retention: number;
 };
 
 /**

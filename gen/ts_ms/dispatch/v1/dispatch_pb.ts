@@ -1007,7 +1007,8 @@ export const SubscriptionService: GenService<{
    * CreateSubscription begins to send events to a target: those that come from now on. The secret of a webhook is in the
    * reply, and is shown never again.
    *
-   * ALREADY_EXISTS for a known id, INVALID_ARGUMENT naming what cannot be used.
+   * ALREADY_EXISTS for a known id, INVALID_ARGUMENT naming what cannot be used, PERMISSION_DENIED for one that the caller
+   * may not have: without the option authorize of the dispatcher only principals with the role admin may have any.
    *
    * @generated from rpc ts_ms.dispatch.v1.SubscriptionService.CreateSubscription
    */

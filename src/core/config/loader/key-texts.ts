@@ -722,6 +722,7 @@ export const keyTexts: KeyTexts = {
   "SagaConfig.lease": "How long after its end the sagas of a process are taken over; up to 5s more.",
   "SagaConfig.concurrency": "Most calls of steps and undos at once.",
   "SagaConfig.schema": "The schema of the tables; it is made. Programs whose sagas differ have one each.",
+  "SagaConfig.retention": "How long sagas that are done or undone are known after their end. 0: for ever.",
   "SessionConfig.store": "Where sessions are: in the encrypted cookie itself, or in `stores.redis`.",
   "SessionConfig.name": "Name of the cookie. Default: `__Host-session`, with a domain `__Secure-session`.",
   "SessionConfig.keys_file":
