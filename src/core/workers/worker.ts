@@ -3,6 +3,7 @@ import { stopControl, type StopSignal } from "../lifecycle/signals.ts";
 import type { ListenAddress } from "../net/listener.ts";
 import { usePortSource } from "../net/port-source.ts";
 import { type MetricsPages, type PageHost, usePageHost } from "../telemetry/exporter.ts";
+import { takeInspector } from "./inspection.ts";
 import { errorOf } from "./system-failure.ts";
 import { droppedPosts, received, usePrimary } from "./worker-channel.ts";
 import type { PortAnswer, ToPrimary, ToWorker, WantedPage } from "./worker-messages.ts";
@@ -63,6 +64,8 @@ class Worker implements PageHost {
         return this.#answered(message.id, message.answer);
       case "report":
         return void this.#report();
+      case "inspect":
+        return void takeInspector();
       case "post":
         return received(message.name, message.bytes, message.from);
       case "stop":
