@@ -1,126 +1,9 @@
-import { setTimeout as delay } from "node:timers/promises";
-import type { Contestant, Program } from "./contestant.ts";
-import { type Duel, runDuel } from "./duel.ts";
-import { lineOf } from "./lines.ts";
-import { latenciesOf } from "./latencies.ts";
-import { runTimedDuel } from "./latency-duel.ts";
-import { ReturnLoad } from "./load/return-load.ts";
-import { type RoomForm, RoomLoad } from "./load/room-load.ts";
+import { runDuel } from "./duel.ts";
 import { overGrpc, overHttp } from "./over-wire.ts";
 import { fetchSocketIo } from "./peers.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
+import { bare, joinDuel, returnDuel, room, roomDuel, socketForm, timedRoomDuel } from "./room-duels.ts";
 import { grpcSend, send } from "./works.ts";
-
-/** What clients do in a duel of rooms. */
-interface RoomWork {
-  readonly form: (contestant: Contestant) => RoomForm;
-  /** Messages of one turn of the event loop. */
-  readonly burst: number;
-  /** The part of the members that gets them. Default: 1 */
-  readonly share?: (contestant: Contestant) => number;
-  /** Whether publications are counted, and not deliveries. Default: false */
-  readonly perPublication?: boolean;
-}
-
-/** Both publish to as many clients, which count what comes; the CPU time is that of one delivery. */
-function roomDuel(
-  subject: Program,
-  reference: Program,
-  { form, burst, share = () => 1, perPublication = false }: RoomWork,
-  rig: Rig,
-): Promise<Measured> {
-  const { members } = rig;
-  const listeners = (contestant: Contestant): number => members * share(contestant);
-  const open = (contestant: Contestant): Promise<RoomLoad> =>
-    RoomLoad.open(contestant.port, form(contestant), members, contestant, listeners(contestant));
-  const duel: Duel = {
-    subject,
-    reference,
-    check: async (contestant) => {
-      const load = await open(contestant);
-      try {
-        await load.publish(1);
-        checkLast(contestant, load.sample);
-      } finally {
-        load.close();
-      }
-    },
-    drive: async (contestant) => {
-      const load = await open(contestant);
-      return {
-        async run(ms) {
-          const end = performance.now() + ms;
-          let count = 0;
-          do {
-            await load.publish(burst);
-            count += perPublication ? burst : burst * listeners(contestant);
-          } while (performance.now() < end);
-          return count;
-        },
-        close: () => load.close(),
-      };
-    },
-  };
-  return runDuel(duel, rig);
-}
-
-/** Clients come back, and others come and get as much live; the CPU time is that of one client. */
-function returnDuel(rig: Rig): Promise<Measured> {
-  const resumes = ({ name }: Contestant): boolean => name.endsWith("resumed");
-  return runDuel(
-    {
-      subject: room("kept", "http", "resumed"),
-      reference: room("kept", "http", "live"),
-      drive: async (contestant) => {
-        const load = await ReturnLoad.open(contestant.port, contestant, resumes(contestant));
-        return {
-          async run(ms) {
-            const end = performance.now() + ms;
-            let count = 0;
-            do count += await load.run();
-            while (performance.now() < end);
-            return count;
-          },
-          close() {},
-        };
-      },
-    },
-    rig,
-  );
-}
-
-/** Publications at half of what the slower one can do; the time is that from one to its last member. */
-async function timedRoomDuel(rig: Rig): Promise<Measured> {
-  let everyMs = 0;
-  const ratios = await runTimedDuel(
-    {
-      subject: room("all"),
-      reference: bare("ws"),
-      check: async () => {}, // As of row r1.
-      drive: async (contestant) => {
-        const load = await RoomLoad.open(contestant.port, "ws", rig.members, contestant);
-        const begunMs = performance.now();
-        for (let count = 0; count < 20; count++) await load.publish(1);
-        everyMs = Math.max(everyMs, (performance.now() - begunMs) / 10);
-        return {
-          async run(ms) {
-            const times: number[] = [];
-            const end = performance.now() + ms;
-            for (let dueMs = performance.now(); dueMs < end; dueMs += everyMs) {
-              await delay(Math.max(0, dueMs - performance.now()));
-              await load.publish(1);
-              times.push(performance.now() - dueMs);
-            }
-            return latenciesOf(times);
-          },
-          close: () => load.close(),
-        };
-      },
-    },
-    rig,
-  );
-  return ratios.p99;
-}
 
 /** What unary calls cost with a hub, beside the same without. */
 function unaryDuel(door: "http" | "grpc", rig: Rig): Promise<Measured> {
@@ -131,16 +14,6 @@ function unaryDuel(door: "http" | "grpc", rig: Rig): Promise<Measured> {
     rig,
   );
 }
-
-/** The last messages of a member end with a line. */
-function checkLast(contestant: Contestant, text: string): void {
-  const [, digits] = / (\d{10})"?\}?[\]\s]*$/.exec(text) ?? [];
-  if (digits !== undefined && text.includes(lineOf(Number(digits)).text)) return;
-  throw new Error(`${contestant.name} gives ${JSON.stringify(text.slice(-300))}`);
-}
-
-const room = (...args: readonly string[]): Program => ({ file: "room-gateway.ts", args });
-const bare = (kind: string): Program => ({ file: "bare-rooms.ts", args: [kind] });
 
 const one = "one publication to 1,000";
 
@@ -271,8 +144,20 @@ export const hubPeerRows: readonly Row[] = [
     aim: 2.5,
     measure: async (rig) => {
       const reference = { file: "socket-io-rooms.ts", args: [await fetchSocketIo()] };
-      const form = ({ name }: Contestant): RoomForm => (name.startsWith("socket-io") ? "socketIo" : "ws");
-      return roomDuel(room("all"), reference, { form, burst: 1 }, rig);
+      return roomDuel(room("all"), reference, { form: socketForm, burst: 1 }, rig);
+    },
+  },
+  {
+    id: "r7",
+    work: "join a room on a socket, and leave it",
+    subject: "hub, by `/ws`",
+    reference: "socket.io, by events",
+    better: "higher",
+    must: 0.8,
+    aim: 1.2,
+    measure: async (rig) => {
+      const reference = { file: "socket-io-rooms.ts", args: [await fetchSocketIo()] };
+      return joinDuel(room("joins"), reference, rig);
     },
   },
 ];

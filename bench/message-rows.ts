@@ -1,6 +1,8 @@
 import { Missing } from "../conformance/tools.ts";
+import { PostgresServer, withoutPostgres } from "../test/support/postgres-server.ts";
 import { RabbitMqServer, withoutRabbitMq } from "../test/support/rabbitmq-server.ts";
 import { runDuel, samplesAre } from "./duel.ts";
+import { fetchNest } from "./peers.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 
 /** What messages cost beside the client of their broker, and beside the same rpc in process. */
@@ -16,6 +18,16 @@ export const messageRows: readonly Row[] = [
     measure: (rig) => withRabbitMq((url) => duel("publish", url, rig)),
   },
   {
+    id: "m2",
+    work: "read events of RabbitMQ into a typed handler, and settle each",
+    subject: "`MessageServer`, its defaults",
+    reference: "`amqplib` with `fromBinary` and `ack`, the same messages",
+    better: "higher",
+    must: 0.5,
+    aim: 0.7,
+    measure: (rig) => withRabbitMq((url) => readersDuel("bare", [url], rig)),
+  },
+  {
     id: "m7",
     work: "commands through the broker in memory to their handlers, 64 under way",
     subject: '`dial(memoryBroker({ confirm: "handled" }))`, with a `MessageServer`',
@@ -24,6 +36,16 @@ export const messageRows: readonly Row[] = [
     must: 0.35,
     aim: 0.6,
     measure: (rig) => duel("memory", "", rig),
+  },
+  {
+    id: "m8",
+    work: "transaction of PostgreSQL with one row of the outbox, relay included, 16 under way",
+    subject: "`transact` of `postgresStore`, with an `OutboxRelay` to RabbitMQ",
+    reference: "the same without, and then a publish by `amqplib`",
+    better: "higher",
+    must: 0.6,
+    aim: 0.8,
+    measure: (rig) => withPostgres((database) => withRabbitMq((url) => outboxDuel(database, url, rig))),
   },
   {
     id: "m9",
@@ -37,6 +59,35 @@ export const messageRows: readonly Row[] = [
   },
 ];
 
+/** As `messageRows`, beside programs of other projects. */
+export const messagePeerRows: readonly Row[] = [
+  {
+    id: "m5",
+    work: "read events of RabbitMQ into a typed handler, and settle each",
+    subject: "`MessageServer`, its defaults",
+    reference: "NestJS 12, a microservice over RabbitMQ with JSON",
+    better: "higher",
+    must: 1.5,
+    aim: 3,
+    measure: async (rig) => {
+      const folder = await fetchNest();
+      return withRabbitMq((url) => readersDuel("nest", [url, folder], rig));
+    },
+  },
+];
+
+function readersDuel(reference: string, args: readonly string[], rig: Rig): Promise<Measured> {
+  const contestant = (side: string) => ({ file: "message-readers.ts", args: [side, ...args] });
+  const sides = { subject: contestant("ours"), reference: contestant(reference) };
+  return runDuel({ ...sides, check: samplesAre(true) }, rig);
+}
+
+function outboxDuel(database: string, url: string, rig: Rig): Promise<Measured> {
+  const contestant = (side: string) => ({ file: "outbox.ts", args: [side, database, url] });
+  const sides = { subject: contestant("ours"), reference: contestant("bare") };
+  return runDuel({ ...sides, check: samplesAre(true) }, rig);
+}
+
 function duel(work: string, url: string, rig: Rig): Promise<Measured> {
   const contestant = (side: string) => ({ file: "messages.ts", args: [work, side, url] });
   const sides = { subject: contestant("ours"), reference: contestant("bare") };
@@ -46,6 +97,16 @@ function duel(work: string, url: string, rig: Rig): Promise<Measured> {
 async function withRabbitMq(measure: (url: string) => Promise<Measured>): Promise<Measured> {
   if (withoutRabbitMq !== false) throw new Missing(withoutRabbitMq);
   const server = await RabbitMqServer.start();
+  try {
+    return await measure(server.url);
+  } finally {
+    await server.stop();
+  }
+}
+
+async function withPostgres(measure: (url: string) => Promise<Measured>): Promise<Measured> {
+  if (withoutPostgres !== false) throw new Missing(withoutPostgres);
+  const server = await PostgresServer.start();
   try {
     return await measure(server.url);
   } finally {

@@ -10,8 +10,10 @@ import { listBooks, storeBooks } from "./large-works.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
 import { latencyRows } from "./latency-rows.ts";
 import { mcpPeerRows } from "./mcp-rows.ts";
+import { messagePeerRows } from "./message-rows.ts";
 import { overGrpc } from "./over-wire.ts";
 import { hubPeerRows } from "./hub-rows.ts";
+import { redisPeerRows } from "./redis-rows.ts";
 import { buildGoPeer, fetchEnvoy } from "./peers.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { makeTokens } from "./tokens.ts";
@@ -153,6 +155,8 @@ const all: readonly Row[] = [
   ...clusterPeerRows,
   ...mcpPeerRows,
   ...hubPeerRows,
+  ...messagePeerRows,
+  ...redisPeerRows,
 ];
 
 /** Rows whose reference is a program of another project: measured with `--peers` alone, which makes or fetches it. */

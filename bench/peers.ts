@@ -92,6 +92,24 @@ export function fetchSocketIo(): Promise<string> {
   return npmPackages(["socket.io@4.8.4"]);
 }
 
+/** The folder of NestJS with its microservices, installed from npm. @throws Missing if it cannot be installed */
+export function fetchNest(): Promise<string> {
+  return npmPackages([
+    "@nestjs/common@12.1.1",
+    "@nestjs/core@12.1.1",
+    "@nestjs/microservices@12.1.1",
+    "reflect-metadata@0.2.2",
+    "rxjs@7.8.2",
+    "amqplib@0.10.9",
+    "amqp-connection-manager@5.0.0",
+  ]);
+}
+
+/** The folder of socket.io and what joins its nodes by Redis. @throws Missing if it cannot be installed */
+export function fetchSocketIoNodes(): Promise<string> {
+  return npmPackages(["socket.io@4.8.4", "@socket.io/redis-streams-adapter@0.3.1"]);
+}
+
 /** Path of the module of cockatiel, installed from npm. @throws Missing if it cannot be installed */
 export async function fetchCockatiel(): Promise<string> {
   const folder = await npmPackages(["cockatiel@4.0.0"]);

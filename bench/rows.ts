@@ -21,9 +21,11 @@ import { StreamLoad, streamForms } from "./load/stream-load.ts";
 import { boundMebibytes, compareUsedMemory, type UsedMemory } from "./network-memory.ts";
 import { overGrpc, overHttp, streamsOverGrpc } from "./over-wire.ts";
 import { peerRows } from "./peer-rows.ts";
+import { kafkaRows } from "./kafka-rows.ts";
 import { mcpRows } from "./mcp-rows.ts";
 import { messageRows } from "./message-rows.ts";
 import { natsRows } from "./nats-rows.ts";
+import { redisRows } from "./redis-rows.ts";
 import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { scaleRows } from "./scale-rows.ts";
@@ -310,7 +312,9 @@ const all: readonly Row[] = [
   ...mcpRows,
   ...hubRows,
   ...natsRows,
+  ...redisRows,
   ...messageRows,
+  ...kafkaRows,
   ...workerRows,
   ...http3Rows,
   ...scaleRows,

@@ -5,9 +5,9 @@ import { parseArgs } from "node:util";
 import { Missing } from "../conformance/tools.ts";
 import { engineVariable } from "./contestants/engine.ts";
 import { anyCores, separateCores } from "./cores.ts";
-import type { Rig, Row } from "./rig.ts";
+import { median, type Rig, type Row } from "./rig.ts";
 import { rows } from "./rows.ts";
-import { toReport, toSummary, toTable, type Finding } from "./table.ts";
+import { figure, toReport, toSummary, toTable, type Finding } from "./table.ts";
 
 const help = `npm run bench -- [OPTIONS]
   --rows 1,3a      only these rows; a number alone means all its parts
@@ -90,7 +90,8 @@ async function find(row: Row, withRig: Rig): Promise<Finding> {
   const startedAt = performance.now();
   try {
     const measured = await row.measure(withRig);
-    console.error(`${row.id} ${row.work} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`);
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+    console.error(`${row.id} ${row.work}: ${figure(median(measured.ratios))} (${seconds} s)`);
     return { row, measured };
   } catch (error) {
     if (!(error instanceof Missing)) throw error;

@@ -80,6 +80,6 @@ function markdown(head: readonly string[], lines: readonly (readonly string[])[]
     .join("\n");
 }
 
-function figure(value: number): string {
+export function figure(value: number): string {
   return value.toFixed(2);
 }

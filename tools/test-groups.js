@@ -39,24 +39,31 @@ export function stagesOf(files, cpuSlots) {
 
 /**
  * Files by the process that runs them. Half a second of a process is loading what is under test, so the tables of pure
- * parts share one, and tests of behaviour share one for each topic.
+ * parts share one, and tests of behaviour share one for each topic. Those of whole programs have one each.
  *
  * Those that take long come first, so that none is left to run by itself at the end.
  */
 function busyGroups(files) {
-  const pure = files.filter((file) => /^test\/(?:core|gateway|hub|hub-client)\//.test(file));
-  const behaviour = files.filter((file) => file.startsWith("test/behaviour/"));
-  const others = files.filter((file) => !pure.includes(file) && !behaviour.includes(file));
-  const topics = Map.groupBy(
-    behaviour.filter((file) => !needsProcess(file)),
-    (file) => file.split("/").slice(0, 3).join("/"),
+  const shared = Map.groupBy(
+    files.filter((file) => !needsProcess(file)),
+    nameOfGroup,
   );
+  const { [pureParts]: pure = [], ...others } = Object.fromEntries(shared);
   return [
-    { name: "pure parts", files: pure },
-    ...others.map(alone),
-    ...behaviour.filter(needsProcess).map(alone),
-    ...[...topics].map(([name, files]) => ({ name, files })),
+    { name: pureParts, files: pure },
+    ...files.filter(needsProcess).map(alone),
+    ...Object.entries(others).map(([name, ofGroup]) => ({ name, files: ofGroup })),
   ];
+}
+
+const pureParts = "pure parts";
+
+/** The name of the group that a file shares with others. */
+function nameOfGroup(file) {
+  const [, kind, topic] = file.split("/");
+  if (["core", "gateway", "hub", "hub-client"].includes(kind)) return pureParts;
+  if (["messaging", "dispatch", "saga", "services"].includes(kind)) return "parts of messages and services";
+  return kind === "behaviour" ? `test/behaviour/${topic}` : `test/${kind}`;
 }
 
 function alone(file) {
@@ -87,9 +94,11 @@ function measures(file) {
   return file.endsWith(".alone.test.ts");
 }
 
-/** Whether a file of a topic cannot share the process of the others. */
+/** Whether a file cannot share the process of others. */
 function needsProcess(file) {
-  return measuresMemory(file) || runsSuiteAgain(file);
+  return (
+    /^test\/(?:bench|cli|contracts|programs)\//.test(file) || measuresMemory(file) || runsSuiteAgain(file)
+  );
 }
 
 /** Such a file sets a variable that the others must not see, and imports one of them, which a process does only once. */

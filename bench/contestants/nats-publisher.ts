@@ -8,6 +8,7 @@ import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { Hub } from "../../src/entries/hub.ts";
 import { natsBus } from "../../src/entries/hub-nats.ts";
+import { whenUp } from "../when-up.ts";
 import { repeatAsync, takePart } from "./take-part.ts";
 
 const [side, url = ""] = process.argv.slice(2);
@@ -38,12 +39,7 @@ async function publisher(): Promise<() => Promise<void>> {
 }
 
 const publish = await publisher();
-for (let attempt = 1; ; attempt++) {
-  const failed = await publish().catch((reason: unknown) => reason);
-  if (failed === undefined) break;
-  if (attempt === 500) throw new Error("NATS does not answer", { cause: failed });
-  await new Promise((resolve) => setTimeout(resolve, 10)); // It is not connected yet.
-}
+await whenUp(publish); // It is not connected yet.
 
 takePart({
   work: (ms) => repeatAsync(ms, underWay, publish),

@@ -1,6 +1,7 @@
 /**
  * A room of a hub behind every door. Its argument says what members want: `all`, by no filter; `matching`, by a filter
- * that every line passes; `tenth`, by one that a tenth of the members' lets pass. With `kept`, lines have positions.
+ * that every line passes; `tenth`, by one that a tenth of the members' lets pass. With `kept`, lines have positions; with
+ * `joins` too, and clients may join as often as they like.
  */
 import { BenchRoomsService } from "../../gen/tsms/test/v1/bench_rooms_pb.ts";
 import { Hub, type TopicInit } from "../../src/entries/hub.ts";
@@ -30,9 +31,9 @@ function grant(lang: string) {
 const init: TopicInit = {
   ...(wants === "matching" && { authorize: () => filterOf(true) }),
   ...(wants === "tenth" && { authorize: () => filterOf(joined++ % 10 === 0) }),
-  ...(wants === "kept" && { history: { size: 100 } }),
+  ...((wants === "kept" || wants === "joins") && { history: { size: 100 } }),
 };
-const hub = new Hub();
+const hub = new Hub(wants === "joins" ? { joinsPerSecond: 0 } : {});
 const lines = hub.topic(BenchRoomsService.method.followLines, init);
 const service = { descriptor: BenchRoomsService, followLines: lines.serve };
 const grpc = new GrpcServer({ port: 0, host: "127.0.0.1", hub });

@@ -1,26 +1,27 @@
-/** A room of socket.io, by WebSocket only; its argument is the folder in which it is installed. */
+/**
+ * A room of socket.io, by WebSocket only, and others that clients join and leave by events; its argument is the folder in
+ * which it is installed.
+ */
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
 import { lineOf } from "../lines.ts";
+import { socketIoServer } from "../socket-io.ts";
 import { takePart } from "./take-part.ts";
 
-/** What is used of `socket.io`, which is no package of this project. */
-interface SocketIo {
-  readonly Server: new (server: object, options: object) => IoServer;
-}
-
-interface IoServer {
-  on(event: "connection", listener: (socket: { join(room: string): void }) => void): void;
-  to(room: string): { emit(event: string, message: object): void };
-}
-
 const [folder = ""] = process.argv.slice(2);
-const { Server } = createRequire(join(folder, "package.json"))("socket.io") as SocketIo;
 const server = createServer();
-const io = new Server(server, { transports: ["websocket"], pingInterval: 3_600_000, serveClient: false });
-io.on("connection", (socket) => socket.join("hall"));
+const io = socketIoServer(folder, server);
+io.on("connection", (socket) => {
+  socket.join("hall");
+  socket.on("join", (room, done) => {
+    socket.join(room);
+    done("joined");
+  });
+  socket.on("leave", (room, done) => {
+    socket.leave(room);
+    done("left");
+  });
+});
 
 let published = 0;
 server.listen(0, "127.0.0.1", () =>

@@ -5,6 +5,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { BenchRoomsService, FollowLinesRequestSchema } from "../../gen/tsms/test/v1/bench_rooms_pb.ts";
 import { linesTarget } from "../lines.ts";
 import { flags, frame, frameTypes, grpcMessage, headerBlock, opening, preface } from "./http2-frames.ts";
+import { textFrame, upgradeRequest } from "./socket-frames.ts";
 
 /** How clients follow a room. */
 export type RoomForm = "ws" | "sse" | "grpc" | "socketIo";
@@ -16,6 +17,12 @@ export interface RoomPublisher {
 
 /** How long nothing has to come until everything is taken to be there, in milliseconds. */
 const quietMs = 150;
+
+/**
+ * How many clients connect at once. One after the other, 1,000 event streams would take 24 s, since the head of each
+ * waits for an early error, and the first heartbeats would count as messages.
+ */
+const openingAtOnce = 50;
 
 /**
  * Clients that follow a room, each by a connection of its own. They count bytes: all messages of a contestant have the
@@ -47,7 +54,9 @@ export class RoomLoad {
     listeners: number = members,
   ): Promise<RoomLoad> {
     const load = new RoomLoad(members, port, form, publisher);
-    for (const member of load.#members) await member.open();
+    for (let from = 0; from < members; from += openingAtOnce) {
+      await Promise.all(load.#members.slice(from, from + openingAtOnce).map((member) => member.open()));
+    }
     await load.#quiet();
     const before = load.#received;
     await publisher.publish(1);
@@ -162,22 +171,11 @@ class Member {
   }
 }
 
-const webSocket = (target: string): Buffer =>
-  Buffer.from(
-    `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
-      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-  );
-
-/** A text frame of a client, masked by zeros. */
-function textFrame(text: string): Buffer {
-  return Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
-}
-
 /** What a client sends before anything comes. */
 const openings: Readonly<Record<RoomForm, readonly Buffer[]>> = {
-  ws: [webSocket(linesTarget)],
+  ws: [upgradeRequest(linesTarget)],
   sse: [Buffer.from(`GET ${linesTarget} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n`)],
-  socketIo: [webSocket("/socket.io/?EIO=4&transport=websocket"), textFrame("40")],
+  socketIo: [upgradeRequest("/socket.io/?EIO=4&transport=websocket"), textFrame("40")],
   grpc: [
     Buffer.concat([
       Buffer.from(preface),

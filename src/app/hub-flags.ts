@@ -3,6 +3,7 @@ import type { Service } from "../core/call/service.ts";
 import { countFlag, fileFlag, optionalFlag, type Flag } from "../core/config/flag-kinds.ts";
 import type { FlagValues } from "../core/config/flags.ts";
 import { FlagError, SetupError } from "../core/errors/setup-error.ts";
+import { workerId } from "../core/lifecycle/worker-process.ts";
 import type { Hub } from "../hub/hub.ts";
 import type { BusLogger } from "./bus-log.ts";
 import { busForms, busOf, readBus } from "./hub-buses.ts";
@@ -12,7 +13,7 @@ export const hubFlags = {
   hubBus: {
     ...optionalFlag(
       busForms.join("|"),
-      "Know live connections and rooms; what joins processes and keeps what was published: memory is this process alone",
+      "Know live connections and rooms; what joins processes and keeps what was published: memory is one process, worker the workers of a program, which is the default there",
     ),
     read: readBus,
   },
@@ -52,7 +53,7 @@ export async function flagHub(
   const isWanted = Object.keys(hubFlags).some((flag) => flags.given.has(flag));
   if (!isWanted) return undefined;
   const { Hub } = await import("../hub/hub.ts");
-  const bus = await namedLater("--hub-bus", () => busOf(flags.hubBus));
+  const bus = await namedLater("--hub-bus", () => busOf(flags.hubBus ?? busOfProcess()));
   const options = { name, maxConnections, maxPerUser, bus };
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
   const hub = named("--hub-name", () => new Hub(Object.fromEntries(said)));
@@ -61,6 +62,11 @@ export async function flagHub(
   const { bearersOf } = await import("./hub-token.ts");
   const allow = named("--hub-admin-token", () => bearersOf(hubAdminToken));
   return { hub, services: [hub.admin({ allow })] };
+}
+
+/** The bus where no flag says one. */
+function busOfProcess(): string | undefined {
+  return workerId() === undefined ? undefined : "worker";
 }
 
 /** @throws FlagError that names the flag, for a SetupError */

@@ -11,7 +11,9 @@ import {
   type SocketOpening,
 } from "../core/admission/connection-book.ts";
 import type { Gate } from "../core/admission/gate.ts";
+import { workerId } from "../core/lifecycle/worker-process.ts";
 import type { Hub } from "../hub/hub.ts";
+import { busOf } from "./hub-buses.ts";
 
 /** Makes a service of a hub. */
 export type MakeHubService<D extends DescService> = (hub: Hub) => Promise<Service<D>>;
@@ -63,7 +65,7 @@ export class HubOnDemand implements ConnectionBook {
 
   async #make(): Promise<Hub> {
     const { Hub } = await import("../hub/hub.ts");
-    const hub = new Hub();
+    const hub = new Hub({ bus: workerId() === undefined ? undefined : await busOf("worker") });
     for (const make of this.#makers) await make(hub);
     for (const book of this.#books) book.use(hub.attach());
     return hub;
@@ -149,15 +151,19 @@ class LateSocket implements BookedConnection {
   enter(book: ServerBook): BookedConnection {
     if (this.#entered === undefined) {
       this.#entered = book.openSocket(this.#opening);
-      if (this.#name !== undefined) this.#entered.named(this.#name);
+      if (this.#name !== undefined) this.#entered.greeted(this.#name);
       if (this.#isClosed) this.#entered.closed();
     }
     return this.#entered;
   }
 
-  named(client: string): void {
+  greeted(client: string): void {
     this.#name = client;
-    this.#entered?.named(client);
+    this.#entered?.greeted(client);
+  }
+
+  confirmed(call: HandlerContext, token: string): boolean {
+    return this.#entered?.confirmed(call, token) ?? false;
   }
 
   endsAtMs(call: HandlerContext): number | undefined {

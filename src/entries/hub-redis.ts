@@ -1,3 +1,3 @@
 /** `ts-ms/hub/redis`: nodes of a hub that Redis joins. */
 
-export { redisBus } from "../hub/bus/redis/redis-bus.ts";
+export { redisBus, type RedisBusOptions } from "../hub/bus/redis/redis-bus.ts";

@@ -29,6 +29,7 @@ export type {
   RoomSeen,
 } from "../hub/bus/bus.ts";
 export { memoryBus, MemoryStore } from "../hub/bus/memory-bus.ts";
+export { workerBus } from "../hub/bus/workers/worker-bus.ts";
 export type { PresenceBounds } from "../hub/presence/presence-bounds.ts";
 export type { PresenceSnapshot, PresentMember } from "../hub/presence/presence-events.ts";
 export type { Position } from "../hub/room/position.ts";

@@ -8,6 +8,8 @@ export type Delivery<T> =
       readonly value: T;
       readonly position: string | undefined;
       readonly extra: MessageExtra;
+      /** To be called when it was handled; undefined where the server does not wait for that. */
+      readonly confirm: (() => void) | undefined;
     }
   | { readonly kind: "reset"; readonly reset: HubReset; readonly position: string | undefined }
   | { readonly kind: "moved"; readonly position: string };

@@ -138,6 +138,7 @@ export class RunningSubscription<T> implements Subscription<T> {
         if (delivery.kind === "message") {
           this.#position = delivery.position ?? this.#position;
           yield delivery.value;
+          delivery.confirm?.();
         } else await this.#give(delivery);
       }
     } finally {
@@ -164,6 +165,7 @@ export class RunningSubscription<T> implements Subscription<T> {
     } catch (reason) {
       options.onError(reason);
     }
+    if (delivery.kind === "message") delivery.confirm?.();
   }
 
   async #run(): Promise<void> {
@@ -219,13 +221,13 @@ export class RunningSubscription<T> implements Subscription<T> {
             this.#tell();
           },
           moved: (position) => this.#take({ kind: "moved", position }),
-          message: (value, at, extra) => {
+          message: (value, at, extra, confirm) => {
             this.#isRefused = false;
             const reset = method.resetOf(value);
             if (reset !== undefined) this.#take({ kind: "reset", reset, position: reset.position });
             const position = at ?? method.positionOf(value);
             // The contract says what is in a message.
-            this.#take({ kind: "message", value: value as T, position, extra });
+            this.#take({ kind: "message", value: value as T, position, extra, confirm });
           },
           reset: (reset, position) => this.#take({ kind: "reset", reset, position }),
           ended: (end) => this.#endStream?.(end),

@@ -7,8 +7,9 @@ import { compileSelector, type Selector, type SelectorScope } from "./connection
 import { type ConnectionTotals, statisticsOf } from "./connections/statistics.ts";
 import { HubCalls, type Replies } from "./nodes/hub-calls.ts";
 import type { Nodes } from "./nodes/nodes.ts";
+import type { ConfirmAsked, Elsewhere, ElsewhereDelivered } from "./elsewhere.ts";
+import { addConfirmed, type Confirmed } from "./room/confirmations.ts";
 import { addDeliveries, type Deliveries } from "./room/publication.ts";
-import type { Elsewhere, ElsewhereDelivered } from "./publisher.ts";
 import { joinRooms, type RoomInfo, type RoomPage, roomsAsked, type RoomsQuery } from "./room-listing.ts";
 import { type HubStatistics, sumTopics, type TopicTotals } from "./topics.ts";
 
@@ -28,9 +29,11 @@ export interface OwnConnections {
   rooms(topic: string | undefined, after: string | undefined, limit: number): Promise<readonly RoomInfo[]>;
   totals(): NodeTotals;
   /** Gives a message to the calls of a topic that a selector selects. @param record of the publication, in base64 */
-  send(topic: string, selector: Selector, record: string): Deliveries;
+  send(topic: string, selector: Selector, record: string, confirm: ConfirmAsked | undefined): Deliveries;
   /** What becomes of a publication of another node that comes next. @returns undefined where it does not come in time */
-  delivered(room: string, id: string): Promise<Deliveries | undefined>;
+  delivered(room: string, id: string, confirm: ConfirmAsked | undefined): Promise<Deliveries | undefined>;
+  /** How many connections have confirmed a message of another node. @throws ConnectError NOT_FOUND where its time is over */
+  confirmed(token: string): Promise<Confirmed>;
   /** Whom it refuses for a while as their connections were closed. */
   readonly refused: readonly Refused[];
 }
@@ -60,8 +63,15 @@ interface Functions {
     result: readonly RoomInfo[];
   };
   totals: { argument: Record<string, never>; result: NodeTotals };
-  send: { argument: Selecting<{ readonly topic: string; readonly record: string }>; result: Deliveries };
-  delivered: { argument: { readonly room: string; readonly id: string }; result: Deliveries };
+  send: {
+    argument: Selecting<{ readonly topic: string; readonly record: string; readonly confirm?: ConfirmAsked }>;
+    result: Deliveries;
+  };
+  delivered: {
+    argument: { readonly room: string; readonly id: string; readonly confirm?: ConfirmAsked };
+    result: Deliveries;
+  };
+  confirmed: { argument: { readonly token: string }; result: Confirmed };
 }
 
 /**
@@ -84,9 +94,12 @@ export class AllNodes implements Elsewhere {
     this.#calls.serve("change", ({ selector, change }) => own.change(selector, change));
     this.#calls.serve("rooms", ({ topic, after, limit }) => own.rooms(topic, after, limit));
     this.#calls.serve("totals", async () => own.totals());
-    this.#calls.serve("send", async ({ topic, selector, record }) => own.send(topic, selector, record));
-    this.#calls.serve("delivered", async ({ room, id }) => {
-      const deliveries = await own.delivered(room, id);
+    this.#calls.serve("send", async ({ topic, selector, record, confirm }) =>
+      own.send(topic, selector, record, confirm),
+    );
+    this.#calls.serve("confirmed", ({ token }) => own.confirmed(token));
+    this.#calls.serve("delivered", async ({ room, id, confirm }) => {
+      const deliveries = await own.delivered(room, id, confirm);
       if (deliveries === undefined) throw new Error("the publication has not come in time");
       return deliveries;
     });
@@ -171,16 +184,38 @@ export class AllNodes implements Elsewhere {
     };
   }
 
-  async send(topic: string, selector: Selector, record: () => Uint8Array): Promise<ElsewhereDelivered> {
-    if (this.#nodes.others.length === 0) return { deliveries: addDeliveries([]), unreachable: [] };
-    const argument = { topic, selector, record: Buffer.from(record()).toString("base64") };
-    const { results, unreachable } = await this.#calls.ask("send", argument, this.#among(selector));
-    return { deliveries: addDeliveries(results), unreachable };
+  async send(
+    topic: string,
+    selector: Selector,
+    record: () => Uint8Array,
+    confirm?: ConfirmAsked,
+  ): Promise<ElsewhereDelivered> {
+    if (this.#nodes.others.length === 0) return nothingElsewhere;
+    const argument = { topic, selector, record: Buffer.from(record()).toString("base64"), ...asked(confirm) };
+    const replies = await this.#calls.ask("send", argument, this.#among(selector), confirm?.answerMs);
+    return deliveredBy(replies);
   }
 
-  async delivered(room: string, id: string): Promise<ElsewhereDelivered> {
-    const { results, unreachable } = await this.#calls.ask("delivered", { room, id });
-    return { deliveries: addDeliveries(results), unreachable };
+  async delivered(room: string, id: string, confirm?: ConfirmAsked): Promise<ElsewhereDelivered> {
+    const argument = { room, id, ...asked(confirm) };
+    return deliveredBy(await this.#calls.ask("delivered", argument, undefined, confirm?.answerMs));
+  }
+
+  async confirmed(token: string, { byNode }: ElsewhereDelivered, waitMs: number): Promise<Confirmed> {
+    const sent = byNode.filter(({ deliveries }) => deliveries.sent + deliveries.lagging > 0);
+    if (sent.length === 0) return { confirmed: 0, unconfirmed: 0 };
+    const among = sent.map(({ node }) => node);
+    const { results, nodes } = await this.#calls.ask("confirmed", { token }, among, waitMs);
+    // Of a node that is silent now it is known only to how many members it has sent the message.
+    const silent = sent.filter(({ node }) => !nodes.includes(node));
+    const all = [
+      ...results,
+      ...silent.map(({ deliveries: { sent: took, lagging } }) => ({
+        confirmed: 0,
+        unconfirmed: took + lagging,
+      })),
+    ];
+    return addConfirmed(all);
   }
 
   async #listOf(
@@ -202,6 +237,22 @@ export class AllNodes implements Elsewhere {
       void this.#calls.ask("change", { selector, change: { kind: "close", options } }, [node]);
     }
   }
+}
+
+const nothingElsewhere: ElsewhereDelivered = Object.freeze({
+  deliveries: addDeliveries([]),
+  byNode: [],
+  unreachable: [],
+});
+
+/** The member of a request; what is undefined is not written. */
+function asked(confirm: ConfirmAsked | undefined): { readonly confirm?: ConfirmAsked } {
+  return confirm === undefined ? {} : { confirm };
+}
+
+function deliveredBy({ results, nodes, unreachable }: Replies<Deliveries>): ElsewhereDelivered {
+  const byNode = results.map((deliveries, place) => ({ node: nodes[place] ?? "", deliveries }));
+  return { deliveries: addDeliveries(results), byNode, unreachable };
 }
 
 function unreachableOf(replies: readonly Replies<unknown>[]): readonly string[] {

@@ -2,6 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { liveTimes, type LiveTimes } from "../core/admission/connection-book.ts";
 import { checkOptions } from "../core/config/check-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
+import { workerId } from "../core/lifecycle/worker-process.ts";
 import { drainDefaults, type DrainOptions } from "./connections/drain.ts";
 import type { LimitOptions } from "./connections/limits.ts";
 import type { JoinLimits } from "./join.ts";
@@ -25,6 +26,12 @@ export interface HubOptions extends LimitOptions, JoinLimits, PublishLimits, Nod
   readonly name: string;
   /** What joins the nodes of a hub, and keeps what was published. Default: `memoryBus()`, this process alone. */
   readonly bus: Bus | undefined;
+  /**
+   * What becomes of joins and publications while the bus cannot be reached: they are UNAVAILABLE (`reject`), or go on in this
+   * process alone (`local`): messages reach the members here without positions, and members of these rooms get a reset
+   * `BUS` when the bus is back. Default: `reject`.
+   */
+  readonly whenBusDown: "reject" | "local";
   /** The most bytes of messages that all rooms together keep in this process; the largest lose their oldest. Default: 256 MiB. */
   readonly maxRingBytes: number;
   /** How long a room, with what it keeps in this process, outlives its last member, in milliseconds. Default: 30,000. */
@@ -62,6 +69,7 @@ export const hubDefaults: HubOptions = Object.freeze({
   ...liveTimes,
   name: "hub",
   bus: undefined,
+  whenBusDown: "reject",
   maxRingBytes: 256 * 1024 ** 2,
   roomLingerMs: 30_000,
   drain: drainDefaults,
@@ -89,6 +97,11 @@ export function toHubOptions(options: Partial<HubOptions>): HubOptions {
   if (typeof merged.name !== "string" || !/^[A-Za-z0-9_-]{1,64}$/.test(merged.name)) {
     throw new SetupError("Hub: the option name must be 1 to 64 letters, digits, _ and -");
   }
+  if ((merged.bus === undefined || merged.bus.name === "memory") && workerId() !== undefined) {
+    throw new SetupError(
+      "Hub: the memory bus is that of one process, and this program has several workers: the option bus may be workerBus()",
+    );
+  }
   if (merged.bus !== undefined && merged.maxMessageBytes > merged.bus.maxMessageBytes) {
     const { name, maxMessageBytes } = merged.bus;
     throw new SetupError(
@@ -97,6 +110,9 @@ export function toHubOptions(options: Partial<HubOptions>): HubOptions {
   }
   if (merged.onUserLimit !== "refuse" && merged.onUserLimit !== "close-oldest") {
     throw new SetupError('Hub: the option onUserLimit must be "refuse" or "close-oldest"');
+  }
+  if (merged.whenBusDown !== "reject" && merged.whenBusDown !== "local") {
+    throw new SetupError('Hub: the option whenBusDown must be "reject" or "local"');
   }
   return merged;
 }

@@ -12,6 +12,7 @@ import { AllNodes } from "./all-nodes.ts";
 import type { Bus } from "./bus/bus.ts";
 import { BusCounts } from "./bus-counts.ts";
 import { BusLife } from "./bus-life.ts";
+import { LocalWhenDown } from "./bus/local-when-down.ts";
 import { memoryBus } from "./bus/memory-bus.ts";
 import { type CloseOptions, closeOptions, type HubOutcome } from "./connections/close.ts";
 import type { Connection } from "./connections/connection.ts";
@@ -28,6 +29,7 @@ import { MemberChanges } from "./member-changes.ts";
 import { Nodes } from "./nodes/nodes.ts";
 import { ownConnections } from "./own-connections.ts";
 import { PublicationCodec } from "./publication-codec.ts";
+import { Confirmations } from "./room/confirmations.ts";
 import type { Member } from "./room/member.ts";
 import type { Membership } from "./room/membership.ts";
 import type { RoomReset } from "./room/resets.ts";
@@ -80,6 +82,7 @@ export class Hub implements ConnectionBook {
   readonly #bus: BusCounts;
   readonly #all: AllNodes;
   readonly #busLife: BusLife;
+  readonly #confirmations: Confirmations;
   readonly #scope: SelectorScope;
 
   /** @throws SetupError naming the option that cannot be used */
@@ -91,19 +94,27 @@ export class Hub implements ConnectionBook {
       random: Math.random,
       ...parts,
     };
-    const { bus = memoryBus(), name } = merged;
-    if (taken.has(bus)) throw new SetupError("Hub: the option bus is the bus of another hub already");
-    taken.add(bus);
-    const rooms = new Rooms({ ...merged, bus, clock });
+    const { bus: given = memoryBus(), name } = merged;
+    if (taken.has(given)) throw new SetupError("Hub: the option bus is the bus of another hub already");
+    taken.add(given);
+    const bus = merged.whenBusDown === "local" ? new LocalWhenDown(given) : given;
     this.#live = new LiveConnections(merged, { clock, wallMs, random }, this.#listeners, {
       grantsOf: (entry, nowMs) => this.#changes.recheckDue(entry, nowMs),
       renewed: (entry, calls) => this.#changes.renewed(entry, calls),
+      confirmed: (entry, token) => this.#confirmations.confirmed(entry, token),
       resumed: () => this.#busLife.start(),
       over: () => {
         this.#presence.stop();
         this.#busLife.close();
       },
     });
+    const confirmations = new Confirmations({
+      node: this.node,
+      clock,
+      counted: (topic, outcome) => this.#topics.counts.confirmed(topic, outcome),
+    });
+    this.#confirmations = confirmations;
+    const rooms = new Rooms({ ...merged, bus, clock, confirmations });
     this.#nodes = new Nodes({
       ...merged,
       id: this.node,
@@ -123,7 +134,15 @@ export class Hub implements ConnectionBook {
     this.#presence = new NodePresence(this.node, this.#nodes, clock);
     this.#scope = { node: this.node, hasTopic: (name) => this.#topics.has(name) };
     const own = ownConnections({
-      ...{ live: this.#live, changes: this.#changes, topics: this.#topics, rooms, form, node: this.node },
+      ...{
+        live: this.#live,
+        changes: this.#changes,
+        topics: this.#topics,
+        rooms,
+        form,
+        node: this.node,
+        confirmations,
+      },
       gaps: () => this.#bus.gaps,
     });
     this.#all = new AllNodes(own, this.#nodes, this.#scope);
@@ -131,6 +150,7 @@ export class Hub implements ConnectionBook {
       rooms,
       form,
       elsewhere: this.#all,
+      confirmations,
       bus,
       scope: this.#scope,
       limits: merged,
@@ -415,7 +435,9 @@ export class Hub implements ConnectionBook {
     this.#listeners.emit("reset", () => ({ connection: member.entry.describe(), room: room.path, reason }));
   }
 
-  #left({ member: { entry }, room: { path: room } }: Membership): void {
+  #left({ member, room: { path: room } }: Membership): void {
+    const { entry } = member;
+    if (member.isOver) this.#confirmations.left(member);
     this.#topics.counts.members--;
     this.#listeners.emit("left", () => ({ connection: entry.describe(), room }));
   }

@@ -38,6 +38,8 @@ export interface LiveOwner {
   grantsOf(entry: Entry, nowMs: number): number;
   /** Calls of a connection go on with other credentials of their user. */
   renewed(entry: Entry, calls: readonly HandlerContext[]): void;
+  /** The client of a connection has handled a message. @param token as `BookedConnection.confirmed` */
+  confirmed(entry: Entry, token: string): void;
   /** A server serves again, behind `over`. */
   resumed(): void;
   /** No server serves any more. */
@@ -145,6 +147,10 @@ export class LiveConnections implements ArrivalsOwner, EntryOwner {
       entry,
       calls.map(({ call }) => call),
     );
+  }
+
+  confirmed(entry: Entry, token: string): void {
+    this.#owner.confirmed(entry, token);
   }
 
   left(entry: Entry, reason: CloseReason): void {

@@ -1,3 +1,4 @@
+import { Code, ConnectError } from "../core/errors/errors.ts";
 import type { HubChange, NodeTotals, OwnConnections } from "./all-nodes.ts";
 import type { PublicationForm } from "./bus/bus.ts";
 import { countsOf } from "./connections/counts.ts";
@@ -7,6 +8,7 @@ import { compileSelector, type Selector, type SelectorScope } from "./connection
 import type { Matches } from "./connections/selectable.ts";
 import type { LiveConnections } from "./live-connections.ts";
 import type { MemberChanges } from "./member-changes.ts";
+import type { Confirmations } from "./room/confirmations.ts";
 import { roomsOf } from "./room-listing.ts";
 import type { Rooms } from "./rooms.ts";
 import type { Topics } from "./topics.ts";
@@ -19,6 +21,8 @@ export interface OwnConnectionsKit {
   readonly rooms: Rooms;
   readonly form: PublicationForm;
   readonly node: string;
+  /** Messages that wait until they are confirmed. */
+  readonly confirmations: Confirmations;
   /** Publications that the bus did not bring. */
   readonly gaps: () => number;
 }
@@ -32,6 +36,7 @@ export function ownConnections({
   form,
   node,
   gaps,
+  confirmations,
 }: OwnConnectionsKit): OwnConnections {
   // Another node may ask with a topic that this one does not have, while releases mix: none of it is selected.
   const scope: SelectorScope = { node, hasTopic: () => true };
@@ -64,12 +69,23 @@ export function ownConnections({
       const counted = { rooms: size, ringBytes, gaps: gaps(), ...topics.counts.totals() };
       return { connections: live.totals(), topics: counted };
     },
-    send(topic, selector, record) {
+    send(topic, selector, record, confirm) {
       const read = form.read(topic, Buffer.from(record, "base64"));
       if (read === undefined) throw new Error(`the message cannot be read: ${topic}`);
+      if (confirm !== undefined) confirmations.openAs(confirm.token, topic, confirm.timeoutMs);
       return topics.named(topic, "topic").sendHere(matchesOf(selector), read.publication);
     },
-    delivered: (room, id) => rooms.delivered(room, id),
+    delivered(room, id, confirm) {
+      const [topic = ""] = room.split("/", 1);
+      if (confirm !== undefined && rooms.find(room) !== undefined)
+        confirmations.openAs(confirm.token, topic, confirm.timeoutMs);
+      return rooms.delivered(room, id);
+    },
+    async confirmed(token) {
+      const confirmation = confirmations.find(token);
+      if (confirmation === undefined) throw new ConnectError("its time is over", Code.NotFound);
+      return confirmation.outcome;
+    },
     get refused() {
       return live.refused;
     },

@@ -31,12 +31,12 @@ export class PublicationCodec implements PublicationForm {
   }
 
   write(topic: string, publication: Publication, number: number): Uint8Array<ArrayBuffer> {
-    const { id, message, headers, key, priority, ttlMs, selector, notTo, event } = publication;
+    const { id, message, headers, key, priority, ttlMs, selector, notTo, event, encoded } = publication;
     const schema = this.#init.shapeOf(topic)?.schema;
     if (schema === undefined) throw new Error(`there is no topic ${topic}`); // Topics are there before their rooms.
     const record = create(PublicationRecordSchema, {
       id,
-      message: toBinary(schema, message),
+      message: encoded ?? toBinary(schema, message),
       headers,
       node: this.#init.scope.node,
       number,
@@ -81,6 +81,7 @@ export class PublicationCodec implements PublicationForm {
       selector,
       notTo: notTo === "" ? undefined : entryOf(notTo),
       event: event === "" ? undefined : event,
+      encoded: undefined,
       delivered: undefined,
     };
     const untilMs = ttlMs > 0 ? clock.nowMs() + sentAtMs + ttlMs - wallMs() : undefined;

@@ -7,7 +7,10 @@ import { RecentIds } from "./bus/recent-ids.ts";
 import type { Entry } from "./connections/entry.ts";
 import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
 import type { Matches } from "./connections/selectable.ts";
-import { prepare } from "./publishing.ts";
+import type { ConfirmAsked, Elsewhere, ElsewhereDelivered } from "./elsewhere.ts";
+import { confirmMs, prepare } from "./publishing.ts";
+import { addConfirmed, type Confirmation, type Confirmations, type Confirmed } from "./room/confirmations.ts";
+import type { NodeOptions } from "./nodes/nodes.ts";
 import type { Member } from "./room/member.ts";
 import { formatPosition, type Position } from "./room/position.ts";
 import { addDeliveries, type Deliveries, noDeliveries, type Publication } from "./room/publication.ts";
@@ -30,26 +33,14 @@ export interface PublishLimits {
 export interface PublisherKit {
   readonly bus: Bus;
   readonly scope: SelectorScope;
-  readonly limits: PublishLimits;
+  readonly limits: PublishLimits & Pick<NodeOptions, "countTimeoutMs">;
   readonly clock: Clock;
   readonly owner: PublisherOwner;
   readonly form: PublicationForm;
   readonly elsewhere: Elsewhere;
-}
-
-/** What becomes of messages on the other nodes. Never rejects. */
-export interface Elsewhere {
-  /** Gives a message to the calls of a topic there. @param record makes the publication as it is written */
-  send(topic: string, selector: Selector, record: () => Uint8Array): Promise<ElsewhereDelivered>;
-  /** What becomes of a publication there that is published behind the call. @param room its path */
-  delivered(room: string, id: string): Promise<ElsewhereDelivered>;
-}
-
-/** What has become of a message on other nodes. */
-export interface ElsewhereDelivered {
-  readonly deliveries: Deliveries;
-  /** Nodes that have not answered. */
-  readonly unreachable: readonly string[];
+  readonly confirmations: Confirmations;
+  /** The room of a path in this process; undefined for none. */
+  readonly rooms: { find(path: string): unknown };
 }
 
 /** Is told what is published. */
@@ -83,7 +74,16 @@ export class Publisher {
     message: MessageInitShape<DescMessage>,
     options: PublishOptions = {},
   ): Promise<Receipt> {
-    const publication = this.#prepare(room, message, options);
+    return this.#confirmed(options, (confirming) => this.#publish(room, message, options, confirming));
+  }
+
+  async #publish(
+    room: string,
+    message: MessageInitShape<DescMessage>,
+    options: PublishOptions,
+    confirming: Confirming | undefined,
+  ): Promise<Sent> {
+    const publication = this.#prepare(room, message, options, confirming);
     const history = options.history === false ? undefined : this.#settings.history;
     if (history !== undefined && publication.priority === "high") {
       throw invalidArgument(
@@ -92,21 +92,27 @@ export class Publisher {
     }
     const { id } = publication;
     const dedupeMs = options.id === undefined ? 0 : this.#settings.dedupeMs;
-    if (history === undefined && !this.#isNew(room, id, dedupeMs)) return receipt(id, undefined, true);
+    if (history === undefined && !this.#isNew(room, id, dedupeMs)) return duplicateOf(id, undefined);
     let deliveries = noDeliveries();
     publication.delivered = (all) => {
       deliveries = all;
     };
     const path = pathOf(this.#shape.name, room);
-    const elsewhere = options.count === "cluster" ? this.#kit.elsewhere.delivered(path, id) : undefined;
+    const isOfAll = options.count === "cluster" || confirming !== undefined;
+    const elsewhere = isOfAll ? this.#kit.elsewhere.delivered(path, id, confirming?.asked) : undefined;
     const answer = await this.#published(
       { room: path, publication, history, dedupeMs, unsureMs: this.#settings.dedupeMs },
       options.signal,
     );
     const { position, duplicate } = answer;
-    if (duplicate) return receipt(id, position, true);
+    if (duplicate) return duplicateOf(id, position);
+    if (this.#kit.rooms.find(path) === undefined) confirming?.here.sent();
     this.#kit.owner.published(this.#shape.name, deliveries);
-    return receipt(id, position, false, deliveries, await elsewhere);
+    const elsewhereDelivered = await elsewhere;
+    return {
+      receipt: receipt(id, position, false, deliveries, elsewhereDelivered),
+      elsewhere: elsewhereDelivered,
+    };
   }
 
   async publishAll(
@@ -122,27 +128,33 @@ export class Publisher {
     message: MessageInitShape<DescMessage>,
     options: SendOptions = {},
   ): Promise<Receipt> {
+    return this.#confirmed(options, (confirming) => this.#send(to, message, options, confirming));
+  }
+
+  async #send(
+    to: Selector,
+    message: MessageInitShape<DescMessage>,
+    options: SendOptions,
+    confirming: Confirming | undefined,
+  ): Promise<Sent> {
     const matches = compileSelector(to, this.#kit.scope, true);
-    const publication = this.#prepare("", message, options, false);
+    const publication = this.#prepare("", message, options, confirming, false);
     const { id } = publication;
     const dedupeMs = options.id === undefined ? 0 : this.#settings.dedupeMs;
-    if (!this.#isNew("", id, dedupeMs)) return receipt(id, undefined, true);
+    if (!this.#isNew("", id, dedupeMs)) return duplicateOf(id, undefined);
     const { name } = this.#shape;
     const record = (): Uint8Array => this.#kit.form.write(name, publication, 0);
-    const elsewhere = this.#kit.elsewhere.send(name, to, record);
+    const sending = this.#kit.elsewhere.send(name, to, record, confirming?.asked);
     const deliveries = this.sendHere(matches, publication);
-    return receipt(
-      id,
-      undefined,
-      false,
-      deliveries,
-      options.count === "cluster" ? await elsewhere : undefined,
-    );
+    const isOfAll = options.count === "cluster" || confirming !== undefined;
+    const elsewhere = isOfAll ? await sending : undefined;
+    return { receipt: receipt(id, undefined, false, deliveries, elsewhere), elsewhere };
   }
 
   /** Gives a message to the calls here that a selector selects, each connection once. */
   sendHere(matches: Matches, publication: Publication): Deliveries {
     const deliveries = noDeliveries();
+    const confirmation = this.#kit.confirmations.of(publication);
     const seen = new Set<Entry>();
     for (const member of this.#members) {
       const { entry } = member;
@@ -150,10 +162,40 @@ export class Publisher {
       seen.add(entry);
       deliveries.members++;
       const isFor = entry !== publication.notTo && (publication.to?.(member) ?? true);
-      deliveries[isFor ? member.direct(publication.message, publication.bytes) : "filtered"]++;
+      const offered = isFor ? member.direct(publication.message, publication.bytes) : "filtered";
+      deliveries[offered]++;
+      confirmation?.offered(member, offered);
     }
+    confirmation?.sent();
     this.#kit.owner.published(this.#shape.name, deliveries);
     return deliveries;
+  }
+
+  /** Sends something, and waits until it is confirmed where that is asked for. */
+  async #confirmed(
+    options: SendOptions,
+    send: (confirming: Confirming | undefined) => Promise<Sent>,
+  ): Promise<Receipt> {
+    const timeoutMs = confirmMs(options);
+    if (timeoutMs === undefined) return (await send(undefined)).receipt;
+    const { confirmations, clock, limits, elsewhere } = this.#kit;
+    const untilMs = clock.nowMs() + timeoutMs;
+    const here = confirmations.open(this.#shape.name, timeoutMs);
+    const answerMs = Math.min(timeoutMs, limits.countTimeoutMs);
+    try {
+      const sent = await send({ here, asked: { token: here.token, timeoutMs, answerMs } });
+      if (sent.receipt.duplicate) {
+        here.cancel();
+        return sent.receipt;
+      }
+      const waitMs = Math.max(0, untilMs - clock.nowMs()) + answerMs;
+      const there = sent.elsewhere && elsewhere.confirmed(here.token, sent.elsewhere, waitMs);
+      const outcomes: readonly Confirmed[] = await Promise.all([here.outcome, ...(there ? [there] : [])]);
+      return { ...sent.receipt, ...addConfirmed(outcomes) };
+    } catch (reason) {
+      here.cancel();
+      throw reason;
+    }
   }
 
   /** @throws ConnectError of what cannot be sent */
@@ -161,13 +203,15 @@ export class Publisher {
     room: string,
     message: MessageInitShape<DescMessage>,
     options: PublishOptions,
+    confirming: Confirming | undefined,
     isForRoom = true,
   ): Publication {
     if (isForRoom) checkRoom(room, "room", this.#shape.isNamed);
     const { scope, limits } = this.#kit;
     const { maxMessageBytes } = limits;
     const hasPositions = this.#settings.history !== undefined;
-    const kit = { scope, maxMessageBytes, hasPositions, encoded: this.#encoded };
+    const token = confirming?.here.token;
+    const kit = { scope, maxMessageBytes, hasPositions, encoded: this.#encoded, token };
     return prepare(this.#shape, message, options, kit);
   }
 
@@ -199,10 +243,30 @@ export class Publisher {
       ending.abort();
       throw reason;
     } finally {
+      publication.publication.encoded = undefined; // Rings keep publications.
       cancel();
       signal?.removeEventListener("abort", aborted);
     }
   }
+}
+
+/** A message that is to be confirmed. */
+interface Confirming {
+  /** Here. */
+  readonly here: Confirmation;
+  /** What other nodes are asked for. */
+  readonly asked: ConfirmAsked;
+}
+
+/** What has become of a message, before it is confirmed. */
+interface Sent {
+  readonly receipt: Receipt;
+  /** Undefined where the receipt is that of this node alone. */
+  readonly elsewhere: ElsewhereDelivered | undefined;
+}
+
+function duplicateOf(id: string, position: Position | undefined): Sent {
+  return { receipt: receipt(id, position, true), elsewhere: undefined };
 }
 
 function receipt(

@@ -13,6 +13,7 @@ import { fieldsOf, setField } from "../core/codec/field-shape.ts";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { Entry } from "./connections/entry.ts";
 import { compileSelector, type SelectorScope } from "./connections/selector.ts";
+import { confirmHeader } from "./room/confirmations.ts";
 import type { EventHeaders } from "./room/header-filter.ts";
 import type { Priority, Publication } from "./room/publication.ts";
 import type { PublishOptions, SendOptions } from "./topic-options.ts";
@@ -26,11 +27,15 @@ export interface PrepareKit {
   readonly hasPositions: boolean;
   /** Is told of every form that the message is written as. */
   readonly encoded: (form: MessageForm) => void;
+  /** With what its clients confirm it; undefined where they do not. */
+  readonly token?: string | undefined;
 }
 
 const maxHeaders = 16;
 const maxHeaderBytes = 1_024;
 const maxIdLength = 128;
+/** What timers can wait for. */
+const longestMs = 2 ** 31 - 1;
 const headerName = /^(?!ts-ms-)[a-z0-9-]{1,64}$/;
 const eventName = /^[A-Za-z0-9_.-]{1,64}$/;
 const priorities: ReadonlySet<string> = new Set<Priority>(["low", "normal", "high"]);
@@ -45,7 +50,7 @@ export function prepare<D extends DescMessage>(
   shape: TopicShape,
   init: MessageInitShape<D>,
   options: PublishOptions,
-  { scope, maxMessageBytes, hasPositions, encoded }: PrepareKit,
+  { scope, maxMessageBytes, hasPositions, encoded, token }: PrepareKit,
 ): Publication {
   const { id = randomUUID(), to, from, echo = true, event, ttlMs, priority = "normal" } = options;
   if (typeof id !== "string" || id === "" || id.length > maxIdLength) {
@@ -57,13 +62,14 @@ export function prepare<D extends DescMessage>(
   if (event !== undefined && !eventName.test(event)) {
     throw invalidArgument("event: 1 to 64 letters, digits and _.- are expected");
   }
-  const headers = checkedHeaders(options.headers ?? {});
+  const headers = checkedHeaders(options.headers ?? {}, token);
   const message = messageOf(shape, init);
   const { idField, headersField } = shape;
   // A position comes there with it; another id would be taken for one.
   if (idField !== undefined) setField(message, idField, hasPositions ? "" : id);
   if (headersField !== undefined) setField(message, headersField, headers);
   shareMessage(message, { event, headers, made: encoded });
+  const bytes = bytesOf(shape.schema, message, maxMessageBytes);
   return {
     id,
     message,
@@ -75,7 +81,8 @@ export function prepare<D extends DescMessage>(
     selector: to,
     notTo: echo ? undefined : publisherOf(from),
     event,
-    bytes: sizeOf(shape.schema, message, maxMessageBytes),
+    bytes: bytes.byteLength,
+    encoded: bytes,
     delivered: undefined,
   };
 }
@@ -100,11 +107,11 @@ export function messageOf({ name, schema }: TopicShape, init: MessageInitShape<D
   return encoded(() => clone(schema, create(schema, init)));
 }
 
-function sizeOf(schema: DescMessage, message: Message, maxBytes: number): number {
-  const size = encoded(() => toBinary(schema, message).byteLength);
-  if (size <= maxBytes) return size;
+function bytesOf(schema: DescMessage, message: Message, maxBytes: number): Uint8Array {
+  const bytes = encoded(() => toBinary(schema, message));
+  if (bytes.byteLength <= maxBytes) return bytes;
   throw new ConnectError(
-    `the message has ${size} bytes; at most ${maxBytes} are published`,
+    `the message has ${bytes.byteLength} bytes; at most ${maxBytes} are published`,
     Code.ResourceExhausted,
   );
 }
@@ -120,7 +127,15 @@ function encoded<T>(work: () => T): T {
   }
 }
 
-function checkedHeaders(headers: EventHeaders): EventHeaders {
+/** How long confirmations are waited for, in milliseconds; undefined for not at all. @throws ConnectError INVALID_ARGUMENT */
+export function confirmMs({ confirm }: SendOptions): number | undefined {
+  if (confirm === undefined) return undefined;
+  const { timeoutMs } = confirm;
+  if (timeoutMs > 0 && timeoutMs <= longestMs) return timeoutMs;
+  throw invalidArgument(`confirm: timeoutMs: a number of milliseconds up to ${longestMs} is expected`);
+}
+
+function checkedHeaders(headers: EventHeaders, token: string | undefined): EventHeaders {
   const entries = Object.entries(headers);
   if (entries.length > maxHeaders)
     throw invalidArgument(`headers: ${entries.length} headers; at most ${maxHeaders}`);
@@ -136,6 +151,7 @@ function checkedHeaders(headers: EventHeaders): EventHeaders {
       );
     }
   }
+  if (token !== undefined) entries.push([confirmHeader, token]);
   return Object.freeze(Object.fromEntries(entries));
 }
 

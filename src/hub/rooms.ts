@@ -4,9 +4,11 @@ import { refusal } from "../core/admission/refusal.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Bus } from "./bus/bus.ts";
 import type { Position } from "./room/position.ts";
+import type { Confirmations } from "./room/confirmations.ts";
 import { type Deliveries, noDeliveries, type RoomEntry } from "./room/publication.ts";
 import { type BegunWhy, RingBudget } from "./room/ring.ts";
 import { Room, type RoomKind } from "./room/room.ts";
+import type { ReadHistory } from "./room/room-history.ts";
 
 /** What rooms need. */
 export interface RoomsInit {
@@ -20,6 +22,8 @@ export interface RoomsInit {
   readonly roomLingerMs: number;
   /** How long a publication is waited for that another node has announced, in milliseconds. */
   readonly countTimeoutMs: number;
+  /** Those that publications wait for. */
+  readonly confirmations: Confirmations;
 }
 
 /** The rooms of a hub that have members, or had some a moment ago. */
@@ -119,10 +123,9 @@ export class Rooms {
   }
 
   #open(kind: RoomKind, name: string): Room {
-    const { bus, clock } = this.#init;
-    const room: Room = new Room(kind, name, this.#budget, clock, (after, limit) =>
-      bus.read(room.path, after, limit),
-    );
+    const { bus, clock, confirmations } = this.#init;
+    const read: ReadHistory = (after, limit) => bus.read(room.path, after, limit);
+    const room: Room = new Room(kind, name, this.#budget, clock, read, confirmations);
     this.#rooms.set(room.path, room);
     room.ready = this.#subscribe(room);
     room.ready.catch(() => this.#forget(room)); // The next join tries again.
@@ -137,6 +140,7 @@ export class Rooms {
       if (top !== undefined) room.ring.opened(top);
     }
     room.isReady = true;
+    room.ready = isThere;
   }
 
   /** Closes the rooms whose time is over. */
@@ -194,6 +198,9 @@ export class Rooms {
     return true;
   }
 }
+
+/** What all rooms wait for that are ready: none keeps a promise of its own. */
+const isThere = Promise.resolve();
 
 /** RESOURCE_EXHAUSTED for a join. @param afterMs when it may be tried again, in milliseconds; undefined: not soon */
 export function tooManyRooms(message: string, afterMs?: number): ConnectError {

@@ -5,7 +5,10 @@ import type { Entry } from "./connections/entry.ts";
 import type { SelectorScope } from "./connections/selector.ts";
 import type { JoinLimits } from "./join.ts";
 import type { NodePresence } from "./presence/node-presence.ts";
-import type { Elsewhere, PublisherOwner, PublishLimits } from "./publisher.ts";
+import type { Elsewhere } from "./elsewhere.ts";
+import type { NodeOptions } from "./nodes/nodes.ts";
+import type { PublisherOwner, PublishLimits } from "./publisher.ts";
+import type { Confirmations } from "./room/confirmations.ts";
 import type { Member } from "./room/member.ts";
 import type { Beginning, Membership } from "./room/membership.ts";
 import type { RoomReset } from "./room/resets.ts";
@@ -18,7 +21,7 @@ export interface TopicKit {
   readonly rooms: Rooms;
   readonly bus: Bus;
   readonly scope: SelectorScope;
-  readonly limits: JoinLimits & PublishLimits;
+  readonly limits: JoinLimits & PublishLimits & Pick<NodeOptions, "countTimeoutMs">;
   /** What the hub's options say of a topic, over contract and code. */
   readonly settingsOf: (topic: string) => TopicSettingsInit;
   readonly clock: Clock;
@@ -32,6 +35,7 @@ export interface TopicKit {
   readonly connection: (id: string) => Entry | undefined;
   readonly form: PublicationForm;
   readonly elsewhere: Elsewhere;
+  readonly confirmations: Confirmations;
 }
 
 /** Is told what topics do. */

@@ -94,6 +94,11 @@ export interface SendOptions {
    * `countTimeoutMs`. Default: `local`.
    */
   readonly count?: "local" | "cluster";
+  /**
+   * Waits until each connection that it was sent to, on all nodes, has confirmed it behind its handler, or `timeoutMs`,
+   * milliseconds, have passed. Its header `ts-ms-confirm` asks for that. Default: none is waited for.
+   */
+  readonly confirm?: { readonly timeoutMs: number };
   /** Aborts the wait for the bus; the message may be published all the same. Default: none. */
   readonly signal?: AbortSignal;
 }
@@ -120,6 +125,13 @@ export interface Receipt extends Readonly<Deliveries> {
   readonly position: string | undefined;
   /** Whether the id was known: nothing was sent again. */
   readonly duplicate: boolean;
+  /** With `confirm`: connections that have confirmed it, on all nodes. */
+  readonly confirmed?: number | undefined;
+  /**
+   * With `confirm`: connections that were sent it and have not confirmed it in time, on all nodes. Those that cannot count
+   * from the start: all but WebSockets for many calls whose clients have said hello, as those of `ts-ms/hub-client` do.
+   */
+  readonly unconfirmed?: number | undefined;
   /** Nodes that have not answered. */
   readonly unreachable: readonly string[];
 }

@@ -4,6 +4,7 @@ import { FilesRegistry } from "../core/schema/files-registry.ts";
 import { codeName } from "../core/errors/code-name.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { ConnectionsStatistics, MetricsPage } from "./connections/statistics.ts";
+import type { Confirmed } from "./room/confirmations.ts";
 import type { Deliveries } from "./room/publication.ts";
 import type { HubTopic } from "./topic.ts";
 
@@ -44,9 +45,9 @@ export function sumTopics(own: TopicTotals, others: readonly TopicTotals[]): Top
 /** Counts by topic and a second label. */
 type Counted = Map<string, Map<string, number>>;
 
-function countOf(counted: Counted, topic: string, label: string): void {
+function countOf(counted: Counted, topic: string, label: string, by = 1): void {
   const ofTopic = counted.get(topic) ?? new Map<string, number>();
-  counted.set(topic, ofTopic.set(label, (ofTopic.get(label) ?? 0) + 1));
+  counted.set(topic, ofTopic.set(label, (ofTopic.get(label) ?? 0) + by));
 }
 
 function read(counted: Counted, name: string) {
@@ -95,6 +96,12 @@ export class TopicCounts {
 
   acknowledged(topic: string, result: string): void {
     countOf(this.#acks, topic, result);
+  }
+
+  /** Connections of this node have confirmed a message, and others have not. */
+  confirmed(topic: string, { confirmed, unconfirmed }: Confirmed): void {
+    if (confirmed > 0) countOf(this.#acks, topic, "confirmed", confirmed);
+    if (unconfirmed > 0) countOf(this.#acks, topic, "unconfirmed", unconfirmed);
   }
 
   /** Adds what is counted to a page of metrics. @returns functions that take it from there */

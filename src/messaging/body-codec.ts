@@ -44,6 +44,32 @@ const protobufTypes: ReadonlySet<string> = new Set([
   "application/proto",
 ]);
 
+/** What a content type says of a body. */
+interface BodyType {
+  readonly isJson: boolean;
+  /** Whether bodies of it can be read. */
+  readonly isKnown: boolean;
+  /** Whether there is one. */
+  readonly isStated: boolean;
+}
+
+/** By the content types as they come, so that each is looked at once. */
+const bodyTypes = new Map<string, BodyType>();
+/** Senders choose them: so many are kept. */
+const mostBodyTypes = 100;
+const noType: BodyType = { isJson: false, isKnown: true, isStated: false };
+
+function contentTypeOf(contentType: string | undefined): BodyType {
+  if (contentType === undefined) return noType;
+  const known = bodyTypes.get(contentType);
+  if (known !== undefined) return known;
+  const isJson = isJsonType(contentType);
+  const type = contentType.split(";", 1)[0]?.trim().toLowerCase() ?? "";
+  const made = { isJson, isKnown: isJson || type === "" || protobufTypes.has(type), isStated: true };
+  if (bodyTypes.size < mostBodyTypes) bodyTypes.set(contentType, made);
+  return made;
+}
+
 const openBrace = 0x7b;
 const nothing = new Uint8Array(0);
 
@@ -138,9 +164,8 @@ function framed<T>(
   { framing }: BodyOptions,
   read: (bytes: Uint8Array, isJson: boolean) => T,
 ): DecodedBody<T> {
-  const isJson = isJsonType(contentType);
-  const type = contentType?.split(";", 1)[0]?.trim().toLowerCase();
-  if (type !== undefined && type !== "" && !isJson && !protobufTypes.has(type)) {
+  const { isJson, isKnown, isStated } = contentTypeOf(contentType);
+  if (!isKnown) {
     return undecodable(
       `its content type is ${quoted(contentType)}: application/protobuf and JSON can be read`,
     );
@@ -149,7 +174,7 @@ function framed<T>(
   if (typeof start === "string") return undecodable(start);
   const bytes = start === 0 ? body : body.subarray(start);
   try {
-    const looksLikeJson = type === undefined && bytes[0] === openBrace;
+    const looksLikeJson = !isStated && bytes[0] === openBrace;
     return { kind: "message", value: read(bytes, isJson || looksLikeJson) };
   } catch (reason) {
     const error = toCallError(reason);

@@ -23,7 +23,7 @@ export interface InvokerRoute {
   /** The name of the system, for errors and as protocol of its calls. */
   readonly system: string;
   /** Resolves when the message is stored. */
-  send(message: MadeMessage, signal: AbortSignal): Promise<unknown>;
+  send(message: MadeMessage, caller: CallContext): Promise<unknown>;
   /** Undefined where a message cannot be answered. */
   readonly calls: OpenCalls | undefined;
 }
@@ -95,7 +95,7 @@ export class BrokerInvoker implements Invoker {
     if (rpc.isCall) return this.#call(rpc, request, context);
     const message = this.#message(rpc, request, context, undefined);
     try {
-      await this.#route.send(message, context.signal);
+      await this.#route.send(message, context);
     } catch (reason) {
       throw notStored(named(toCallError(reason), rpc));
     }
@@ -114,7 +114,7 @@ export class BrokerInvoker implements Invoker {
     }
     const timeoutMs = calls.timeoutMs(context.timeoutMs());
     const { message, span } = this.#message(rpc, request, context, timeoutMs);
-    const reply = await calls.run(message, timeoutMs, context.signal).catch((reason: unknown) => {
+    const reply = await calls.run(message, timeoutMs, context).catch((reason: unknown) => {
       const failure = named(toCallError(reason), rpc);
       span?.end(failure);
       throw failure;

@@ -15,6 +15,31 @@ const attributePrefix = /^(ce_|ce-|cloudevents_|cloudevents:)/i;
 /** CloudEvents 1.0.2, 3.1: lower-case letters and digits. */
 const attributeName = /^[a-z0-9]+$/;
 
+/** What the name of a header says of it. */
+interface HeaderName {
+  /** Of the attribute that it is; undefined for others. */
+  readonly attribute: string | undefined;
+  readonly isPercentEncoded: boolean;
+  readonly lowerCase: string;
+}
+
+/** By the names as they come, so that each is read once. */
+const headerNames = new Map<string, HeaderName>();
+/** Senders choose the names of headers: so many are kept. */
+const mostHeaderNames = 1_000;
+
+function headerNameOf(name: string): HeaderName {
+  const known = headerNames.get(name);
+  if (known !== undefined) return known;
+  const lowerCase = name.toLowerCase();
+  const prefix = attributePrefix.exec(lowerCase)?.[0];
+  const rest = prefix === undefined ? "" : lowerCase.slice(prefix.length);
+  const attribute = attributeName.test(rest) ? rest : undefined;
+  const made = { attribute, isPercentEncoded: prefix === "ce-", lowerCase };
+  if (headerNames.size < mostHeaderNames) headerNames.set(name, made);
+  return made;
+}
+
 /**
  * Reads what a message is: in binary mode by its headers, in structured mode by its body. Nothing of it is trusted, and
  * nothing throws. Names are read in any case, values as texts, numbers, booleans, bytes and dates.
@@ -26,14 +51,13 @@ export function eventOf(message: RawMessage): ReadEvent {
   for (const [name, value] of message.headers) {
     const text = textOf(value);
     if (text === undefined) continue;
-    const prefix = attributePrefix.exec(name)?.[0];
-    const rest = prefix === undefined ? "" : name.slice(prefix.length).toLowerCase();
-    if (!attributeName.test(rest)) {
-      headers.set(name.toLowerCase(), text);
+    const { attribute, isPercentEncoded, lowerCase } = headerNameOf(name);
+    if (attribute === undefined) {
+      headers.set(lowerCase, text);
       continue;
     }
-    if (attributes.has(rest)) twice ??= rest;
-    attributes.set(rest, prefix?.toLowerCase() === "ce-" ? percentDecoded(text) : text);
+    if (attributes.has(attribute)) twice ??= attribute;
+    attributes.set(attribute, isPercentEncoded ? percentDecoded(text) : text);
   }
   if (twice !== undefined) {
     return { kind: "undecodable", why: `the attribute ${twice} is there twice`, headers };

@@ -7,6 +7,7 @@ import type { MadeMessage } from "./new-message.ts";
 import { OpenCalls } from "./open-calls.ts";
 import { Sender } from "./sender.ts";
 import { senderDefaults } from "./sender-options.ts";
+import type { WaitCaller } from "./wait.ts";
 
 /** What `dial` makes of a broker: what each broker has as its member `makeInvoker`. @throws SetupError naming the option */
 export function dialBroker(
@@ -23,7 +24,7 @@ export function dialBroker(
   const call = broker.call?.bind(broker);
   const cancelCall = broker.cancelCall?.bind(broker);
   const calls = call === undefined ? undefined : new OpenCalls({ call, cancelCall }, clock, merged);
-  const send = (message: MadeMessage, signal: AbortSignal) => sender.send(message, { signal });
+  const send = (message: MadeMessage, caller: WaitCaller) => sender.send(message, { caller });
   return {
     invoker: new BrokerInvoker({ system: broker.system, send, calls }, merged),
     isReady: () => broker.state === "ready",

@@ -63,8 +63,8 @@ export function attributesOf(event: CloudEvent): [name: string, value: string][]
 let lastMs = Number.NaN;
 let lastText = "";
 
-/** Many messages are made in one millisecond. */
-function timeText(ms: number): string {
+/** The attribute `time`. Many messages are made in one millisecond. */
+export function timeText(ms: number): string {
   if (ms !== lastMs) {
     lastText = new Date(ms).toISOString();
     lastMs = ms;
@@ -72,32 +72,52 @@ function timeText(ms: number): string {
   return lastText;
 }
 
+/** Attributes that are no extensions; the content type of the message says the last one. */
+const ownAttributes: ReadonlySet<string> = new Set([
+  "specversion",
+  "id",
+  "source",
+  "type",
+  "subject",
+  "time",
+  "datacontenttype",
+]);
+
 /** The event with these attributes, or what is wrong with them. */
 export function eventFrom(attributes: ReadonlyMap<string, string>): CloudEvent | string {
-  const missing = ["specversion", "id", "source", "type"].filter((name) => !attributes.get(name));
-  if (missing.length > 0) {
+  const specversion = attributes.get("specversion");
+  const id = attributes.get("id");
+  const source = attributes.get("source");
+  const type = attributes.get("type");
+  if (!specversion || !id || !source || !type) {
+    const missing = ["specversion", "id", "source", "type"].filter((name) => !attributes.get(name));
     return `it has attributes of CloudEvents, but not ${missing.join(", ")}`;
   }
-  const {
-    specversion = "",
-    id = "",
-    source = "",
-    type = "",
-    subject,
-    time,
-    ...rest
-  } = Object.fromEntries(attributes);
   if (specversion !== specVersion) {
     return `its specversion is ${JSON.stringify(specversion.slice(0, 40))}: ${specVersion} can be read`;
   }
-  delete rest["datacontenttype"]; // The content type of the message says it.
-  const timeMs = time === undefined ? Number.NaN : Date.parse(time);
+  const time = attributes.get("time");
+  const timeMs = time === undefined ? Number.NaN : parsedTime(time);
+  const extensions = new Map<string, string>();
+  for (const [name, value] of attributes) if (!ownAttributes.has(name)) extensions.set(name, value);
   return {
     id,
     source,
     type,
-    subject: subject || undefined,
+    subject: attributes.get("subject") || undefined,
     timeMs: Number.isNaN(timeMs) ? undefined : timeMs,
-    extensions: new Map(Object.entries(rest)),
+    extensions,
   };
+}
+
+let parsedText = "";
+let parsedMs = Number.NaN;
+
+/** Many messages were made in one millisecond. */
+function parsedTime(text: string): number {
+  if (text !== parsedText) {
+    parsedMs = Date.parse(text);
+    parsedText = text;
+  }
+  return parsedMs;
 }

@@ -91,7 +91,8 @@ export class MessageRuns {
     const { records } = this.#parts;
     if (message.isHandled)
       return (await records.after([message], undefined)) ? settle("ok") : hold(gateWaitMs);
-    const before = await records.before([message]);
+    const asked = records.before([message]);
+    const before = typeof asked === "string" ? asked : await asked;
     if (before === "duplicate") return settle("duplicate");
     if (before === "wait") return hold(gateWaitMs);
     if (before === "crash-loop") {
@@ -106,7 +107,9 @@ export class MessageRuns {
     if (inboxRun.duplicates.length > 0) return settle("duplicate");
     if (end.kind === "ok") {
       message.isHandled = true;
-      return (await records.after([message], inboxRun)) ? settle("ok") : hold(gateWaitMs);
+      const recording = records.after([message], inboxRun);
+      const isRecorded = typeof recording === "boolean" ? recording : await recording;
+      return isRecorded ? settle("ok") : hold(gateWaitMs);
     }
     if (message.abortedBy !== undefined) return release(message.isLost ? "lost" : "drain");
     switch (end.kind) {
@@ -147,7 +150,8 @@ export class MessageRuns {
       message.call = undefined;
       message.work = context.reason === undefined ? undefined : context.work;
     }
-    await records.ended(messages);
+    const ended = records.ended(messages);
+    if (ended !== undefined) await ended;
     return { end, context, inboxRun, isOutage: this.#isOutage(permit, end, messages) };
   }
 

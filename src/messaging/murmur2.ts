@@ -1,11 +1,10 @@
 /** Murmur2 of 32 bits with the seed of Kafka's clients, which choose the partition of a key by it. */
 export function murmur2(bytes: Uint8Array): number {
   const { length } = bytes;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
   const whole = length & ~3;
   let hash = seed ^ length;
   for (let at = 0; at < whole; at += 4) {
-    const word = Math.imul(view.getInt32(at, true), factor);
+    const word = Math.imul(wordAt(bytes, at), factor);
     hash = Math.imul(hash, factor) ^ Math.imul(word ^ (word >>> 24), factor);
   }
   if (whole < length) {
@@ -16,9 +15,33 @@ export function murmur2(bytes: Uint8Array): number {
   return hash ^ (hash >>> 15);
 }
 
+/** Four bytes, the first of which is the lowest. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+  const high = (bytes[at + 2] ?? 0) | ((bytes[at + 3] ?? 0) << 8);
+  return low | (high << 16);
+}
+
 /** The place of a key among `count` partitions or slots, as Kafka's clients choose it: 0 to `count − 1`. */
 export function placeOf(key: string, count: number): number {
-  return placeOfBytes(encoder.encode(key), count);
+  return placeOfBytes(asciiOf(key) ?? encoder.encode(key), count);
+}
+
+/** The views of the scratch by their lengths. */
+const ascii = new Uint8Array(64);
+const asciiParts = Array.from({ length: ascii.length + 1 }, (_, length) => ascii.subarray(0, length));
+
+/** The bytes of a short text of ASCII, until the next one is asked for; undefined for others. */
+function asciiOf(text: string): Uint8Array | undefined {
+  const { length } = text;
+  const part = asciiParts[length];
+  if (part === undefined) return undefined;
+  for (let at = 0; at < length; at++) {
+    const code = text.charCodeAt(at);
+    if (code > 0x7f) return undefined;
+    part[at] = code;
+  }
+  return part;
 }
 
 /** As `placeOf`, of a key in bytes. */

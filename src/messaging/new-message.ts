@@ -82,7 +82,7 @@ export function newMessage(parts: MessageParts, draft: Draft): MadeMessage {
     context: given.context,
     header: (name) => headers.get(name),
   });
-  span?.eachHeader((name, value) => headers.set(name, value));
+  span?.eachHeader((name, value) => void headers.set(name, value));
   const event: CloudEvent = {
     id,
     source: textOf("source", given.source) ?? options.source,
@@ -126,12 +126,7 @@ function textOf(name: keyof MessageOptions, text: string | undefined): string | 
 
 function headersOf({ metadata }: MessageParts, { given, callHeaders }: Draft): Map<string, string> {
   const headers = new Map<string, string>();
-  for (const [anyCase, value] of Object.entries(given.headers ?? {})) {
-    const name = anyCase.toLowerCase();
-    const problem = whyNoHeader(name) ?? (control.test(value) ? "has a control character" : undefined);
-    if (problem !== undefined) throw invalidArgument(`the header ${JSON.stringify(name)} ${problem}`);
-    headers.set(name, value);
-  }
+  if (given.headers !== undefined) addGiven(given.headers, headers);
   if (callHeaders !== undefined) metadata.add(callHeaders, headers);
   const { context } = given;
   if (context === undefined) return headers;
@@ -139,6 +134,15 @@ function headersOf({ metadata }: MessageParts, { given, callHeaders }: Draft): M
   if (trace !== undefined) headers.set(traceparentHeader, formatTraceparent(trace));
   if (callHeaders === undefined) metadata.addCaused(context.requestHeader, headers);
   return headers;
+}
+
+function addGiven(given: Readonly<Record<string, string>>, headers: Map<string, string>): void {
+  for (const [anyCase, value] of Object.entries(given)) {
+    const name = anyCase.toLowerCase();
+    const problem = whyNoHeader(name) ?? (control.test(value) ? "has a control character" : undefined);
+    if (problem !== undefined) throw invalidArgument(`the header ${JSON.stringify(name)} ${problem}`);
+    headers.set(name, value);
+  }
 }
 
 function extensionsOf(
@@ -153,16 +157,23 @@ function extensionsOf(
     if (!(worthMs > 0)) throw invalidArgument(`expiresAfterMs must be above 0, not ${worthMs}`);
     extensions.set(expiryAttribute, expiryOf(wallMs() + worthMs));
   }
-  for (const name of [traceparentHeader, tracestateHeader]) {
-    const value = headers.get(name);
-    if (value !== undefined) extensions.set(name, value);
+  if (headers.size > 0) {
+    for (const name of [traceparentHeader, tracestateHeader]) {
+      const value = headers.get(name);
+      if (value !== undefined) extensions.set(name, value);
+    }
   }
   const consumed = given.context === undefined ? undefined : messageOf(given.context);
   if (consumed !== undefined) {
     extensions.set("correlationid", consumed.extensions.get("correlationid") ?? consumed.id);
     extensions.set("causationid", consumed.id);
   }
-  for (const [name, value] of Object.entries(given.extensions ?? {})) {
+  if (given.extensions !== undefined) addExtensions(given.extensions, extensions);
+  return extensions;
+}
+
+function addExtensions(given: Readonly<Record<string, string>>, extensions: Map<string, string>): void {
+  for (const [name, value] of Object.entries(given)) {
     if (!extensionName.test(name) || namedAttributes.has(name)) {
       throw invalidArgument(
         `extensions cannot have ${JSON.stringify(name)}: an extension has a name of a-z and 0-9`,
@@ -171,5 +182,4 @@ function extensionsOf(
     if (control.test(value)) throw invalidArgument(`the extension ${name} has a control character`);
     extensions.set(name, value);
   }
-  return extensions;
 }

@@ -1,43 +1,38 @@
 import { Code, ConnectError } from "../core/errors/errors.ts";
-import type { Clock } from "../core/time/clock.ts";
+import type { Deadlines } from "./deadlines.ts";
+import { Wait, type WaitCaller } from "./wait.ts";
 
 /** How long one message may take: until its time-out, or until its caller takes it back. */
-export class PublishWait {
-  readonly #controller = new AbortController();
-  readonly #cancelTimer: () => void;
-  readonly #caller: AbortSignal | undefined;
+export class PublishWait extends Wait {
+  readonly #deadlines: Deadlines;
   /** Whether its time-out has passed. */
   isOver = false;
 
-  /** @param caller the caller's own signal */
-  constructor(clock: Clock, timeoutMs: number, caller: AbortSignal | undefined) {
-    this.#caller = caller;
-    this.#cancelTimer = clock.after(timeoutMs, () => {
-      this.isOver = true;
-      this.#controller.abort(
-        new ConnectError(`the broker has not confirmed it within ${timeoutMs} ms`, Code.Unavailable),
-      );
-    });
-    if (caller?.aborted === true) this.#takenBack();
-    else caller?.addEventListener("abort", this.#takenBack, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  /** @param nowMs the time now, by the clock of the deadlines */
+  constructor(deadlines: Deadlines, nowMs: number, caller: WaitCaller | undefined) {
+    super();
+    this.#deadlines = deadlines;
+    deadlines.add(this, nowMs);
+    this.follow(caller);
   }
 
   /** Must be called when the message has its outcome. */
   end(): void {
-    this.#cancelTimer();
-    this.#caller?.removeEventListener("abort", this.#takenBack);
+    this.#deadlines.remove(this);
+    this.unfollow();
   }
 
-  readonly #takenBack = (): void => {
-    const reason: unknown = this.#caller?.reason;
-    this.#controller.abort(
+  override expired(): void {
+    this.isOver = true;
+    const { ms } = this.#deadlines;
+    this.abort(new ConnectError(`the broker has not confirmed it within ${ms} ms`, Code.Unavailable));
+  }
+
+  protected override takenBack(reason: unknown): void {
+    this.abort(
       reason instanceof ConnectError
         ? reason
         : new ConnectError("its caller has taken it back", Code.Canceled, undefined, undefined, reason),
     );
-  };
+  }
 }

@@ -1,6 +1,7 @@
 import { ConnectError, toCallError } from "../core/errors/errors.ts";
 import { unavailableFor } from "../core/errors/retry-info.ts";
 import { endedCode, sentText } from "./publish-outcome.ts";
+import type { WaitEnd, WaitListener } from "./wait.ts";
 
 /** How much may be under way. */
 export interface WindowBounds {
@@ -68,30 +69,33 @@ export class PublishWindow {
    * Runs `send` as soon as there is a place, at once where there is one, and gives its outcome.
    *
    * @param bytes what the message counts
-   * @param signal takes a message out that still waits
-   * @throws ConnectError UNAVAILABLE with RetryInfo if too many wait; the signal's reason with the text `not sent`
+   * @param end takes a message out that still waits
+   * @throws ConnectError UNAVAILABLE with RetryInfo if too many wait; the reason of `end` with the text `not sent`
    */
-  run<T>(bytes: number, signal: AbortSignal, send: () => Promise<T>): Promise<T> {
-    if (signal.aborted) return Promise.reject(notSent(signal.reason));
+  run<T>(bytes: number, end: WaitEnd, send: () => Promise<T>): Promise<T> {
+    if (end.aborted) return Promise.reject(notSent(end.reason));
     if (this.#waiting === 0 && this.#fits(bytes)) return this.#begin(bytes, send);
     if (this.#waiting >= this.#bounds.maxWaiting) return Promise.reject(this.refusal());
     return new Promise((resolve, reject) => {
-      const giveUp = (): void => {
-        waiter.begin = undefined;
-        this.#waiting--;
-        this.#gauge.waiting--;
-        reject(notSent(signal.reason));
-        this.#next(); // What is behind a large message may fit.
-        if (this.#queue.length > 2 * this.#waiting + spareWaiters) this.#compact();
+      const giveUp: WaitListener = {
+        handleEvent: () => {
+          end.removeEventListener("abort", giveUp);
+          waiter.begin = undefined;
+          this.#waiting--;
+          this.#gauge.waiting--;
+          reject(notSent(end.reason));
+          this.#next(); // What is behind a large message may fit.
+          if (this.#queue.length > 2 * this.#waiting + spareWaiters) this.#compact();
+        },
       };
       const waiter: Waiter = {
         bytes,
         begin: () => {
-          signal.removeEventListener("abort", giveUp);
+          end.removeEventListener("abort", giveUp);
           this.#begin(bytes, send).then(resolve, reject);
         },
       };
-      signal.addEventListener("abort", giveUp, { once: true });
+      end.addEventListener("abort", giveUp);
       this.#queue.push(waiter);
       this.#waiting++;
       this.#gauge.waiting++;
@@ -112,16 +116,18 @@ export class PublishWindow {
     return this.#inFlight < maxInFlight && this.#bytes + bytes <= maxInFlightBytes;
   }
 
-  #begin<T>(bytes: number, send: () => Promise<T>): Promise<T> {
+  async #begin<T>(bytes: number, send: () => Promise<T>): Promise<T> {
     this.#inFlight++;
     this.#gauge.inFlight++;
     this.#bytes += bytes;
-    return send().finally(() => {
+    try {
+      return await send();
+    } finally {
       this.#inFlight--;
       this.#gauge.inFlight--;
       this.#bytes -= bytes;
       if (this.#waiting > 0) this.#next();
-    });
+    }
   }
 
   #next(): void {

@@ -133,9 +133,10 @@ class EventPublisher implements Publisher {
     return newMessage(this.#parts, draftOf(schema, init, given, this.#options));
   }
 
-  #send(made: MadeMessage, options: Pick<Partial<MessageOptions>, "timeoutMs" | "signal">) {
+  #send(made: MadeMessage, given: Pick<Partial<MessageOptions>, "timeoutMs" | "signal">) {
     const tx = this.#tx;
     const { interceptors } = this.#options;
+    const options = { timeoutMs: given.timeoutMs, caller: given.signal };
     if (tx === undefined) return this.#sender.send(made, options);
     return tx.include((add) => {
       const base: Publish = async (inner) => {

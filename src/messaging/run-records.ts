@@ -40,38 +40,45 @@ export class RunRecords {
   /** The messages as the inbox knows them; those without attributes are unknown to it. */
   keysOf(messages: readonly Consumed[]): InboxKey[] {
     const { group } = this.#parts;
-    return messages.flatMap(({ event }) =>
-      event === undefined ? [] : [{ group, source: event.source, id: event.id }],
-    );
+    const keys: InboxKey[] = [];
+    for (const { event } of messages) {
+      if (event !== undefined) keys.push({ group, source: event.source, id: event.id });
+    }
+    return keys;
   }
 
   /** Must be asked before each run. Of several messages any says what all are. */
-  async before(messages: readonly Consumed[]): Promise<BeforeRun> {
-    const { inbox, precheck, crashLimit, countsDeliveries } = this.#parts;
-    if (inbox === undefined) {
-      const isLoop = messages.some(({ delivery: { deliveries = 0 } }) => deliveries > crashLimit.deliveries);
-      return countsDeliveries && isLoop ? "crash-loop" : "run";
-    }
-    const keys = this.keysOf(messages);
-    if (keys.length === 0) return "run";
-    return (
-      (await this.#ask(async (signal): Promise<BeforeRun> => {
-        if (precheck && (await inbox.done(keys, { signal })).length > 0) return "duplicate";
-        for (const message of messages) {
-          const [key] = this.keysOf([message]);
-          if (key === undefined || !message.delivery.redelivered) continue;
-          this.#noted.add(message);
-          if ((await inbox.noteRun(key, { signal })) > crashLimit.runs) return "crash-loop";
-        }
-        return "run";
-      })) ?? "wait"
-    );
+  before(messages: readonly Consumed[]): BeforeRun | Promise<BeforeRun> {
+    const { inbox, crashLimit, countsDeliveries } = this.#parts;
+    if (inbox !== undefined) return this.#beforeBy(inbox, messages);
+    const isLoop = messages.some(({ delivery: { deliveries = 0 } }) => deliveries > crashLimit.deliveries);
+    return countsDeliveries && isLoop ? "crash-loop" : "run";
   }
 
-  /** A run has ended, in whatever way. */
-  async ended(messages: readonly Consumed[]): Promise<void> {
+  async #beforeBy(inbox: Inbox, messages: readonly Consumed[]): Promise<BeforeRun> {
+    const { precheck, crashLimit } = this.#parts;
+    const keys = this.keysOf(messages);
+    if (keys.length === 0) return "run";
+    const before = await this.#ask(async (signal): Promise<BeforeRun> => {
+      if (precheck && (await inbox.done(keys, { signal })).length > 0) return "duplicate";
+      for (const message of messages) {
+        const [key] = this.keysOf([message]);
+        if (key === undefined || !message.delivery.redelivered) continue;
+        this.#noted.add(message);
+        if ((await inbox.noteRun(key, { signal })) > crashLimit.runs) return "crash-loop";
+      }
+      return "run";
+    });
+    return before ?? "wait";
+  }
+
+  /** A run has ended, in whatever way. Undefined where there is nothing to be waited for. */
+  ended(messages: readonly Consumed[]): Promise<void> | undefined {
     const { inbox } = this.#parts;
-    if (inbox === undefined) return;
+    return inbox === undefined ? undefined : this.#endedBy(inbox, messages);
+  }
+
+  async #endedBy(inbox: Inbox, messages: readonly Consumed[]): Promise<void> {
     for (const message of messages) {
       const [key] = this.keysOf([message]);
       if (key === undefined || !this.#noted.delete(message)) continue;
@@ -80,9 +87,12 @@ export class RunRecords {
   }
 
   /** A run has ended well. @returns false where that could not be recorded */
-  async after(messages: readonly Consumed[], run: InboxRun | undefined): Promise<boolean> {
+  after(messages: readonly Consumed[], run: InboxRun | undefined): boolean | Promise<boolean> {
     const { inbox } = this.#parts;
-    if (inbox === undefined || run?.isRecorded === true) return true;
+    return inbox === undefined || run?.isRecorded === true ? true : this.#record(inbox, messages);
+  }
+
+  async #record(inbox: Inbox, messages: readonly Consumed[]): Promise<boolean> {
     const keys = this.keysOf(messages);
     if (keys.length === 0) return true;
     const recorded = await this.#ask((signal) => inbox.record(keys, { signal }).then(() => true));

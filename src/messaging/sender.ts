@@ -1,12 +1,14 @@
 import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { Broker, OutgoingMessage, Published } from "./broker.ts";
+import { Deadlines } from "./deadlines.ts";
 import type { MadeMessage } from "./new-message.ts";
 import { publishCountsOf, type PublishCounts, type PublishResult, resultOf } from "./publish-counts.ts";
 import { PublishWait } from "./publish-wait.ts";
 import type { Publish, PublishInterceptor } from "./publish-options.ts";
 import type { SenderOptions } from "./sender-options.ts";
 import { PublishWindow } from "./publish-window.ts";
+import { type WaitCaller, waitEndOf } from "./wait.ts";
 
 /** `publish` with interceptors around it, the first of them outermost. */
 export function intercept(publish: Publish, interceptors: readonly PublishInterceptor[]): Publish {
@@ -16,26 +18,27 @@ export function intercept(publish: Publish, interceptors: readonly PublishInterc
 /** Sends messages to a broker: within bounds, in order, and each until its time is over. */
 export class Sender {
   readonly #broker: Broker;
-  readonly #timeoutMs: number;
   readonly #clock: Clock;
+  /** Of messages that have the usual time-out. */
+  readonly #deadlines: Deadlines;
   readonly #window: PublishWindow;
   readonly #counts: PublishCounts;
-  readonly #publish: Publish;
+  /** Undefined without interceptors. */
+  readonly #intercepted: Publish | undefined;
 
   constructor(
     broker: Broker,
     options: SenderOptions & { readonly interceptors?: readonly PublishInterceptor[] },
     clock: Clock,
   ) {
+    const { timeoutMs, interceptors = [] } = options;
     this.#broker = broker;
-    this.#timeoutMs = options.timeoutMs;
     this.#clock = clock;
+    this.#deadlines = new Deadlines(clock, timeoutMs);
     this.#counts = publishCountsOf(broker);
     this.#window = new PublishWindow(options, this.#counts);
-    this.#publish = intercept(
-      (message, signal) => this.#inWindow(message, signal),
-      options.interceptors ?? [],
-    );
+    const publish: Publish = (message, signal) => this.#inWindow(message, { signal });
+    this.#intercepted = interceptors.length === 0 ? undefined : intercept(publish, interceptors);
   }
 
   /** How many messages it takes now, without refusing them. */
@@ -49,31 +52,30 @@ export class Sender {
   }
 
   /** Resolves when the broker has stored the message. */
-  async send(made: MadeMessage, options: SendOptions): Promise<Published> {
-    const { topic } = made.message.to;
+  async send({ message, span }: MadeMessage, options: SendOptions): Promise<Published> {
     const startedMs = this.#clock.nowMs();
-    const ended = (result: PublishResult): void =>
-      this.#counts.ended(topic, result, this.#clock.nowMs() - startedMs);
-    const published = await this.sendBy(this.#publish, made, options, (error, isOver) => {
-      const result = resultOf(error, isOver);
-      if (result !== undefined) ended(result);
-    });
-    ended("confirmed");
-    return published;
+    const wait = this.#wait(options, startedMs);
+    let result: PublishResult | undefined = "confirmed";
+    try {
+      const published = await (this.#intercepted === undefined
+        ? this.#inWindow(message, wait)
+        : this.#intercepted(message, wait.signal));
+      span?.end(undefined);
+      return published;
+    } catch (reason) {
+      const error = toCallError(reason);
+      span?.end(error);
+      result = resultOf(error, wait.isOver);
+      throw error;
+    } finally {
+      wait.end();
+      if (result !== undefined) this.#counts.ended(message.to.topic, result, this.#clock.nowMs() - startedMs);
+    }
   }
 
-  /**
-   * As `send`, by another way than to the broker.
-   *
-   * @param failed is told of an error, and whether the time-out has passed
-   */
-  async sendBy(
-    publish: Publish,
-    { message, span }: MadeMessage,
-    { timeoutMs, signal }: SendOptions,
-    failed?: (error: ConnectError, isOver: boolean) => void,
-  ): Promise<Published> {
-    const wait = new PublishWait(this.#clock, timeoutMs ?? this.#timeoutMs, signal);
+  /** As `send`, by another way than to the broker. */
+  async sendBy(publish: Publish, { message, span }: MadeMessage, options: SendOptions): Promise<Published> {
+    const wait = this.#wait(options, this.#clock.nowMs());
     try {
       const published = await publish(message, wait.signal);
       span?.end(undefined);
@@ -81,17 +83,21 @@ export class Sender {
     } catch (reason) {
       const error = toCallError(reason);
       span?.end(error);
-      failed?.(error, wait.isOver);
       throw error;
     } finally {
       wait.end();
     }
   }
 
-  #inWindow(message: OutgoingMessage, signal: AbortSignal): Promise<Published> {
+  #wait({ timeoutMs = this.#deadlines.ms, caller }: SendOptions, nowMs: number): PublishWait {
+    const isUsual = timeoutMs === this.#deadlines.ms;
+    return new PublishWait(isUsual ? this.#deadlines : new Deadlines(this.#clock, timeoutMs), nowMs, caller);
+  }
+
+  #inWindow(message: OutgoingMessage, wait: { readonly signal: AbortSignal }): Promise<Published> {
     const bytes = message.body?.length ?? 0;
-    return this.#window.run(bytes, signal, async () => {
-      const [outcome] = await this.#broker.publish([message], { signal });
+    return this.#window.run(bytes, waitEndOf(wait), async () => {
+      const [outcome] = await this.#broker.publish([message], wait);
       if (outcome === undefined) throw new ConnectError("the broker gave no outcome", Code.Internal);
       if (outcome instanceof ConnectError) throw outcome;
       return outcome;
@@ -102,6 +108,7 @@ export class Sender {
 /** How long one message may take. */
 export interface SendOptions {
   /** In milliseconds. Default: the sender's. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number | undefined;
+  /** Takes the message back. Default: nothing does. */
+  readonly caller?: WaitCaller | undefined;
 }

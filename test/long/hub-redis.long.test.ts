@@ -11,6 +11,7 @@ import type { HubOptions } from "../../src/hub/hub-options.ts";
 import { madeMember } from "../hub/made-member.ts";
 import { failure } from "../support/failure.ts";
 import { RedisServer } from "../support/redis-server.ts";
+import { stallingProxy } from "../support/stalling-proxy.ts";
 
 let server: RedisServer;
 const hubs: Hub[] = [];
@@ -106,11 +107,15 @@ async function say({ topic }: Node, text: string, room = "a"): Promise<void> {
   }
 }
 
+/** Where a proxy of this machine is. */
+const proxyUrl = (port: number): string => `redis://127.0.0.1:${port}`;
+
 /** A client beside the hubs. */
 async function withRedis(
   work: (send: (command: string[]) => Promise<unknown>) => Promise<unknown>,
+  url = server.url,
 ): Promise<void> {
-  const client = createClient({ url: server.url });
+  const client = createClient({ url });
   await client.connect();
   await work((command) => client.sendCommand(command));
   client.destroy();
@@ -146,6 +151,64 @@ test("R04: connections for channels that are killed again and again lose nothing
   await until(() => there.texts.length >= all.length, 10_000, "all are there");
   assert.deepEqual(there.texts, all);
   assert.equal(there.resets(), 0);
+});
+
+test("R06: connections to Redis that are open and bring nothing are found by probes, and what was missed is filled", async (t) => {
+  const probeMs = 1_000;
+  await using proxy = await stallingProxy(server.port);
+  const [a] = (await nodes(1, { probeMs, checkMs: 60_000 })) as [Node];
+  const [b] = (await nodes(1, { probeMs, checkMs: 60_000, name: `hub-${number}` }, proxyUrl(proxy.port))) as [
+    Node,
+  ];
+  const there = await joined(b);
+  await say(a, "before");
+  await until(() => there.texts.length === 1, 2_000, "before");
+  const changes: string[] = [];
+  const stalledMs = performance.now();
+  b.hub.on("bus", ({ isUp }) => changes.push(`${isUp} ${Math.round(performance.now() - stalledMs)}`));
+  proxy.stall();
+  const all = ["before"];
+  for (let i = 0; i < 20; i++) {
+    all.push(`${i}`);
+    await say(a, `${i}`);
+  }
+  await until(() => there.texts.length === all.length, 2 * probeMs + 1_000, "found and filled");
+  t.diagnostic(`filled after ${Math.round(performance.now() - stalledMs)} ms: ${changes.join(", ")}`);
+  assert.deepEqual(there.texts, all);
+  assert.equal(there.resets(), 0);
+  await say(a, "live");
+  await until(() => there.texts.at(-1) === "live", 1_000, "live again");
+});
+
+test("R07: a Redis that comes back with an older snapshot is one reset, idle members too, and everything behind it", async () => {
+  const kept = await RedisServer.start();
+  try {
+    const [a, b] = (await nodes(2, {}, kept.url)) as [Node, Node];
+    const [here, there, idle] = [await joined(a), await joined(b), await joined(b, "idle")];
+    for (let i = 0; i < 10; i++) await say(a, `kept ${i}`);
+    await say(a, "once", "idle");
+    await withRedis(async (send) => send(["SAVE"]), kept.url);
+    for (let i = 0; i < 10; i++) await say(a, `lost ${i}`);
+    await say(a, "twice", "idle");
+    await until(() => there.texts.length === 20 && here.texts.length === 20, 5_000, "before");
+    await until(() => idle.texts.length === 2, 5_000, "before, in the other room");
+    await kept.kill();
+    await kept.restart();
+    for (let i = 0; i < 25; i++) await say(i % 2 === 0 ? b : a, `after ${i}`);
+    for (const { texts, resets } of [here, there]) {
+      await until(() => texts.at(-1) === "after 24", 10_000, "after");
+      const begun = texts.findIndex((text) => text === "after 0");
+      assert.deepEqual(
+        texts.slice(begun),
+        Array.from({ length: 25 }, (_, i) => `after ${i}`),
+      );
+      assert.equal(resets(), 1);
+    }
+    await until(() => idle.resets() === 1, 4_000, "a reset in the idle room, by checkMs");
+  } finally {
+    await Promise.all(hubs.splice(-2).map((hub) => hub.stop()));
+    await kept.stop();
+  }
 });
 
 test("R07: a Redis that comes back empty is one reset for each member, and everything behind it comes", async () => {

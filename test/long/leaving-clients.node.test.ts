@@ -1,3 +1,3 @@
 /** The suite once more, over `node:http2`. */
 process.env["TS_MS_TEST_SERVER_ENGINE"] = "node";
-await import("../behaviour/connections/leaving-clients.waits.test.ts");
+await import("../behaviour/connections/leaving-clients.waits.long.test.ts");

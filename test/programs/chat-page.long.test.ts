@@ -77,6 +77,26 @@ describe("the chat in Chromium", { skip: noChromium, timeout: 280_000 }, () => {
     await people.filter({ hasText: "Bobby" }).waitFor();
   });
 
+  test("rule 57: a page that the browser has frozen has every line when it is active again, once", async () => {
+    await using ada = await ChatPage.open(browser, url, "Ada", { room: "frozen" });
+    await using bob = await ChatPage.open(browser, url, "Bob", { room: "frozen" });
+    await ada.say("before");
+    await bob.has("before");
+    const devtools = await bob.page.context().newCDPSession(bob.page);
+    await devtools.send("Page.setWebLifecycleState", { state: "frozen" });
+    const lines = ["one", "two", "three"];
+    for (const line of lines) {
+      await ada.say(line);
+      await ada.has(line);
+    }
+    await devtools.send("Page.setWebLifecycleState", { state: "active" });
+    await bob.has("three");
+    assert.deepEqual(await bob.texts(), ["before", ...lines]);
+    await bob.say("awake");
+    await ada.has("awake");
+    await bob.live();
+  });
+
   test("a connection that is cut comes back at the time that the page says, and nothing is missing", async () => {
     await using ada = await ChatPage.open(browser, url, "Ada", { room: "cut" });
     await using bob = await ChatPage.open(browser, url, "Bob", { room: "cut" });

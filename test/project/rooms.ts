@@ -380,6 +380,7 @@ export const arrows: Arrows = {
   "hub/room": ["core/…", "hub/connections"],
   "hub/bus": ["core/…", "hub/room"],
   "hub/bus/redis": ["core/…", "hub/room", "hub/bus"],
+  "hub/bus/workers": ["core/…", "hub/room", "hub/bus"],
   // Loaded by programs whose hub is on NATS.
   "hub/bus/nats": ["core/…", "hub/room", "hub/bus"],
   "hub/nodes": ["core/…", "hub/bus"],

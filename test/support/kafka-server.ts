@@ -34,23 +34,82 @@ export interface KafkaSettings {
   readonly [name: string]: string;
 }
 
-/** A Kafka of this test, whose files outlive a kill: one node that is broker and controller. */
+/** A listener beside the one for all, in plain text, that a test needs. */
+export interface KafkaListener {
+  readonly name: string;
+  /** Such as `SASL_SSL`. */
+  readonly protocol: string;
+  readonly port: number;
+}
+
+/** Which node of a cluster it is. */
+interface KafkaNode {
+  readonly id: number;
+  readonly clusterId: string;
+  /** Of the one node that is the controller, too: the first. */
+  readonly controllerPort: number;
+  /** Users of SCRAM that are made with the cluster, as `kafka-storage format` takes them. */
+  readonly scram: readonly string[];
+}
+
+/** A Kafka of this test, whose files outlive a kill: one node that is broker and controller, or a broker of a cluster. */
 export class KafkaServer extends KeptServer {
-  readonly #controllerPort: number;
+  readonly #node: KafkaNode;
   readonly #jars: string;
   readonly #settings: KafkaSettings;
+  readonly #listeners: readonly KafkaListener[];
 
-  private constructor(port: number, controllerPort: number, jars: string, settings: KafkaSettings) {
+  private constructor(
+    port: number,
+    node: KafkaNode,
+    jars: string,
+    settings: KafkaSettings,
+    listeners: readonly KafkaListener[],
+  ) {
     super("kafka", port);
-    this.#controllerPort = controllerPort;
+    this.#node = node;
     this.#jars = jars;
     this.#settings = settings;
+    this.#listeners = listeners;
   }
 
   /** Starts one, which takes some 10 s. */
-  static async start(settings: KafkaSettings = {}): Promise<KafkaServer> {
+  static async start(
+    settings: KafkaSettings = {},
+    listeners: readonly KafkaListener[] = [],
+    scram: readonly string[] = [],
+  ): Promise<KafkaServer> {
+    const node = { id: 1, clusterId: newClusterId(), controllerPort: await freePort(), scram };
+    return KafkaServer.#start(node, settings, listeners);
+  }
+
+  /** Starts a cluster of several nodes, of which the first is the controller, too. @param settingsOf those of a node */
+  static async startCluster(
+    count: number,
+    settingsOf: (id: number) => KafkaSettings = () => ({}),
+  ): Promise<readonly KafkaServer[]> {
+    const cluster = { clusterId: newClusterId(), controllerPort: await freePort(), scram: [] };
+    const replicas = String(count);
+    const servers: KafkaServer[] = [];
+    try {
+      for (let id = 1; id <= count; id++) {
+        const settings = { "offsets.topic.replication.factor": replicas, ...settingsOf(id) };
+        servers.push(await KafkaServer.#start({ ...cluster, id }, settings, []));
+      }
+    } catch (error) {
+      await Promise.all(servers.map((server) => server.stop()));
+      throw error;
+    }
+    return servers;
+  }
+
+  static async #start(
+    node: KafkaNode,
+    settings: KafkaSettings,
+    listeners: readonly KafkaListener[],
+  ): Promise<KafkaServer> {
     const jars = await mavenJars(coordinates);
-    const server = new KafkaServer(await freePort(), await freePort(), jars, settings);
+    const server = new KafkaServer(await freePort(), node, jars, settings, listeners);
     await server.restart();
     return server;
   }
@@ -89,14 +148,16 @@ export class KafkaServer extends KeptServer {
     const properties = join(this.folder, "server.properties");
     if (!existsSync(properties)) {
       writeFileSync(properties, this.#properties);
-      const bytes = randomBytes(16);
-      bytes[0] = 1; // A text that began with a hyphen would be an option.
-      const id = bytes.toString("base64url");
-      const format = ["kafka.tools.StorageTool", "format", "--standalone", "-t", id, "-c", properties];
+      const { clusterId, scram } = this.#node;
+      const format = ["kafka.tools.StorageTool", "format", "-t", clusterId, "-c", properties];
+      if (this.#isController) format.push("--standalone", ...scram.flatMap((user) => ["--add-scram", user]));
       const { status, stderr } = spawnSync("java", [...this.#java, ...format], { encoding: "utf8" });
       if (status !== 0) throw new Error(`Kafka's folder cannot be made: ${stderr}`);
     }
-    return { program: "java", args: [...this.#java, "-Xmx512m", "kafka.Kafka", properties] };
+    return {
+      program: "java",
+      args: [...this.#java, this.#isController ? "-Xmx512m" : "-Xmx256m", "kafka.Kafka", properties],
+    };
   }
 
   /** It answers when it has been asked for the versions that it knows. */
@@ -108,17 +169,35 @@ export class KafkaServer extends KeptServer {
     return ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", join(this.#jars, "*")];
   }
 
+  get #isController(): boolean {
+    return this.#node.id === 1;
+  }
+
   get #properties(): string {
-    const client = `PLAINTEXT://127.0.0.1:${this.port}`;
-    const controller = `127.0.0.1:${this.#controllerPort}`;
+    const { id, controllerPort } = this.#node;
+    const controller = `127.0.0.1:${controllerPort}`;
+    const all = [
+      { name: "PLAINTEXT", protocol: "PLAINTEXT", port: this.port },
+      ...this.#listeners,
+      ...(this.#isController ? [{ name: "CONTROLLER", protocol: "PLAINTEXT", port: controllerPort }] : []),
+    ];
+    const addresses = (host: (name: string) => string): string =>
+      all.map(({ name, port }) => `${name}://${host(name)}:${port}`).join();
+    const protocols = new Map([
+      ["CONTROLLER", "PLAINTEXT"],
+      ...all.map(({ name, protocol }) => [name, protocol] as const),
+    ]);
     const settings = {
-      "process.roles": "broker,controller",
-      "node.id": "1",
+      "process.roles": this.#isController ? "broker,controller" : "broker",
+      "node.id": String(id),
       "controller.quorum.bootstrap.servers": controller,
-      listeners: `${client},CONTROLLER://${controller}`,
-      "advertised.listeners": `${client},CONTROLLER://${controller}`,
+      listeners: addresses(() => "127.0.0.1"),
+      // Certificates are for a name.
+      "advertised.listeners": addresses((name) =>
+        protocols.get(name) === "PLAINTEXT" ? "127.0.0.1" : "localhost",
+      ),
       "controller.listener.names": "CONTROLLER",
-      "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+      "listener.security.protocol.map": [...protocols].map((pair) => pair.join(":")).join(),
       "log.dirs": join(this.folder, "data"),
       "offsets.topic.replication.factor": "1",
       "offsets.topic.num.partitions": "4",
@@ -134,4 +213,11 @@ export class KafkaServer extends KeptServer {
       .map(([name, value]) => `${name}=${value}\n`)
       .join("");
   }
+}
+
+/** A text that began with a hyphen would be an option. */
+function newClusterId(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = 1;
+  return bytes.toString("base64url");
 }

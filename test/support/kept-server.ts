@@ -76,11 +76,16 @@ export abstract class KeptServer {
 
   /** Stops it so that connections stay and nothing is answered. */
   freeze(): void {
-    this.#process?.kill("SIGSTOP");
+    this.signal("SIGSTOP");
   }
 
   thaw(): void {
-    this.#process?.kill("SIGCONT");
+    this.signal("SIGCONT");
+  }
+
+  /** Sends a signal that does not end it. */
+  protected signal(signal: NodeJS.Signals): void {
+    this.#process?.kill(signal);
   }
 
   /** Ends it at once, or as `signal` does. */

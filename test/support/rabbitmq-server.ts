@@ -7,6 +7,9 @@ import { freePort, KeptServer, type ServerCommand } from "./kept-server.ts";
 
 const programs = "/usr/lib/rabbitmq/bin";
 
+/** Lets clients be known by their certificates. */
+const externalPlugin = "rabbitmq_auth_mechanism_ssl";
+
 /** Why tests with RabbitMQ are skipped; false where they run. */
 export const withoutRabbitMq: string | false = existsSync(join(programs, "rabbitmq-server"))
   ? false
@@ -59,7 +62,7 @@ export class RabbitMqServer extends KeptServer {
 
   protected command(): ServerCommand {
     rmSync(this.#pidFile, { force: true });
-    writeFileSync(join(this.folder, "plugins"), "[].");
+    writeFileSync(join(this.folder, "plugins"), this.#tls === undefined ? "[]." : `[${externalPlugin}].`);
     if (this.#tls !== undefined) this.#writeTls(this.#tls);
     return { program: join(programs, "rabbitmq-server"), args: [], env: this.#env };
   }
@@ -131,7 +134,13 @@ export class RabbitMqServer extends KeptServer {
       writeFileSync(file, by[name]);
       lines.push(`ssl_options.${option} = ${file}`);
     }
-    lines.push("ssl_options.fail_if_no_peer_cert = true", "");
+    lines.push("ssl_options.fail_if_no_peer_cert = true");
+    lines.push(
+      "ssl_cert_login_from = common_name",
+      "auth_mechanisms.1 = PLAIN",
+      "auth_mechanisms.2 = EXTERNAL",
+      "",
+    );
     writeFileSync(join(this.folder, "rabbitmq.conf"), lines.join("\n"));
   }
 

@@ -34,6 +34,7 @@ function optionsOf(hub: HubConfig, kit: SectionKit): Partial<HubOptions> {
     ...{ maxRoomsPerConnection, maxRoomsPerCall, maxRooms, joinsPerSecond },
     ...{ maxMessageBytes, maxDirectBytes, maxRingBytes },
     onUserLimit: onUserLimit as HubOptions["onUserLimit"], // The key takes no other.
+    whenBusDown: hub.whenBusDown as HubOptions["whenBusDown"], // As above.
     joinTimeoutMs: hub.joinTimeout,
     publishTimeoutMs: hub.publishTimeout,
     roomLingerMs: hub.roomLinger,

@@ -9,8 +9,15 @@ export interface RenewedCall {
 
 /** A live connection in the book of a hub, as the server that carries it sees it. */
 export interface BookedConnection {
-  /** What the client calls itself. */
-  named(client: string): void;
+  /** The client has said hello: it understands the frames of rooms. @param client what it calls itself; may be empty */
+  greeted(client: string): void;
+  /**
+   * The client has handled a message that was to be confirmed.
+   *
+   * @param token of the message's header `ts-ms-confirm`
+   * @returns false for a call that reads no rooms
+   */
+  confirmed(call: HandlerContext, token: string): boolean;
   /** When the identity of one of its calls ends, in milliseconds since 1970; undefined for never. */
   endsAtMs(call: HandlerContext): number | undefined;
   /**

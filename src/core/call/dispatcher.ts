@@ -231,7 +231,7 @@ export class Dispatcher {
           [Symbol.asyncIterator]: () => trace.run(() => handler.call(input, context)[Symbol.asyncIterator]()),
         });
       },
-      ...(send && { item: (reply) => writeReply(handler.method, send, reply as Message) }), // The handler made it one.
+      ...(send && { item: itemOf(handler, send) }),
       ended: () => {
         const refused = this.#finish(context, undefined, observe);
         if (refused !== undefined) throw refused;
@@ -346,4 +346,22 @@ export class Dispatcher {
     if (answer !== undefined) this.#faults.call(answer, context);
     return answer;
   }
+}
+
+/** What the items of a handler's streams are passed through; that of the last call, as most calls are written alike. */
+interface WrittenItems {
+  readonly send: WriteReply<unknown>;
+  readonly item: (reply: unknown) => unknown;
+}
+
+const writtenItems = new WeakMap<StreamHandler, WrittenItems>();
+
+/** One function for all calls of a handler that are written alike: a topic calls it for each of its members. */
+function itemOf(handler: StreamHandler, send: WriteReply<unknown>): WrittenItems["item"] {
+  const known = writtenItems.get(handler);
+  if (known?.send === send) return known.item;
+  const { method } = handler;
+  const item = (reply: unknown): unknown => writeReply(method, send, reply as Message); // The handler made it one.
+  writtenItems.set(handler, { send, item });
+  return item;
 }

@@ -97,6 +97,8 @@ function handlerOf(
   );
   if (isUnary(method)) return unaryHandler(method, implementation, interceptors);
   const streaming = method as DescMethodStreaming; // All other kinds are streaming.
+  // One function for all calls: a topic calls it for each of its members.
+  const item = (value: unknown): Message => toMessage(method, value);
   switch (streaming.methodKind) {
     case "server_streaming":
       return streamHandler(
@@ -105,7 +107,7 @@ function handlerOf(
         (requests, context) =>
           new LayeredStream({
             open: async () => repliesOf(implementation(await single(requests, method), context), method),
-            item: (item) => toMessage(method, item),
+            item,
           }),
       );
     case "client_streaming":
@@ -119,7 +121,7 @@ function handlerOf(
         (requests, context) =>
           new LayeredStream({
             open: () => repliesOf(implementation(requests, context), method),
-            item: (item) => toMessage(method, item),
+            item,
           }),
       );
   }

@@ -33,6 +33,7 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
 
 function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): Invoker {
   const admit = admissionOf(dispatcher);
+  const writerOf = streamWriters(checkOf);
   return {
     protocolName: "in-process",
     async unary<T = Message>(
@@ -83,7 +84,7 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
           const { context: inner } = reply;
           const taken = handed;
           const run = (): AsyncIterable<T> =>
-            dispatcher.stream(handler, taken, inner, checked(checkOf(method.output), write), observe);
+            dispatcher.stream(handler, taken, inner, writerOf(method, write) as WriteReply<T>, observe);
           const waiting = admit(handler.method, inner);
           return waiting === undefined ? run() : waiting.then(run);
         },
@@ -190,6 +191,23 @@ function checked<T>(check: (reply: Message) => void, write: WriteReply<T> | unde
   return (reply) => {
     check(reply);
     return write === undefined ? (reply as T) : write(reply); // A T is a message then.
+  };
+}
+
+/** Gives all calls of an rpc that are written alike the same function: a topic calls it for each of its members. */
+function streamWriters(
+  checkOf: CheckOf,
+): (method: DescMethod, write: WriteReply<unknown> | undefined) => WriteReply<unknown> {
+  const last = new WeakMap<
+    DescMethod,
+    { readonly write: WriteReply<unknown> | undefined; readonly send: WriteReply<unknown> }
+  >();
+  return (method, write) => {
+    const known = last.get(method);
+    if (known !== undefined && known.write === write) return known.send;
+    const send = checked(checkOf(method.output), write);
+    last.set(method, { write, send });
+    return send;
   };
 }
 

@@ -213,10 +213,21 @@ export function withMetadata(error: ConnectError, context: CallContext): Connect
   copy.details = error.details;
   copyWritten(error, copy);
   copySpent(error, copy);
-  if (error.stack !== undefined) copy.stack = error.stack;
+  takeStack(copy, error);
   if (responseHeaderIfAny !== undefined) append(responseHeaderIfAny, copy.metadata);
   if (responseTrailerIfAny !== undefined) append(responseTrailerIfAny, copy.metadata);
   return copy;
+}
+
+/** Gives an error the stack of another one when it is read: to write it as text costs more than the rest of a call. */
+function takeStack(copy: ConnectError, error: ConnectError): void {
+  Object.defineProperty(copy, "stack", {
+    get: () => error.stack,
+    set(value: unknown) {
+      Object.defineProperty(copy, "stack", { value, writable: true, configurable: true });
+    },
+    configurable: true,
+  });
 }
 
 /** The metadata of an error itself, without the headers and trailers that invokers add to it, see `withMetadata`. */

@@ -12,21 +12,14 @@ export interface StreamLayer {
   open(): AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>;
   /** Called before the first item. */
   first?(): void;
-  /** Called with each item; returns the item or its replacement. */
-  item?(item: unknown): unknown;
+  /** Called with each item, without the layer as `this`; returns the item or its replacement. */
+  readonly item?: ((item: unknown) => unknown) | undefined;
   /** Called when the stream has ended without an error. If it throws, the stream has failed for the layers outside. */
   ended?(): void;
   /** Called when the stream has failed; returns the error that replaces `reason`. */
   failed?(reason: unknown): unknown;
   /** Called when the consumer ends the iteration before the stream has ended. */
   cancelled?(): void;
-}
-
-/** A layer with a function for items. */
-type ItemLayer = StreamLayer & Required<Pick<StreamLayer, "item">>;
-
-function hasItem(layer: StreamLayer): layer is ItemLayer {
-  return layer.item !== undefined;
 }
 
 /**
@@ -57,18 +50,19 @@ export async function forEachOf<T>(source: AsyncIterable<T>, sink: Sink<T>): Pro
  * `return()` of the source is called but not awaited, since the source may be blocked in a wait of its own. Each layer
  * is notified of the end exactly once, the innermost first. `return()` during a `next()` waits for it.
  */
-export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undefined> {
+export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undefined>, PushSink {
   readonly #layers: StreamLayer[];
   /** How many layers, from the outermost on, have begun. */
   #begun = 0;
   #over = false;
   #iterator: AsyncIterator<unknown> | undefined;
-  /** Those with a function for items, the innermost first. */
-  readonly #itemLayers: ItemLayer[] = [];
+  /** The functions for items, the innermost first. */
+  #items: readonly NonNullable<StreamLayer["item"]>[] = [];
   #hasItems = false;
   #unsubscribe: (() => void)[] = [];
   #aborted: unknown;
-  #items = 0;
+  /** How many items there were. */
+  #count = 0;
   /** The last `next()` of the source. */
   #pulled: Promise<unknown> | undefined;
   /** The pending `next()`. */
@@ -112,7 +106,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     this.#isTaking = false;
     if (this.#begun === 0) void this.#begin();
     else if (this.#aborted !== undefined) this.#cut(this.#aborted);
-    else if (++this.#items % itemsPerTurn === 0) setImmediate(pull, this);
+    else if (++this.#count % itemsPerTurn === 0) setImmediate(pull, this);
     else this.pull();
   };
 
@@ -143,7 +137,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
         if (this.#isPushed) this.#iterator.resume();
         else {
           this.#isPushed = true;
-          this.#iterator.push(this.#pushed());
+          this.#iterator.push(this);
         }
         return;
       }
@@ -173,9 +167,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
         source.#over = true;
         this.#layers.push(...source.#layers);
       }
-      for (const layer of this.#layers) {
-        if (hasItem(layer)) this.#itemLayers.unshift(layer);
-      }
+      this.#items = this.#layers.flatMap((layer) => layer.item ?? []).reverse();
     } catch (reason) {
       this.#failed(reason);
     }
@@ -201,26 +193,33 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     this.#reject = reject;
   };
 
-  /** What takes the items of a source that hands them over: one function for each, as there are many of them. */
-  #pushed(): PushSink {
-    return {
-      take: (item) => {
-        const sink = this.#sink;
-        if (this.#over || sink === undefined) return false;
-        let given = item;
-        try {
-          if (!this.#hasItems) this.#first();
-          const layers = this.#itemLayers;
-          for (let place = 0; place < layers.length; place++) given = layers[place]?.item(given);
-        } catch (reason) {
-          this.#cut(reason);
-          return false;
-        }
-        return this.#gave(given as T, sink) && !this.#over; // As below.
-      },
-      ended: () => this.#got(done),
-      failed: this.#failed,
-    };
+  /**
+   * An item of a source that hands them over. The stream itself takes it, without a function of its own: of many streams
+   * that take the same item each object more is one that the processor has to fetch.
+   */
+  take(item: unknown): boolean {
+    const sink = this.#sink;
+    if (this.#over || sink === undefined) return false;
+    let given = item;
+    try {
+      if (!this.#hasItems) this.#first();
+      const items = this.#items;
+      for (let place = 0; place < items.length; place++) given = items[place]?.(given);
+    } catch (reason) {
+      this.#cut(reason);
+      return false;
+    }
+    return this.#gave(given as T, sink) && !this.#over; // As below.
+  }
+
+  /** The source that hands over has no more. */
+  ended(): void {
+    this.#got(done);
+  }
+
+  /** The source that hands over has failed. */
+  failed(reason: unknown): void {
+    this.#failed(reason);
   }
 
   #first(): void {
@@ -250,7 +249,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     let item = result.value;
     try {
       if (!this.#hasItems) this.#first();
-      for (const layer of this.#itemLayers) item = layer.item(item);
+      for (const change of this.#items) item = change(item);
     } catch (reason) {
       this.#cut(reason);
       return;

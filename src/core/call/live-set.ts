@@ -4,6 +4,9 @@ export interface Live {
   livePlace: number;
 }
 
+/** What a set has that had no item yet; it is never changed. */
+const noItems: never[] = [];
+
 /**
  * A set of active items, which are added and removed with every call. `idle()` resolves when the set is empty.
  *
@@ -12,7 +15,7 @@ export interface Live {
  * the next full garbage collection. Here every item stores its own index in an array.
  */
 export class LiveSet<T extends Live> implements Iterable<T> {
-  readonly #items: T[] = [];
+  #items: T[] = noItems;
   #waiters: (() => void)[] = [];
 
   get size(): number {
@@ -23,7 +26,9 @@ export class LiveSet<T extends Live> implements Iterable<T> {
   add(item: T): void {
     if (item.livePlace >= 0) return;
     item.livePlace = this.#items.length;
-    this.#items.push(item);
+    // As long as it is: an empty array that grows has room for many.
+    if (this.#items === noItems) this.#items = [item];
+    else this.#items.push(item);
   }
 
   /** Removes `item`, if it is in the set. */

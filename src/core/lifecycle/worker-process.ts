@@ -11,5 +11,15 @@ export function workerId(): number | undefined {
 /** Programs that a worker starts inherit its environment, and are no workers. */
 function readNumber(text = ""): number | undefined {
   const [id = "", primary] = text.split("@");
-  return Number(primary) === process.ppid && process.send !== undefined ? Number(id) : undefined;
+  if (primary === undefined || process.send === undefined) return undefined;
+  // One whose primary has ended while it was started has another parent by now: it is to end, and no primary.
+  return Number(primary) === process.ppid || isGone(Number(primary)) ? Number(id) : undefined;
+}
+
+function isGone(pid: number): boolean {
+  try {
+    return !process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH"; // `kill` throws no other.
+  }
 }

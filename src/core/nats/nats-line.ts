@@ -1,6 +1,13 @@
 import type { JetStreamManager } from "@nats-io/jetstream";
-import type { Msg, MsgHdrs, NatsConnection, Subscription } from "@nats-io/transport-node";
+import type {
+  Msg,
+  MsgHdrs,
+  NatsConnection,
+  PermissionViolationError,
+  Subscription,
+} from "@nats-io/transport-node";
 import type { Clock } from "../time/clock.ts";
+import { NatsRefused } from "./nats-refused.ts";
 import { NumberedWindow } from "./numbered-window.ts";
 
 /** NATS cannot be reached, or does not answer. What was asked for may have been done all the same. */
@@ -21,6 +28,7 @@ export type NatsMessage = Msg;
 export type NatsSubscription = Pick<Subscription, "unsubscribe" | "drain">;
 
 interface Asked {
+  readonly subject: string;
   readonly untilMs: number;
   readonly resolve: (answer: Msg) => void;
   readonly reject: (reason: Error) => void;
@@ -38,7 +46,11 @@ export class NatsLine {
   readonly #clock: Clock;
   readonly #inbox: string;
   readonly #asked = new NumberedWindow<Asked>();
+  /** How many messages of a subject were refused, as long as it is not known which. */
+  readonly #refused = new Map<string, number>();
+  readonly #refusalListeners = new Map<string, () => void>();
   #isOver = false;
+  #failure: Error | undefined;
   #flush: Promise<void> | undefined;
 
   constructor(
@@ -56,14 +68,23 @@ export class NatsLine {
     const cut = inbox.length + 1;
     connection.subscribe(`${inbox}.*`, {
       callback: (error, answer) => {
-        if (error === null) this.#asked.take(Number(answer.subject.slice(cut)))?.resolve(answer);
+        if (error !== null) return this.#fail(error);
+        const asked = this.#asked.take(Number(answer.subject.slice(cut)));
+        asked?.resolve(answer);
+        if (asked !== undefined && this.#refused.size > 0) this.#settleRefused(asked.subject);
       },
     });
+    void this.#hearRefusals();
   }
 
   /** Whether it has ended. */
   get isOver(): boolean {
     return this.#isOver;
+  }
+
+  /** Why this end has ended it; undefined for no reason of its own. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** The largest message that the server takes, in bytes. */
@@ -102,7 +123,7 @@ export class NatsLine {
    * Sends a message, and resolves with its answer.
    *
    * @param data empty by default
-   * @throws NatsAway without an answer
+   * @throws NatsAway without an answer; NatsRefused where that may not be published
    */
   request(
     subject: string,
@@ -113,7 +134,7 @@ export class NatsLine {
       const connection = this.#open();
       const made = headers && this.#headers(headers);
       this.#expire();
-      const number = this.#asked.add({ untilMs: this.#clock.nowMs() + answerMs, resolve, reject });
+      const number = this.#asked.add({ subject, untilMs: this.#clock.nowMs() + answerMs, resolve, reject });
       const reply = `${this.#inbox}.${number}`;
       connection.publish(subject, data, made === undefined ? { reply } : { reply, headers: made });
     });
@@ -124,8 +145,17 @@ export class NatsLine {
     return this.#open().subscribe(subject, {
       callback: (error, message) => {
         if (error === null) heard(message);
+        else if (subject.startsWith(this.#inbox)) this.#fail(error);
       },
     });
+  }
+
+  /** Calls `refused` each time that the server refuses what is published to a subject. @returns a function that ends that */
+  onRefused(subject: string, refused: () => void): () => void {
+    this.#refusalListeners.set(subject, refused);
+    return () => {
+      if (this.#refusalListeners.get(subject) === refused) this.#refusalListeners.delete(subject);
+    };
   }
 
   /** Resolves when the server has had everything that was sent until now. @throws NatsAway */
@@ -142,18 +172,18 @@ export class NatsLine {
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    for (const { reject } of this.#asked.takeAll()) reject(lost());
+    for (const { reject } of this.#asked.takeAll()) reject(this.#lost());
     this.#connection.close().catch(() => {}); // It has ended already.
   }
 
   async #ping(): Promise<void> {
     const connection = this.#open();
     const ended = connection.closed().then(() => {
-      throw lost();
+      throw this.#lost();
     });
     ended.catch(() => {}); // It may end later, too.
     await Promise.race([connection.flush(), ended]);
-    if (this.#isOver) throw lost();
+    if (this.#isOver) throw this.#lost();
   }
 
   #headers(values: Readonly<Record<string, string>>): MsgHdrs {
@@ -176,8 +206,42 @@ export class NatsLine {
       one.reject(new NatsAway(`NATS has not answered in ${answerMs} ms`, true));
     }
   }
+
+  /** The server does not let this connection hear its own answers: another one may. */
+  #fail(reason: Error): void {
+    this.#failure = reason;
+    this.end();
+  }
+
+  async #hearRefusals(): Promise<void> {
+    for await (const status of this.#connection.status()) {
+      if (status.type !== "error" || !isViolation(status.error)) continue;
+      const { operation, subject } = status.error;
+      if (operation !== "publish") continue;
+      this.#refused.set(subject, (this.#refused.get(subject) ?? 0) + 1);
+      this.#refusalListeners.get(subject)?.();
+      this.#settleRefused(subject);
+    }
+  }
+
+  /** A refusal names the subject, not the message: which ones they were is known when no others wait for an answer. */
+  #settleRefused(subject: string): void {
+    const waiting: number[] = [];
+    for (let number = this.#asked.first; number < this.#asked.next; number++) {
+      if (this.#asked.find(number)?.subject === subject) waiting.push(number);
+    }
+    if (waiting.length > (this.#refused.get(subject) ?? 0)) return;
+    this.#refused.delete(subject);
+    for (const number of waiting) this.#asked.take(number)?.reject(new NatsRefused(subject));
+  }
+
+  #lost(): NatsAway {
+    const why = this.#failure === undefined ? "" : `: ${this.#failure.message}`;
+    return new NatsAway(`the connection to NATS was lost${why}`, true, this.#failure);
+  }
 }
 
-function lost(): NatsAway {
-  return new NatsAway("the connection to NATS was lost", true);
+/** The class of the client is loaded with it alone. */
+function isViolation(error: Error): error is PermissionViolationError {
+  return error.name === "PermissionViolationError";
 }

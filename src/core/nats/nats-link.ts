@@ -1,11 +1,9 @@
-import { readFileSync } from "node:fs";
-import type * as jetStreamPeer from "@nats-io/jetstream";
-import type * as natsPeer from "@nats-io/transport-node";
-import { loadPeer } from "../config/optional-peer.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import type { Clock } from "../time/clock.ts";
+import { dialingOf, loadPeers, natsLinkDefaults, type NatsLinkMore, type NatsPeers } from "./dialing.ts";
 import { NatsLine } from "./nats-line.ts";
 import { type NatsOptions, toNatsOptions } from "./nats-options.ts";
+import { setupFailureOf } from "./setup-failure.ts";
 
 /** Is told of connections. */
 export interface NatsLinkOwner {
@@ -13,33 +11,6 @@ export interface NatsLinkOwner {
   up(line: NatsLine): Promise<void>;
   /** The connection that was used has ended. */
   down(): void;
-}
-
-/** What an owner may say of its connections besides the options. */
-export interface NatsLinkMore {
-  /** What NATS shows of them. Default: `ts-ms`. */
-  readonly name: string;
-  /** Pause before the next attempt to connect: it doubles from the first to the last value, in milliseconds; by `jitter` of itself shorter. */
-  readonly pauses: { readonly initialMs: number; readonly maxMs: number; readonly jitter: number };
-  /** File of this client's certificate, PEM. Default: none. */
-  readonly cert: string | undefined;
-  /** File of its key, PEM. Default: none. */
-  readonly key: string | undefined;
-  /** The name that the server's certificate must have. Default: the host of the URL. */
-  readonly serverName: string | undefined;
-}
-
-const moreDefaults: NatsLinkMore = {
-  name: "ts-ms",
-  pauses: { initialMs: 100, maxMs: 5_000, jitter: 0.1 },
-  cert: undefined,
-  key: undefined,
-  serverName: undefined,
-};
-
-interface Peers {
-  readonly nats: (typeof natsPeer)["default"];
-  readonly jetStream: (typeof jetStreamPeer)["default"];
 }
 
 /**
@@ -61,8 +32,12 @@ export class NatsLink {
   readonly #random: () => number;
   readonly #more: NatsLinkMore;
   #why = "it has not been connected yet";
+  /** What the last attempt has failed by, where another setup is needed. */
+  #failure: SetupError | undefined;
+  /** Servers of the same cluster, as the last one has named them. */
+  #others: readonly string[] = [];
   #connections = 0;
-  #peers: Promise<Peers> | undefined;
+  #peers: Promise<NatsPeers> | undefined;
   #line: NatsLine | undefined;
   #cancelPause: (() => void) | undefined;
   #attempt = 0;
@@ -78,7 +53,7 @@ export class NatsLink {
     random: () => number = Math.random,
     more: Partial<NatsLinkMore> = {},
   ) {
-    this.#more = { ...moreDefaults, ...more };
+    this.#more = { ...natsLinkDefaults, ...more };
     this.#options = toNatsOptions(options);
     this.#owner = owner;
     this.#clock = clock;
@@ -101,18 +76,19 @@ export class NatsLink {
   }
 
   /**
-   * Connects in the background. Resolves behind the first attempt, whatever has become of it.
+   * Connects in the background. Resolves behind the first attempt, whatever has become of it, unless that can only be
+   * mended by another setup: it is not tried again then.
    *
-   * @throws SetupError without the packages, or where a file cannot be read
+   * @throws SetupError without the packages, where a file cannot be read, and where the server refuses who this client is
+   *   or one of both does not trust the certificate of the other
    */
   async start(): Promise<void> {
     if (this.#isOpen) return;
-    this.#isOpen = true;
-    const run = ++this.#run;
-    this.#peers ??= loadPeers();
-    const peers = await this.#peers;
-    const dialing = dialOptions(peers.nats, this.#options, this.#more);
-    if (this.#run === run && this.#isOpen) await this.#try(peers, dialing, run);
+    await this.#begin();
+    const failure = this.#failure;
+    if (failure === undefined || this.line !== undefined) return;
+    this.close();
+    throw failure;
   }
 
   /** Ends the connection; `start` may follow. */
@@ -123,8 +99,16 @@ export class NatsLink {
     this.#line = undefined;
   }
 
-  async #try(peers: Peers, dialing: natsPeer.NodeConnectionOptions, run: number): Promise<void> {
-    const line = await this.#connect(peers, dialing);
+  async #begin(): Promise<void> {
+    this.#isOpen = true;
+    const run = ++this.#run;
+    this.#peers ??= loadPeers();
+    const peers = await this.#peers;
+    if (this.#run === run && this.#isOpen) await this.#try(peers, run);
+  }
+
+  async #try(peers: NatsPeers, run: number): Promise<void> {
+    const line = await this.#connect(peers);
     if (!this.#isOpen || this.#run !== run) {
       line?.end();
       return;
@@ -139,87 +123,50 @@ export class NatsLink {
     const pauseMs = Math.min(maxMs, initialMs * 2 ** Math.min(this.#attempt++, 10));
     this.#cancelPause = this.#clock.after(
       pauseMs * (1 - jitter + jitter * this.#random()),
-      () => void this.#try(peers, dialing, run),
+      () => void this.#try(peers, run),
       false,
     );
   }
 
   /** Undefined where it has failed. */
-  async #connect(
-    { nats, jetStream }: Peers,
-    dialing: natsPeer.NodeConnectionOptions,
-  ): Promise<NatsLine | undefined> {
+  async #connect({ nats, jetStream }: NatsPeers): Promise<NatsLine | undefined> {
     let line: NatsLine | undefined;
     try {
-      const connection = await nats.connect(dialing);
+      const dialing = dialingOf(nats, this.#options, this.#more); // Its files may be other ones each time.
+      const servers = [...new Set([...dialing.servers, ...this.#others])];
+      const connection = await nats.connect({ ...dialing, servers });
       const manager = await jetStream.jetstreamManager(connection, { checkAPI: false });
       line = new NatsLine(connection, manager, nats.headers, nats.createInbox(), this.#clock);
       const opened = line;
-      void connection.closed().then(() => this.#ended(opened));
+      void connection.closed().then((reason) => this.#ended(opened, reason ?? undefined));
+      await line.flush(); // The server may refuse what the line listens to.
+      if (this.#mayUseOthers) this.#others = connection.info?.connect_urls ?? [];
       await this.#owner.up(line);
       if (line.isOver) this.#owner.down();
+      this.#failure = undefined;
       return line;
     } catch (reason) {
-      this.#why = reason instanceof Error ? reason.message : String(reason);
+      this.#failure = reason instanceof SetupError ? reason : setupFailureOf(reason, this.#options);
+      const { message } = this.#failure ?? (reason instanceof Error ? reason : new Error(String(reason)));
+      this.#why = message.replace(/^NATS: /, "");
       line?.end();
       return undefined;
     }
   }
 
-  #ended(line: NatsLine): void {
+  /** Addresses that servers name of one another need not be those that their certificates are for. */
+  get #mayUseOthers(): boolean {
+    const isSecured = this.#options.servers.some((server) => server.startsWith("tls:"));
+    return this.#more.serverName !== undefined || !(isSecured || this.#options.ca !== undefined);
+  }
+
+  #ended(line: NatsLine, reason: Error | undefined): void {
     line.end();
     if (this.#line !== line) return; // It was not used, or is closed.
     this.#line = undefined;
-    this.#why = "the connection was lost";
+    const said = line.failure ?? reason;
+    this.#why = `the connection was lost${said === undefined ? "" : ` (${said.message})`}`;
     this.#owner.down();
-    if (!this.#isOpen) return;
-    this.#isOpen = false;
-    void this.start().catch(() => {}); // The peers are there.
-  }
-}
-
-async function loadPeers(): Promise<Peers> {
-  const nats = await loadPeer("@nats-io/transport-node", "NATS", () => import("@nats-io/transport-node"));
-  const jetStream = await loadPeer("@nats-io/jetstream", "NATS", () => import("@nats-io/jetstream"));
-  // They are CommonJS, whose exports are the default alone in a bundle.
-  return { nats: nats.default, jetStream: jetStream.default };
-}
-
-function dialOptions(
-  { credsAuthenticator }: Peers["nats"],
-  { servers, credentials, ca, connectTimeoutMs, probeMs }: NatsOptions,
-  { name, cert, key, serverName }: NatsLinkMore,
-): natsPeer.NodeConnectionOptions {
-  const urls = servers.map((server) => new URL(server));
-  const [first] = urls;
-  const user = decodeURIComponent(first?.username ?? "");
-  const pass = decodeURIComponent(first?.password ?? "");
-  const tls = {
-    ...(ca !== undefined && { ca: readText(ca, "CA") }),
-    ...(cert !== undefined && { cert: readText(cert, "certificate") }),
-    ...(key !== undefined && { key: readText(key, "key") }),
-    ...(serverName !== undefined && { servername: serverName }),
-  };
-  const isTls = Object.keys(tls).length > 0 || urls.some(({ protocol }) => protocol === "tls:");
-  return {
-    servers: urls.map(({ hostname, port }) => `${hostname}:${port === "" ? 4222 : port}`),
-    name,
-    reconnect: false,
-    timeout: connectTimeoutMs,
-    pingInterval: probeMs,
-    maxPingOut: 1,
-    ...(isTls && { tls }),
-    ...(credentials !== undefined && {
-      authenticator: credsAuthenticator(new TextEncoder().encode(readText(credentials, "credentials"))),
-    }),
-    ...(pass !== "" ? { user, pass } : user !== "" && { token: user }),
-  };
-}
-
-function readText(path: string, what: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (reason) {
-    throw new SetupError(`NATS: the file of the ${what} cannot be read: ${path}`, { cause: reason });
+    if (this.#isOpen) void this.#begin().catch(() => {}); // The peers are there.
   }
 }

@@ -1,5 +1,5 @@
 import { type ClientSettings, clientSettings } from "./link.ts";
-import { loadRedis } from "./peer.ts";
+import { loadRedis, type Peer } from "./peer.ts";
 import type { RedisOptions } from "./redis-options.ts";
 
 /** What Redis answers on a line: texts are bytes. */
@@ -22,17 +22,43 @@ export interface LineOwner {
   lost(): void;
 }
 
+/** A client of `@redis/client`, of which further connections with its settings are made; it need not be connected. */
+export interface RedisClientLike {
+  /** Its settings. */
+  readonly options: object;
+  /** Another client with its settings. @param overrides in place of some of them */
+  duplicate(overrides?: object): unknown;
+}
+
 /**
  * Connects to Redis for commands with bytes and for channels, which its owner keeps alive itself.
  *
  * @throws SetupError if `@redis/client` is not installed; Error where Redis cannot be reached
  */
 export async function openLine(options: RedisOptions, owner: LineOwner): Promise<RedisLine> {
-  const { createClient, RESP_TYPES } = await loadRedis();
+  const { createClient } = await loadRedis();
   const settings: ClientSettings = clientSettings(options);
   const socket = { ...settings.socket, reconnectStrategy: false as const };
-  const client = createClient({ url: options.url ?? "", ...settings, socket });
-  const bytes = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
+  return openBy(createClient({ url: options.url ?? "", ...settings, socket }), owner);
+}
+
+/**
+ * As `openLine`, with the settings of a client.
+ *
+ * @throws Error where Redis cannot be reached
+ */
+export async function openLineLike(client: RedisClientLike, owner: LineOwner): Promise<RedisLine> {
+  const { socket = {} } = client.options as { readonly socket?: object }; // As the package names it.
+  const own = { socket: { ...socket, reconnectStrategy: false }, disableOfflineQueue: true };
+  return openBy(client.duplicate(own) as LineClient, owner); // As `duplicate` promises.
+}
+
+type LineClient = ReturnType<Peer["createClient"]>;
+
+async function openBy(client: LineClient, owner: LineOwner): Promise<RedisLine> {
+  const { RESP_TYPES } = await loadRedis();
+  // Without the client's own timeout, a timer and a signal for each command: its owner replaces a line that is silent.
+  const bytes = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer }, timeout: 0 };
   let isOver = false;
   const over = (): void => {
     if (isOver) return;

@@ -463,7 +463,7 @@ export const metricList = {
   hubAcks: {
     name: "ts_ms_hub_acks_total",
     type: "counter",
-    help: "Acknowledgements of publications, and what became of those without, by topic: acknowledged, refused, redelivered, replaced (a call whose subscriber came by another one).",
+    help: "Acknowledgements of publications, and what became of those without, by topic: acknowledged, refused, redelivered, replaced (a call whose subscriber came by another one); and connections that were to confirm a message: confirmed, unconfirmed.",
     labels: ["topic", "result"],
   },
   outboxPending: {

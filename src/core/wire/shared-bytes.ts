@@ -39,6 +39,13 @@ export class SharedBytes {
     return new SharedBytes(bytes.length, bytes, undefined, undefined);
   }
 
+  /** The bytes of a text, which are no part of a larger buffer: it would be kept as long as they are. */
+  static ofText(text: string): SharedBytes {
+    const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+    bytes.write(text);
+    return SharedBytes.of(bytes);
+  }
+
   /** These bytes, and others behind them: the same object for everybody in a turn of the event loop. */
   followedBy(next: SharedBytes): SharedBytes {
     if (this.#next === next && this.#joined !== undefined) return this.#joined;

@@ -1,12 +1,19 @@
-import type { LiveWorker } from "./live-worker.ts";
 import type { ToWorker } from "./worker-messages.ts";
 import { WaitingPosts } from "./waiting-posts.ts";
 
 type Post = Extract<ToWorker, { readonly kind: "post" }>;
 
-/** Passes messages of workers to all others. */
+/** A worker, as the post office sees it. */
+export interface PostWorker {
+  readonly pid: number;
+  readonly place: number;
+  /** Sends a message; calls `written` when it has left this process. */
+  pass(message: ToWorker, written: () => void): void;
+}
+
+/** Passes messages of workers to others. */
 export class PostOffice {
-  readonly #boxes = new Map<LiveWorker, WaitingPosts<Post>>();
+  readonly #boxes = new Map<PostWorker, WaitingPosts<Post>>();
   #droppedByGone = 0;
 
   /** Messages that were dropped here. */
@@ -14,18 +21,20 @@ export class PostOffice {
     return [...this.#boxes.values()].reduce((sum, { dropped }) => sum + dropped, this.#droppedByGone);
   }
 
-  add(worker: LiveWorker): void {
+  add(worker: PostWorker): void {
     this.#boxes.set(worker, new WaitingPosts((post, written) => worker.pass(post, written)));
   }
 
-  remove(worker: LiveWorker): void {
+  remove(worker: PostWorker): void {
     this.#droppedByGone += this.#boxes.get(worker)?.dropped ?? 0;
     this.#boxes.delete(worker);
   }
 
-  post(from: LiveWorker, name: string, bytes: Uint8Array): void {
+  /** @param to the process that it is for; undefined for all others */
+  post(from: PostWorker, name: string, bytes: Uint8Array, to: number | undefined): void {
     for (const [worker, box] of this.#boxes) {
-      if (worker !== from) box.add({ kind: "post", name, bytes, from: from.place });
+      const isFor = worker !== from && (to === undefined || worker.pid === to);
+      if (isFor) box.add({ kind: "post", name, bytes, from: from.place });
     }
   }
 }

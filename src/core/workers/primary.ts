@@ -3,6 +3,7 @@ import { isSea } from "node:sea";
 import type { Socket } from "node:net";
 import type { StopSignal } from "../lifecycle/signals.ts";
 import { type Clock, systemClock } from "../time/clock.ts";
+import { ChannelRolls } from "./channel-rolls.ts";
 import { HandOver } from "./hand-over.ts";
 import { isInspected, releaseInspector } from "./inspection.ts";
 import { checkKernelBalance } from "./kernel-balance.ts";
@@ -42,6 +43,7 @@ class Primary {
   readonly #ports: PrimaryPorts;
   readonly #handOver: HandOver<AcceptedSocket>;
   readonly #posts = new PostOffice();
+  readonly #rolls = new ChannelRolls();
   readonly #metrics: PrimaryMetrics;
   readonly #page: PrimaryPage;
   #stopped: { readonly signal: StopSignal; readonly atMs: number } | undefined;
@@ -129,7 +131,9 @@ class Primary {
       case "metrics":
         return this.#metrics.heard(worker, message.metrics, message.droppedPosts);
       case "post":
-        return this.#posts.post(worker, message.name, message.bytes);
+        return this.#posts.post(worker, message.name, message.bytes, message.to);
+      case "member":
+        return this.#rolls.set(worker, message.name, message.stage);
       case "fault":
         worker.fault = message.message;
         return undefined;
@@ -144,6 +148,7 @@ class Primary {
     this.#ports.forget(worker);
     this.#handOver.remove(worker);
     this.#posts.remove(worker);
+    this.#rolls.remove(worker);
     this.#metrics.ended(worker);
     this.#pool.ended(worker, end);
     if (worker.place === 1 && isInspected()) this.#inspectFirst();

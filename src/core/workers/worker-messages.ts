@@ -1,3 +1,4 @@
+import type { ChannelRoll, ChannelStage } from "./channel-roll.ts";
 import type { MetricValues } from "../telemetry/open-metrics.ts";
 import type { ShutdownReport, StopSignal } from "../lifecycle/signals.ts";
 import type { ListenAddress } from "../net/listener.ts";
@@ -44,7 +45,9 @@ export type ToWorker =
   /** The address of the inspector is free. */
   | { readonly kind: "inspect" }
   | { readonly kind: "stop"; readonly signal: StopSignal; readonly drainDelayMs: number | undefined }
-  | { readonly kind: "post"; readonly name: string; readonly bytes: Uint8Array; readonly from: number };
+  | { readonly kind: "post"; readonly name: string; readonly bytes: Uint8Array; readonly from: number }
+  /** Who is on a channel now. */
+  | { readonly kind: "roll"; readonly name: string; readonly roll: ChannelRoll };
 
 /** What a worker says to its primary. */
 export type ToPrimary =
@@ -65,4 +68,11 @@ export type ToPrimary =
   /** An exception has ended the process, or is about to. */
   | { readonly kind: "fault"; readonly message: string }
   | { readonly kind: "stopped"; readonly report: ShutdownReport }
-  | { readonly kind: "post"; readonly name: string; readonly bytes: Uint8Array };
+  /** @param to the process that it is for; undefined for all others */
+  | {
+      readonly kind: "post";
+      readonly name: string;
+      readonly bytes: Uint8Array;
+      readonly to: number | undefined;
+    }
+  | { readonly kind: "member"; readonly name: string; readonly stage: ChannelStage };

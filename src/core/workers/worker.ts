@@ -1,16 +1,19 @@
 import type { Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { stopControl, type StopSignal } from "../lifecycle/signals.ts";
 import type { ListenAddress } from "../net/listener.ts";
 import { usePortSource } from "../net/port-source.ts";
 import { type MetricsPages, type PageHost, usePageHost } from "../telemetry/exporter.ts";
 import { takeInspector } from "./inspection.ts";
 import { errorOf } from "./system-failure.ts";
-import { droppedPosts, received, usePrimary } from "./worker-channel.ts";
+import { allHaveLeft, droppedPosts, received, rollChanged, usePrimary } from "./worker-channel.ts";
 import type { PortAnswer, ToPrimary, ToWorker, WantedPage } from "./worker-messages.ts";
 import { WorkerPorts } from "./worker-ports.ts";
 
 /** How often the worker looks whether its servers are ready, in milliseconds. */
 const lookMs = 50;
+/** How long members of channels may take to leave when all servers have stopped, in milliseconds. */
+const leaveMs = 400;
 /** How often metrics go to the primary, in milliseconds. */
 const metricsMs = 1_000;
 
@@ -26,6 +29,7 @@ export function startWorker(): void {
     worker.say({ kind: "fault", message: error instanceof Error ? error.message : String(error) });
   });
   worker.watch();
+  if (!process.connected) worker.orphaned(); // The primary has ended while this process was about to start.
 }
 
 class Worker implements PageHost {
@@ -68,6 +72,8 @@ class Worker implements PageHost {
         return void takeInspector();
       case "post":
         return received(message.name, message.bytes, message.from);
+      case "roll":
+        return rollChanged(message.name, message.roll);
       case "stop":
         return stop(message.signal, message.drainDelayMs);
     }
@@ -91,6 +97,7 @@ class Worker implements PageHost {
       void control.report.then(async (report) => {
         this.say({ kind: "stopped", report });
         await this.#report();
+        await Promise.race([allHaveLeft(), pause(leaveMs, undefined, { ref: false })]);
         this.#end();
       });
     }
@@ -132,7 +139,7 @@ class Worker implements PageHost {
   /** Everything is said: the channel holds the process no more. */
   #end(): void {
     this.#hasEnded = true;
-    process.disconnect?.();
+    if (process.connected) process.disconnect?.();
   }
 }
 

@@ -41,19 +41,38 @@ export function jsonEncoder(
     : (message) => writer.writeField(responseField, message);
 }
 
-/** Encodes the messages of a route as JSON text, for streams. */
+/** Encodes messages as JSON text. */
+type TextEncoder = (message: Message) => string;
+
+/** The encoders of streams, by what they are made of. */
+const textEncoders = new WeakMap<object, WeakMap<DescMethod, Map<Route["responseField"], TextEncoder>>>();
+
+/**
+ * Encodes the messages of a route as JSON text, for streams. It is the same function for all doors with the same options,
+ * so that a message that many calls send is written once for all of them.
+ */
 export function jsonTextEncoder(
   { responseField }: Route,
-  { output }: DescMethod,
+  method: DescMethod,
   json: Partial<JsonWriteOptions>,
-): (message: Message) => string {
-  const writer = jsonWriter(output, json);
-  return madeOnce(
-    "json",
-    responseField === undefined
-      ? (message) => writer.write(message)
-      : (message) => writer.writeField(responseField, message),
-  );
+): TextEncoder {
+  let methods = textEncoders.get(json);
+  if (methods === undefined) textEncoders.set(json, (methods = new WeakMap()));
+  let encoders = methods.get(method);
+  if (encoders === undefined)
+    methods.set(method, (encoders = new Map<Route["responseField"], TextEncoder>()));
+  let encoder = encoders.get(responseField);
+  if (encoder === undefined) {
+    const writer = jsonWriter(method.output, json);
+    encoder = madeOnce(
+      "json",
+      responseField === undefined
+        ? (message) => writer.write(message)
+        : (message) => writer.writeField(responseField, message),
+    );
+    encoders.set(responseField, encoder);
+  }
+  return encoder;
 }
 
 /** Encodes the replies of a route as protobuf; undefined if the body is a field that is no message. */

@@ -1,5 +1,6 @@
 import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import { joinChecks } from "../../core/call/message-checks.ts";
 import { contractTimeoutMs } from "../../core/call/contract-timeout.ts";
 import { rpcName } from "../../core/call/service.ts";
@@ -152,7 +153,7 @@ export class ServedRpcs {
       ...kit,
       invoker: checks === undefined ? invoker : checkedInvoker(invoker, method, checks, kit.observers),
       limits: { ...limits, ...timeLimitsOf(method, this.#deadlineMs(method), limits) },
-      json: { ...json, registry },
+      json: withTypes(json, registry),
       binding: {
         ...binding,
         registry,
@@ -196,4 +197,17 @@ export class ServedRpcs {
       .filter(({ implicit, method }) => !implicit || !bound.has(method))
       .map((route: Route) => `${routeName(route)} → ${rpcName(route.method)}`);
   }
+}
+
+/** Options of JSON with types, by the types. */
+const typedJson = new WeakMap<object, WeakMap<object, JsonWriteOptions>>();
+
+/** The same object for all doors: they share what is written by it. */
+function withTypes(json: JsonWriteOptions, registry: Registry | undefined): JsonWriteOptions {
+  let known = typedJson.get(json);
+  if (known === undefined) typedJson.set(json, (known = new WeakMap()));
+  const key = registry ?? json;
+  let typed = known.get(key);
+  if (typed === undefined) known.set(key, (typed = { ...json, registry }));
+  return typed;
 }

@@ -30,7 +30,8 @@ export interface StreamListener {
   opened(): void;
   /** All up to here has been seen, or is not for this member. */
   moved(position: string): void;
-  message(value: unknown, position: string | undefined, extra: MessageExtra): void;
+  /** @param confirm to be called when it was handled, where the server waits for that */
+  message(value: unknown, position: string | undefined, extra: MessageExtra, confirm?: () => void): void;
   reset(reset: HubReset, position: string | undefined): void;
   /** The last one, once. */
   ended(end: StreamEnd): void;

@@ -230,7 +230,13 @@ export class SocketLink implements Link {
     } else if ("message" in frame) {
       const headers = isObject(frame["headers"]) ? (frame["headers"] as Record<string, string>) : {};
       const event = typeof frame["event"] === "string" ? frame["event"] : undefined;
-      listener.message(method.decode(frame["message"]), position, { event, headers });
+      const confirm = headers["ts-ms-confirm"];
+      listener.message(
+        method.decode(frame["message"]),
+        position,
+        { event, headers },
+        confirm === undefined ? undefined : () => this.#streams.has(id) && this.#send({ id, confirm }),
+      );
     } else if (status !== undefined) {
       this.#streams.delete(id);
       const error = errorOfStatus(status);

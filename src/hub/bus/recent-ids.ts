@@ -20,6 +20,12 @@ export class RecentIds<T> {
     this.#known.set(id, { untilMs: nowMs + keepMs, value });
   }
 
+  /** Those whose time is not over, the oldest one first, with the time that each has left. */
+  *known(nowMs: number): Iterable<{ readonly id: string; readonly value: T; readonly leftMs: number }> {
+    for (const [id, { untilMs, value }] of this.#known)
+      if (untilMs > nowMs) yield { id, value, leftMs: untilMs - nowMs };
+  }
+
   /** Forgets those whose time is over. */
   forget(nowMs: number): void {
     for (const [id, { untilMs }] of this.#known) {

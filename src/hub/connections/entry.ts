@@ -39,6 +39,8 @@ export interface EntryOwner {
   callEnded(entry: Entry, call: CallContext): void;
   /** @throws ConnectError as `BookedConnection.renew` */
   renew(entry: Entry, calls: readonly RenewedCall[]): Promise<void>;
+  /** Its client has handled a message. @param token as `BookedConnection.confirmed` */
+  confirmed(entry: Entry, token: string): void;
   /** The entry is over; called once. */
   left(entry: Entry, reason: CloseReason): void;
 }
@@ -83,6 +85,8 @@ export class Entry implements BookedConnection, EndListener, Selectable {
   joinsFullAtMs = 0;
   /** What the client calls itself; empty where it does not say. */
   client = "";
+  /** Whether it can say that it has handled a message. */
+  confirms = false;
   /** Messages that it did not get. */
   dropped = 0;
   readonly #owner: EntryOwner;
@@ -169,7 +173,8 @@ export class Entry implements BookedConnection, EndListener, Selectable {
 
   /** A call of it reads rooms. */
   joined(reader: EntryReader): void {
-    this.#readers.push(reader);
+    if (this.#readers.length === 0) this.#readers = [reader];
+    else this.#readers.push(reader);
   }
 
   leftBy(reader: EntryReader): void {
@@ -196,8 +201,14 @@ export class Entry implements BookedConnection, EndListener, Selectable {
 
   /** A call of it begins. */
   add(call: CallContext, identity: Identity): void {
-    this.#calls.push(call);
-    this.#identities.push(identity);
+    if (this.#calls.length === 0) {
+      // As long as they are: an empty array that grows has room for many.
+      this.#calls = [call];
+      this.#identities = [identity];
+    } else {
+      this.#calls.push(call);
+      this.#identities.push(identity);
+    }
     call.onEnd(this);
   }
 
@@ -214,8 +225,15 @@ export class Entry implements BookedConnection, EndListener, Selectable {
     if (this.#socket === undefined) this.closed();
   }
 
-  named(client: string): void {
+  greeted(client: string): void {
+    this.confirms = true;
     this.client = client;
+  }
+
+  confirmed(call: HandlerContext, token: string): boolean {
+    if (!this.#readers.some(({ context }) => context === call)) return false;
+    this.#owner.confirmed(this, token);
+    return true;
   }
 
   endsAtMs(call: HandlerContext): number | undefined {

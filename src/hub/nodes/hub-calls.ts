@@ -5,6 +5,8 @@ import type { Nodes } from "./nodes.ts";
 /** What nodes have answered, and which have not. */
 export interface Replies<R> {
   readonly results: readonly R[];
+  /** Ids of the nodes of the results. */
+  readonly nodes: readonly string[];
   /** Ids of nodes that have not answered in time, or have refused; sorted. */
   readonly unreachable: readonly string[];
 }
@@ -42,15 +44,27 @@ export class HubCalls<F extends { readonly [name in keyof F]: HubFunction }> {
     this.#functions.set(name, work);
   }
 
-  /** Asks other nodes for a function. Never rejects. @param among ids of those that are asked. Default: all */
+  /**
+   * Asks other nodes for a function. Never rejects.
+   *
+   * @param among ids of those that are asked. Default: all
+   * @param timeoutMs how long they are waited for, in milliseconds. Default: `countTimeoutMs` of the hub
+   */
   async ask<N extends keyof F & string>(
     name: N,
     argument: F[N]["argument"],
     among?: readonly string[],
+    timeoutMs?: number,
   ): Promise<Replies<F[N]["result"]>> {
     const call = { name, argument: JSON.stringify(argument) };
-    const { answers, unreachable } = await this.#nodes.ask(HubCallSchema, HubReplySchema, call, among);
+    const { answers, unreachable } = await this.#nodes.ask(
+      HubCallSchema,
+      HubReplySchema,
+      call,
+      among,
+      timeoutMs,
+    );
     const results = answers.map(({ answer }) => JSON.parse(answer.result) as F[N]["result"]); // As it was written.
-    return { results, unreachable };
+    return { results, nodes: answers.map(({ node }) => node), unreachable };
   }
 }

@@ -33,11 +33,17 @@ export class NodeRequests {
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Never rejects. @param send sends the request of a number; where it rejects the answers are those that have come */
+  /**
+   * Never rejects.
+   *
+   * @param send sends the request of a number; where it rejects the answers are those that have come
+   * @param timeoutMs how long answers are waited for, in milliseconds. Default: that of the constructor
+   */
   async ask(
     nodes: readonly string[],
     isForAll: boolean,
     send: (number: number) => Promise<void>,
+    timeoutMs = this.#timeoutMs,
   ): Promise<RawAnswers> {
     if (nodes.length === 0) return { answers: new Map(), unreachable: [] };
     this.#lastNumber = (this.#lastNumber % 0xffff_ffff) + 1;
@@ -45,7 +51,7 @@ export class NodeRequests {
     const { promise, resolve: done } = Promise.withResolvers<void>();
     const asked: Asked = { waiting: new Set(nodes), answers: new Map(), refused: [], isForAll, done };
     this.#asked.set(number, asked);
-    const cancel = this.#clock.after(this.#timeoutMs, done);
+    const cancel = this.#clock.after(timeoutMs, done);
     try {
       await Promise.race([promise, send(number).then(() => promise)]);
     } catch {

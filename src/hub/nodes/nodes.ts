@@ -146,19 +146,22 @@ export class Nodes {
    * is unreachable.
    *
    * @param among ids of those that are asked. Default: all
+   * @param timeoutMs in place of `countTimeoutMs`
    */
   async ask<Q extends DescMessage, A extends DescMessage>(
     question: Q,
     answerSchema: A,
     request: MessageInitShape<Q>,
     among?: readonly string[],
+    timeoutMs?: number,
   ): Promise<Answers<A>> {
     const nodes = this.others.map(({ id }) => id).filter((id) => among?.includes(id) ?? true);
     const part = partOf(question, request);
-    const raw = await this.#requests.ask(nodes, among === undefined, async (number) => {
+    const send = async (number: number): Promise<void> => {
       const to = among === undefined ? ["all"] : nodes;
       await Promise.all(to.map((node) => this.#send(node, { part, request: number })));
-    });
+    };
+    const raw = await this.#requests.ask(nodes, among === undefined, send, timeoutMs);
     const read = [...raw.answers].map(([node, answer]) => ({
       node,
       answer: this.#read(answerSchema, answer),

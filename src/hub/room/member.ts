@@ -10,6 +10,7 @@ import type { Wants } from "./header-filter.ts";
 import { type Beginning, type Grant, Membership, type RoomReader } from "./membership.ts";
 import type { PositionVector } from "./position.ts";
 import type { MemberView } from "./member-view.ts";
+import { readOnLater, type ReadsOn } from "./reading-turns.ts";
 import type { ResetMessage, RoomReset } from "./resets.ts";
 import type { Room } from "./room.ts";
 
@@ -58,6 +59,7 @@ export class Member
     Live,
     EntryReader,
     RoomReader,
+    ReadsOn,
     StreamPlace
 {
   readonly [pushesItems] = true;
@@ -69,9 +71,9 @@ export class Member
   readonly own: Wants | undefined;
   readonly #init: MemberInit;
   readonly #owner: MemberOwner;
-  readonly #memberships: Membership[] = [];
+  #memberships: Membership[] = [];
   /** Those that the call has asked for, of which its position is made. */
-  readonly #asked: Membership[] = [];
+  #asked: Membership[] = [];
   /** The room that is read next: they take turns. */
   #turn = 0;
   #direct: { readonly message: Message; readonly bytes: number }[] = [];
@@ -81,6 +83,8 @@ export class Member
   #sink: PushSink | undefined;
   /** Whether the sink takes a message, and there was none. */
   #isIdle = false;
+  /** How many messages it was given, one behind the other, without waiting for one. */
+  #given = 0;
   #isOver = false;
 
   constructor(init: MemberInit, owner: MemberOwner) {
@@ -175,13 +179,17 @@ export class Member
 
   /** Joins a room that the call has asked for. @param intro messages that come first */
   enter(room: Room, grant: Grant, beginning: Beginning, intro: readonly Message[]): void {
-    this.#asked.push(this.enterAlso(room, grant, beginning, intro));
+    const membership = this.enterAlso(room, grant, beginning, intro);
+    // As long as they are: an empty array that grows has room for many.
+    if (this.#asked.length === 0) this.#asked = [membership];
+    else this.#asked.push(membership);
   }
 
   /** Joins a further room: the position of the call says nothing of it. @param intro messages that come first */
   enterAlso(room: Room, grant: Grant, beginning: Beginning, intro: readonly Message[]): Membership {
     const membership = new Membership(room, this, grant, beginning, intro);
-    this.#memberships.push(membership);
+    if (this.#memberships.length === 0) this.#memberships = [membership];
+    else this.#memberships.push(membership);
     room.add(membership);
     return membership;
   }
@@ -236,7 +244,7 @@ export class Member
     if (waiting === undefined) return;
     let message: Message | undefined;
     try {
-      message = this.#read();
+      message = this.#readDirect() ?? this.#read();
     } catch (reason) {
       this.#waiting = undefined;
       waiting.reject(reason);
@@ -276,6 +284,11 @@ export class Member
     if (!this.#isOver) this.#readOn();
   }
 
+  readOn(): void {
+    if (this.#sink === undefined) this.wake();
+    else this.resume();
+  }
+
   /** Hands over what there is to read, as long as the call takes it, and goes on in the next turn of the event loop. */
   #readOn(): void {
     const sink = this.#sink;
@@ -290,7 +303,7 @@ export class Member
         }
         if (!sink.take(message)) return;
       }
-      setImmediate(resume, this);
+      readOnLater(this);
     } catch (reason) {
       this.#sink = undefined;
       this.#leave();
@@ -300,6 +313,10 @@ export class Member
 
   next(): Promise<Answer> {
     if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
+    if (this.#given >= mostInTurn) {
+      readOnLater(this);
+      return this.#wait();
+    }
     let message: Message | undefined;
     try {
       message = this.#readDirect() ?? this.#read();
@@ -307,9 +324,9 @@ export class Member
       this.#leave();
       return Promise.reject(reason);
     }
-    if (message !== undefined) return Promise.resolve({ done: false, value: message });
-    this.#waiting = Promise.withResolvers();
-    return this.#waiting.promise;
+    if (message === undefined) return this.#wait();
+    this.#given++;
+    return Promise.resolve({ done: false, value: message });
   }
 
   return(): Promise<Answer> {
@@ -323,6 +340,12 @@ export class Member
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #wait(): Promise<Answer> {
+    this.#given = 0;
+    this.#waiting = Promise.withResolvers();
+    return this.#waiting.promise;
   }
 
   #readDirect(): Message | undefined {
@@ -340,6 +363,7 @@ export class Member
     }
     const waiting = this.#waiting;
     this.#waiting = undefined;
+    this.#given++;
     waiting?.resolve({ done: false, value: message });
   }
 
@@ -375,8 +399,4 @@ export class Member
     this.#owner.left(this);
     this.#sink?.ended();
   }
-}
-
-function resume(member: Member): void {
-  member.resume();
 }

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomFillSync } from "node:crypto";
 
 /** A place in what was published in a room: behind the publication of the number `offset`. */
 export interface Position {
@@ -25,12 +25,27 @@ export function parsePosition(text: string): Position | undefined {
 
 /** Eight letters and digits that were not given out before: an epoch, or the id of a node. */
 export function randomName(): string {
-  // Bytes above are left out, so that all letters are alike.
-  const bytes = [...randomBytes(64)].filter((byte) => byte < letters.length * 4);
-  return bytes
-    .slice(0, 8)
-    .map((byte) => letters[byte % letters.length])
-    .join("");
+  let name = "";
+  while (name.length < nameLength) {
+    const byte = randomByte();
+    // Bytes above are left out, so that all letters are alike.
+    if (byte < letters.length * 4) name += letters[byte % letters.length];
+  }
+  return name;
+}
+
+const nameLength = 8;
+
+/** Random bytes in store, as each publication may need a name: to ask for a few costs as much as for many. */
+const store = Buffer.allocUnsafeSlow(4_096);
+let used = store.length;
+
+function randomByte(): number {
+  if (used === store.length) {
+    randomFillSync(store);
+    used = 0;
+  }
+  return store.readUInt8(used++);
 }
 
 /** The places of a call in its rooms as one text: the position alone for one room. */

@@ -28,6 +28,8 @@ export interface Publication {
   readonly notTo: Entry | undefined;
   /** Name of its server-sent event; undefined for none. */
   readonly event: string | undefined;
+  /** The message in protobuf as it was measured, for a bus that writes it; undefined once it was published. */
+  encoded: Uint8Array | undefined;
   /** Is told what has become of it in the process that publishes it; undefined once it was. */
   delivered: ((deliveries: Deliveries) => void) | undefined;
 }

@@ -60,6 +60,8 @@ export class RingBudget {
   }
 }
 
+const none: readonly number[] = Object.freeze([]);
+
 /** How many beginnings are remembered. */
 const mostBeginnings = 16;
 
@@ -86,9 +88,9 @@ export class Ring {
   /** Number from which items are of the epoch. */
   #epochFrom = firstNumber;
   /** Numbers at which the room has begun anew, the last ones. */
-  #beginnings: number[] = [];
-  /** Numbers of the last publications of keys. */
-  readonly #latest = new Map<string, number>();
+  #beginnings: readonly number[] = none;
+  /** Numbers of the last publications of keys; undefined until there is one with a key. */
+  #latest: Map<string, number> | undefined;
   /** Number of the last publication that was dropped, and was the last one of its key or had none. */
   #lastLoss = -1;
 
@@ -195,7 +197,7 @@ export class Ring {
 
   /** Whether there is a later publication of the same key than that of a number. */
   isOutdated(number: number, key: string | undefined): boolean {
-    return key !== undefined && (this.#latest.get(key) ?? number) > number;
+    return key !== undefined && (this.#latest?.get(key) ?? number) > number;
   }
 
   /** Whether a publication from a number on was dropped that was the last one of its key. */
@@ -244,7 +246,7 @@ export class Ring {
   #push(item: RingItem, bytes: number): void {
     this.#items.push(item);
     const key = item.entry?.publication.key;
-    if (key !== undefined) this.#latest.set(key, this.#next);
+    if (key !== undefined) (this.#latest ??= new Map<string, number>()).set(key, this.#next);
     this.#next++;
     this.#bytes += bytes;
     const { size, bytes: maxBytes } = this.#bounds;
@@ -260,7 +262,7 @@ export class Ring {
     const key = item?.entry?.publication.key;
     if (!this.isOutdated(number, key)) {
       this.#lastLoss = number;
-      if (key !== undefined) this.#latest.delete(key);
+      if (key !== undefined) this.#latest?.delete(key);
     }
     const bytes = item?.entry?.publication.bytes ?? 0;
     this.#bytes -= bytes;

@@ -2,6 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import { Conflation } from "./conflation.ts";
+import type { ConfirmingCall, Confirmations } from "./confirmations.ts";
 import type { Position } from "./position.ts";
 import {
   type Deliveries,
@@ -16,6 +17,8 @@ import { type ReadHistory, RoomHistory } from "./room-history.ts";
 
 /** A member's place in a room, as the room sees it. */
 export interface RoomPlace extends Live {
+  /** The call whose place it is. */
+  readonly member: ConfirmingCall;
   /**
    * The room has a publication, which its ring has already.
    *
@@ -105,10 +108,20 @@ export class Room {
   /** Undefined where all publications are sent. */
   readonly #conflation: Conflation | undefined;
   readonly #clock: Clock;
+  readonly #confirmations: Confirmations | undefined;
   readonly #members = new LiveSet<RoomPlace>();
 
-  constructor(kind: RoomKind, name: string, budget: RingBudget, clock: Clock, read: ReadHistory) {
+  /** @param confirmations those that publications wait for. Default: none */
+  constructor(
+    kind: RoomKind,
+    name: string,
+    budget: RingBudget,
+    clock: Clock,
+    read: ReadHistory,
+    confirmations?: Confirmations,
+  ) {
     this.#clock = clock;
+    this.#confirmations = confirmations;
     this.kind = kind;
     this.name = name;
     this.path = pathOf(kind.topic, name);
@@ -168,10 +181,14 @@ export class Room {
       this.#gather(publication.bytes);
     }
     const { from, soon } = this.#batch ?? atOnce;
+    const confirmation = this.#confirmations?.of(publication);
     for (const place of this.#members) {
       deliveries.members++;
-      deliveries[passes ? place.offerFirst(publication) : place.offer(entry, from, soon !== undefined)]++;
+      const offered = passes ? place.offerFirst(publication) : place.offer(entry, from, soon !== undefined);
+      deliveries[offered]++;
+      if (confirmation !== undefined) confirmation.offered(place.member, offered);
     }
+    confirmation?.sent();
     if (passes || soon === undefined) told(deliveries);
     else soon.push({ deliveries, told });
     if (this.#isWhole()) this.#release();

@@ -1,6 +1,7 @@
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { Code, ConnectError as CallError } from "../../core/errors/errors.ts";
 import type { Clock } from "../../core/time/clock.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 import { Pauses } from "../../core/time/pauses.ts";
 import { Connections, type Purpose } from "./connections.ts";
 import { answerTo, kafkaCodes, throwCode, unavailable } from "./kafka-errors.ts";
@@ -77,9 +78,14 @@ export class Cluster {
     return this.#why ?? unavailable("it has not been connected yet");
   }
 
-  /** Connects in the background. Resolves behind the first attempt, whatever has become of it. */
+  /**
+   * Connects in the background. Resolves behind the first attempt, whatever has become of it, unless that can only be
+   * mended by another setup: it is not tried again then.
+   *
+   * @throws SetupError where the broker refuses who this client is, or one of both does not trust the certificate of the other
+   */
   start(): Promise<void> {
-    this.#started ??= this.#try();
+    this.#started ??= this.#start();
     return this.#started;
   }
 
@@ -155,6 +161,14 @@ export class Cluster {
     return found;
   }
 
+  async #start(): Promise<void> {
+    await this.#try();
+    const cause = this.#why?.cause;
+    if (!(cause instanceof SetupError)) return;
+    this.close();
+    throw cause;
+  }
+
   async #try(): Promise<void> {
     if (this.#isClosed) return;
     try {
@@ -162,7 +176,7 @@ export class Cluster {
       this.#control = connection;
       connection.once("close", () => this.#ended(connection));
       if (!connection.isConnected()) throw new Error("the connection has been closed");
-      await this.look([]);
+      await this.#lookFirst(connection);
       if (this.#nodes.size === 0) throw new Error("no broker is ready");
       this.#pauses.reset();
       this.#why = undefined;
@@ -177,6 +191,15 @@ export class Cluster {
     }
   }
 
+  async #lookFirst(connection: Connection): Promise<void> {
+    try {
+      await this.look([]);
+    } catch (reason) {
+      if (this.#options.sasl !== undefined || connection.isConnected()) throw reason;
+      throw new Error("the broker has closed the connection, as one does that wants sasl", { cause: reason });
+    }
+  }
+
   /** A connection to the first broker that answers, which may be one that was found by others. */
   async #connect(): Promise<Connection> {
     const addresses = [...this.#options.addresses, ...this.#nodes.values()];
@@ -184,7 +207,10 @@ export class Cluster {
     const address = addresses[this.#lastAddress];
     if (address === undefined) throw new Error("it has no address");
     const connection = await this.connections.to(address, "control");
-    const { apiKeys } = await answerTo(this.peer.apiVersionsV3.api.async(connection, "ts-ms", "1"));
+    const asked = this.peer.apiVersionsV3.api.async(connection, "ts-ms", "1");
+    const { apiKeys } = await answerTo(asked).catch((reason: unknown) => {
+      throw this.connections.failureOf(connection, address, reason);
+    });
     for (const { key, version } of requestsOf(this.peer)) {
       const known = apiKeys.find(({ apiKey }) => apiKey === key);
       if (known !== undefined && known.minVersion <= version && version <= known.maxVersion) continue;

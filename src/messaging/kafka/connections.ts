@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { BrokerTls } from "../broker-options.ts";
 import type { Address, FullKafkaOptions } from "./kafka-options.ts";
 import type { Connection, ConnectionOptions, Peer } from "./peer.ts";
+import { setupFailureOf } from "./setup-failure.ts";
 
 /** What a connection is for, which decides how long an answer may take: a broker answers each connection in order. */
 export type Purpose = "control" | "produce" | "fetch" | "group" | "join";
@@ -16,8 +18,10 @@ const answerMs = 10_000;
 export class Connections {
   readonly #options: FullKafkaOptions;
   readonly #peer: Peer;
-  readonly #secrets: Pick<ConnectionOptions, "tls" | "tlsServerName" | "sasl">;
+  readonly #secrets: Pick<ConnectionOptions, "tls" | "sasl">;
   readonly #open = new Map<string, Promise<Connection>>();
+  /** Errors of sockets: the requests of a connection that fails fail without them. */
+  readonly #errors = new WeakMap<Connection, Error>();
   #isClosed = false;
 
   /** @throws SetupError where a file of TLS cannot be read */
@@ -25,10 +29,7 @@ export class Connections {
     this.#options = options;
     this.#peer = peer;
     this.#secrets = {
-      ...(options.tls !== undefined && {
-        tls: readTls(options.tls),
-        tlsServerName: options.tls.serverName ?? true,
-      }),
+      ...(options.tls !== undefined && { tls: readTls(options.tls) }),
       ...(options.sasl !== undefined && { sasl: options.sasl }),
     };
   }
@@ -37,7 +38,7 @@ export class Connections {
    * The connection to a broker.
    *
    * @param user whose it is, where not all of a purpose share it
-   * @throws Error where it cannot be made
+   * @throws SetupError where the broker refuses this client for good; another Error where there is none now
    */
   async to(address: Address, purpose: Purpose, user = ""): Promise<Connection> {
     if (this.#isClosed) throw new Error("it has been closed");
@@ -59,6 +60,12 @@ export class Connections {
     }
   }
 
+  /** What a request of a connection has failed by. @param reason what it says itself */
+  failureOf(connection: Connection, address: Address, reason: unknown): unknown {
+    const cause = this.#errors.get(connection) ?? reason;
+    return setupFailureOf(cause, address, this.#options) ?? cause;
+  }
+
   /** Ends the connections of a user. */
   end(user: string): void {
     for (const [key, opening] of this.#open) if (key.split(" ")[1] === user) this.#end(key, opening);
@@ -75,16 +82,23 @@ export class Connections {
     opening.then((connection) => connection.close()).catch(() => {}); // There is none, or it is closed already.
   }
 
-  async #connect({ host, port }: Address, purpose: Purpose): Promise<Connection> {
-    const { clientId, rebalanceTimeoutMs } = this.#options;
+  async #connect(address: Address, purpose: Purpose): Promise<Connection> {
+    const { host, port } = address;
+    const { clientId, rebalanceTimeoutMs, tls } = this.#options;
     const connection = new this.#peer.Connection(clientId, {
       connectTimeout: connectTimeoutMs,
       requestTimeout: purpose === "join" ? rebalanceTimeoutMs + answerMs : answerMs,
       maxInflights: 1_000,
       ...this.#secrets,
+      // TLS has no way to ask for an address by name.
+      ...(tls !== undefined && { tlsServerName: tls.serverName ?? isIP(host) === 0 }),
     });
-    connection.on("error", () => {}); // Without a listener the event would throw; requests fail with it.
-    await connection.connect(host, port);
+    connection.on("error", (error) => this.#errors.set(connection, error)); // Without a listener it would be thrown.
+    try {
+      await connection.connect(host, port);
+    } catch (reason) {
+      throw setupFailureOf(reason, address, this.#options) ?? reason;
+    }
     return connection;
   }
 }

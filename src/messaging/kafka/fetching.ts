@@ -153,7 +153,10 @@ export class Fetching {
         if (asked === undefined || asked.reader.lost.aborted || asked.reader.position !== asked.from)
           continue;
         const { reader, from } = asked;
-        if (found.errorCode === kafkaCodes.offsetOutOfRange) await this.#parts.outOfRange(reader);
+        const isOut = found.errorCode === kafkaCodes.offsetOutOfRange;
+        // What a nearer replica does not have its leader may have.
+        if (isOut && this.#nearer.get(reader) === node) this.#nearer.delete(reader);
+        else if (isOut) await this.#parts.outOfRange(reader);
         else if (found.errorCode !== 0) {
           failure = new KafkaError(
             `topic ${reader.topic.name}, partition ${reader.partition}`,

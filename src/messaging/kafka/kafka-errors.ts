@@ -78,7 +78,7 @@ export function textOf(reason: unknown): string {
   if (!(reason instanceof Error)) return String(reason);
   const inner: unknown = reason.cause ?? (reason instanceof AggregateError ? reason.errors[0] : undefined);
   const cause = inner instanceof Error ? ` (${inner.message})` : "";
-  return `${reason.message.replace(/\.$/, "")}${cause}`;
+  return `${reason.message.replace(/^Kafka: /, "").replace(/\.$/, "")}${cause}`;
 }
 
 /** UNAVAILABLE with the text of what has failed. */

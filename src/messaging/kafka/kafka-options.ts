@@ -107,7 +107,7 @@ export function toKafkaOptions(given: Partial<KafkaOptions>): FullKafkaOptions {
   }
   checkChoice("compression", options.compression, compressions);
   checkChoice("groupProtocol", options.groupProtocol, ["classic"]);
-  if (options.sasl !== undefined) checkChoice("sasl.mechanism", options.sasl.mechanism, mechanisms);
+  if (options.sasl !== undefined) checkSasl(options.sasl);
   checkRange("reconnect.jitter", reconnect.jitter, 0, 1);
   checkRange("partitions", options.partitions, 1, 10_000);
   if (options.replicas !== undefined) checkRange("replicas", options.replicas, 1, 1_000);
@@ -143,6 +143,15 @@ function readUrl(url: string): {
       password: decodeURIComponent(password),
     },
   };
+}
+
+function checkSasl({ mechanism, username, password, token }: KafkaSasl): void {
+  checkChoice("sasl.mechanism", mechanism, mechanisms);
+  if (mechanism === "OAUTHBEARER") {
+    if (token === undefined) throw new SetupError("Kafka: sasl.token is needed for OAUTHBEARER");
+  } else if (username === undefined || password === undefined) {
+    throw new SetupError(`Kafka: sasl.username and sasl.password are needed for ${mechanism}`);
+  }
 }
 
 function checkChoice(name: string, value: string, choices: readonly string[]): void {

@@ -156,7 +156,6 @@ export class Producer implements BatchOwner {
     const leader = topic?.leaders[partition] ?? -1;
     if (leader < 0) cluster.forget(name);
     const { publications, identity, sequence } = batch;
-    const connection = await cluster.to(leader, "produce");
     const { peer } = cluster;
     const timestamp = BigInt(Date.now());
     const records = publications.map(({ record: { key, value, headers } }) => {
@@ -165,20 +164,21 @@ export class Producer implements BatchOwner {
       return key === undefined ? given : { ...given, key };
     });
     const sequences = new peer.NumericMap([[`${name}:${partition}`, sequence]]);
-    const request = peer.produceV9.api.async(connection, -1, replicateMs, records, {
-      compression: this.#options.compression,
-      producerId: identity.id,
-      producerEpoch: identity.epoch,
-      sequences,
-    });
     try {
+      const connection = await cluster.to(leader, "produce");
+      const request = peer.produceV9.api.async(connection, -1, replicateMs, records, {
+        compression: this.#options.compression,
+        producerId: identity.id,
+        producerEpoch: identity.epoch,
+        sequences,
+      });
       const answer = await answerTo(request);
       const found = typeof answer === "boolean" ? undefined : answer.responses[0]?.partitionResponses[0];
       const { errorCode = -1, baseOffset = -1n } = found ?? {};
       if (errorCode !== 0) cluster.forget(name); // Another broker may lead the partition.
       return { code: errorCode, offset: baseOffset };
     } catch (reason) {
-      cluster.forget(name);
+      cluster.forget(name); // The one that led it may be gone.
       throw reason;
     }
   }

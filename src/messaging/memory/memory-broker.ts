@@ -23,6 +23,7 @@ import type {
 } from "../broker.ts";
 import type { BrokerDialOptions } from "../broker-dial-options.ts";
 import { dialBroker } from "../dialled-broker.ts";
+import { waitEndOf } from "../wait.ts";
 import { MemoryDeadLetters } from "./memory-dead-letters.ts";
 import { type GroupParts, MemoryGroup } from "./memory-group.ts";
 import { mergeMemoryOptions, type MemoryBrokerOptions } from "./memory-options.ts";
@@ -113,16 +114,16 @@ class MemoryBroker implements Broker {
 
   async publish(
     messages: readonly OutgoingMessage[],
-    { signal }: { readonly signal: AbortSignal },
+    options: { readonly signal: AbortSignal },
   ): Promise<readonly (Published | ConnectError)[]> {
-    return Promise.all(messages.map((message) => this.#publishing.publish(message, signal)));
+    const end = waitEndOf(options);
+    const [first] = messages;
+    if (messages.length === 1 && first !== undefined) return [await this.#publishing.publish(first, end)];
+    return Promise.all(messages.map((message) => this.#publishing.publish(message, end)));
   }
 
-  async call(
-    message: OutgoingMessage,
-    { signal }: { readonly signal: AbortSignal },
-  ): Promise<IncomingMessage> {
-    return this.#publishing.call(message, signal);
+  async call(message: OutgoingMessage, options: { readonly signal: AbortSignal }): Promise<IncomingMessage> {
+    return this.#publishing.call(message, waitEndOf(options));
   }
 
   async subscribe(

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { Destination, IncomingMessage, OutgoingMessage, Published } from "../broker.ts";
 import type { GroupParts, MemoryGroup } from "./memory-group.ts";
+import type { WaitEnd, WaitListener } from "../wait.ts";
 import { endedCode, noQueue, sentText } from "../publish-outcome.ts";
 import { bytesOf, incomingOf } from "./memory-message.ts";
 import type { QueuedMessage } from "./memory-queue.ts";
@@ -35,24 +36,25 @@ export class MemoryPublishing {
   }
 
   /** Never rejects. */
-  publish(message: OutgoingMessage, signal: AbortSignal): Promise<Published | ConnectError> {
+  publish(message: OutgoingMessage, end: WaitEnd): Promise<Published | ConnectError> {
     if (this.#closed !== undefined) return Promise.resolve(notSent(this.#closed));
-    if (signal.aborted) return Promise.resolve(notSent("its wait has ended", signal.reason));
+    if (end.aborted) return Promise.resolve(notSent("its wait has ended", end.reason));
     const { to } = message;
     return to.kind === "queue"
       ? Promise.resolve(this.#move(message, to))
-      : this.#send(message, to.topic, signal);
+      : this.#send(message, to.topic, end);
   }
 
   /** As `publish`, to one group, whose answer it resolves with. */
-  async call(message: OutgoingMessage, signal: AbortSignal): Promise<IncomingMessage> {
-    signal.throwIfAborted();
+  async call(message: OutgoingMessage, wait: WaitEnd): Promise<IncomingMessage> {
+    if (wait.aborted) throw wait.reason;
     const { topic } = message.to;
     const group = this.#parts.groupOf(topic, topic) ?? this.#parts.groupsOf(topic)[0];
     if (group === undefined) throw noQueue(topic);
     const incoming = incomingOf(message);
     return new Promise((resolve, reject) => {
-      const item = this.#item(incoming, "topic", identityOf(message), (reply) => {
+      const bytes = bytesOf(incoming);
+      const item = this.#item(incoming, bytes, "topic", identityOf(message), (reply) => {
         end();
         resolve(incomingOf({ ...reply, key: undefined }));
       });
@@ -61,16 +63,16 @@ export class MemoryPublishing {
         if (group.queue.remove(item)) group.settle(item);
         reject(error);
       };
-      const aborted = (): void => fail(toCallError(signal.reason));
+      const aborted: WaitListener = { handleEvent: () => fail(toCallError(wait.reason)) };
       const closed = (why: string): void => fail(notSent(why));
       const end = (): void => {
         leave?.();
-        signal.removeEventListener("abort", aborted);
+        wait.removeEventListener("abort", aborted);
         this.#underWay.delete(closed);
       };
-      signal.addEventListener("abort", aborted, { once: true });
+      wait.addEventListener("abort", aborted);
       this.#underWay.add(closed);
-      const size = { messages: 1, bytes: item.bytes };
+      const size = { messages: 1, bytes };
       const leave = this.#parts.space.enter(
         () => size,
         () => group.add(item),
@@ -84,7 +86,7 @@ export class MemoryPublishing {
     for (const end of [...this.#underWay]) end(why);
   }
 
-  #send(message: OutgoingMessage, topic: string, signal: AbortSignal): Promise<Published | ConnectError> {
+  #send(message: OutgoingMessage, topic: string, end: WaitEnd): Promise<Published | ConnectError> {
     const { space, groupsOf, followsMessages } = this.#parts;
     const incoming = incomingOf(message);
     const arrival: Arrival = { message, incoming, topic, bytes: bytesOf(incoming) };
@@ -98,11 +100,11 @@ export class MemoryPublishing {
       if (stored !== undefined) return Promise.resolve(stored);
       leave?.();
     }
-    return this.#sendLater(arrival, signal);
+    return this.#sendLater(arrival, end);
   }
 
   /** As `#send`, with a wait for room, or for the message to be settled. */
-  #sendLater(arrival: Arrival, signal: AbortSignal): Promise<Published | ConnectError> {
+  #sendLater(arrival: Arrival, wait: WaitEnd): Promise<Published | ConnectError> {
     const { space, groupsOf, followsMessages } = this.#parts;
     const { topic, bytes } = arrival;
     return new Promise((resolve) => {
@@ -110,15 +112,15 @@ export class MemoryPublishing {
       let leave = (): void => {};
       const end = (outcome: Published | ConnectError): void => {
         leave();
-        signal.removeEventListener("abort", aborted);
+        wait.removeEventListener("abort", aborted);
         this.#underWay.delete(closed);
         resolve(outcome);
       };
       const fail = (why: string, reason?: unknown): void =>
         end(isStored ? notConfirmed(arrival.message, reason) : notSent(why, reason));
-      const aborted = (): void => fail("the broker is full", signal.reason);
+      const aborted: WaitListener = { handleEvent: () => fail("the broker is full", wait.reason) };
       const closed = (why: string): void => fail(why);
-      signal.addEventListener("abort", aborted, { once: true });
+      wait.addEventListener("abort", aborted);
       this.#underWay.add(closed);
       const waits = space.enter(
         () => sizeOf(groupsOf(topic).length, bytes),
@@ -133,13 +135,13 @@ export class MemoryPublishing {
   }
 
   /** @param settled is called when every group has settled the message */
-  #store({ message, incoming, topic }: Arrival, settled?: () => void): Published | ConnectError {
+  #store({ message, incoming, topic, bytes }: Arrival, settled?: () => void): Published | ConnectError {
     const groups = this.#parts.groupsOf(topic);
     if (groups.length === 0 && message.mandatory) return noQueue(topic);
     const identity = identityOf(message);
     let left = groups.length;
     for (const group of groups) {
-      group.add(this.#item(incoming, "topic", identity, undefined));
+      group.add(this.#item(incoming, bytes, "topic", identity, undefined));
       if (settled !== undefined) group.onceSettled(identity, () => --left === 0 && settled());
     }
     const published = { id: message.event?.id ?? "", topic, confirmed: true };
@@ -157,7 +159,7 @@ export class MemoryPublishing {
       if (!group.dead.add(incoming, bytesOf(incoming)))
         return notSent(`the dead-letter queue of the group ${to.group} of the topic ${to.topic} is full`);
     } else {
-      const item = this.#item(incoming, queue.kind, identityOf(message), undefined);
+      const item = this.#item(incoming, bytesOf(incoming), queue.kind, identityOf(message), undefined);
       group.add(item, queue.kind === "retry" ? queue.delayMs : 0);
     }
     return { id: message.event?.id ?? "", topic: to.topic, confirmed: true };
@@ -165,11 +167,12 @@ export class MemoryPublishing {
 
   #item(
     message: IncomingMessage,
+    bytes: number,
     from: QueuedMessage["from"],
     identity: string,
     answer: Answer | undefined,
   ): QueuedMessage {
-    return { place: this.#place++, message, from, bytes: bytesOf(message), identity, deliveries: 0, answer };
+    return { place: this.#place++, message, from, bytes, identity, deliveries: 0, answer };
   }
 }
 

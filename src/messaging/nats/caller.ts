@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { NatsLine } from "../../core/nats/nats-line.ts";
+import { NatsRefused } from "../../core/nats/nats-refused.ts";
 import { isNoStream } from "../../core/nats/streams.ts";
 import type { IncomingMessage, OutgoingMessage } from "../broker.ts";
 import { noQueue } from "../publish-outcome.ts";
@@ -96,11 +97,12 @@ export class Caller {
 
   #send(line: NatsLine, number: string, call: OpenCall): void {
     if (line.isOver) return;
-    const { headers, body, bytes } = toNats(call.message);
+    const { headers, body, bytes } = toNats(call.message, {
+      [replyHeader]: `${line.inbox}.${replies}.${number}`,
+    });
     if (bytes > line.maxBytes) {
       return call.fail(tooLarge(`the call has ${bytes} bytes, and the server takes ${line.maxBytes}`));
     }
-    headers[replyHeader] = `${line.inbox}.${replies}.${number}`;
     call.isSent = true;
     const { topic } = call.message.to;
     line.request(placeOf(call.message.to, this.#options).subject, body, headers).then(
@@ -111,7 +113,10 @@ export class Caller {
           call.fail(refusalOf(error?.description ?? "no reason is given", topic));
         }
       },
-      () => {}, // `down`, or the deadline, ends the call.
+      (reason: unknown) => {
+        // `down`, or the deadline, ends the others.
+        if (reason instanceof NatsRefused) call.fail(refusalOf(reason, topic));
+      },
     );
   }
 }

@@ -22,15 +22,22 @@ const empty = new Uint8Array();
 const headOverhead = 12;
 const headerOverhead = 4;
 
-/** A message in the form of NATS' binding of CloudEvents: attributes in headers, percent-encoded. */
-export function toNats({
-  event,
-  key,
-  headers,
-  contentType,
-  contentEncoding,
-  body = empty,
-}: Omit<OutgoingMessage, "to" | "mandatory">): StoredForm {
+/**
+ * A message in the form of NATS' binding of CloudEvents: attributes in headers, percent-encoded.
+ *
+ * @param own headers for NATS itself
+ */
+export function toNats(
+  {
+    event,
+    key,
+    headers,
+    contentType,
+    contentEncoding,
+    body = empty,
+  }: Omit<OutgoingMessage, "to" | "mandatory">,
+  own: Readonly<Record<string, string>> = {},
+): StoredForm {
   const all: Record<string, string> = {};
   for (const [name, value] of headers) {
     // NATS has a use of its own for some names, and lines for the others.
@@ -42,6 +49,7 @@ export function toNats({
   }
   if (contentType !== undefined) all["content-type"] = contentType;
   if (contentEncoding !== undefined) all["content-encoding"] = contentEncoding;
+  Object.assign(all, own);
   let bytes = headOverhead + body.byteLength;
   for (const name of Object.keys(all))
     bytes += name.length + Buffer.byteLength(all[name] ?? "") + headerOverhead;

@@ -4,6 +4,7 @@ import type { NatsLine } from "../../core/nats/nats-line.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import type { BrokerSubscription, Delivery, SubscriptionSpec } from "../broker.ts";
 import type { ReplyMessage } from "./nats-delivery.ts";
+import { isRefusal } from "./nats-errors.ts";
 import { PulledConsumer } from "./pulled-consumer.ts";
 import { declareGroup, groupTopology, leftOverQueues, type TopologyOptions } from "./topology.ts";
 
@@ -38,7 +39,7 @@ export class NatsGroupSubscription implements BrokerSubscription {
   #hasBegun = false;
   #attempt = 0;
   #cancelTimer: (() => void) | undefined;
-  #failure: SetupError | undefined;
+  #failure: Error | undefined;
 
   constructor(spec: SubscriptionSpec, parts: SubscriptionParts) {
     this.#spec = spec;
@@ -50,7 +51,7 @@ export class NatsGroupSubscription implements BrokerSubscription {
   }
 
   /** Why it cannot be read; undefined where it can, as soon as NATS is there. */
-  get failure(): SetupError | undefined {
+  get failure(): Error | undefined {
     return this.#failure;
   }
 
@@ -67,7 +68,8 @@ export class NatsGroupSubscription implements BrokerSubscription {
       this.#attempt = 0;
       this.#failure = undefined;
     } catch (reason) {
-      this.#failure = reason instanceof SetupError ? reason : undefined;
+      const isKnown = reason instanceof SetupError || (reason instanceof Error && isRefusal(reason));
+      this.#failure = isKnown ? reason : undefined;
       if (reason instanceof SetupError && (this.#spec.declare || !this.#hasBegun)) throw reason;
       this.#beginLater(line);
     }
@@ -125,6 +127,7 @@ export class NatsGroupSubscription implements BrokerSubscription {
         receive: (delivery) => this.#parts.receive(delivery),
         reply: (message, to) => this.#parts.reply(message, to),
         gone: () => this.#gone(),
+        refused: (why) => (this.#failure = why === undefined ? undefined : new Error(why)),
       });
       this.#consumers.set(name, consumer);
       consumer.isWanted = !this.#isPaused;

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { OutgoingMessage, Published } from "../broker.ts";
+import type { CloudEvent } from "../cloud-event.ts";
 import { sentText } from "../publish-outcome.ts";
 import { queueName } from "../queue-names.ts";
 import { codeOf } from "./nats-errors.ts";
@@ -38,10 +39,9 @@ export class Publication {
     this.topic = to.topic;
     this.target = to.kind === "queue" ? queueName(to.topic, to.group, to.queue) : to.topic;
     this.isMandatory = mandatory;
-    this.form = toNats(message);
     // A message is moved with its id, any number of times: each of these is another one to NATS.
-    this.form.headers[idHeader] =
-      to.kind === "queue" || this.id === "" ? randomUUID() : encodeURI(this.id.toWellFormed());
+    const isMoved = to.kind === "queue" || event === undefined;
+    this.form = toNats(message, { [idHeader]: isMoved ? randomUUID() : identityOf(event) });
     this.#ended = ended;
   }
 
@@ -65,6 +65,11 @@ export class Publication {
     this.#isOver = true;
     this.#ended(outcome);
   }
+}
+
+/** What makes an event one: `source` and `id` together, of two texts without a space one each. */
+function identityOf({ source, id }: CloudEvent): string {
+  return `${encodeURI(source.toWellFormed())} ${encodeURI(id.toWellFormed())}`;
 }
 
 /**

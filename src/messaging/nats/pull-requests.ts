@@ -11,6 +11,8 @@ export interface PullRequestsOwner {
   room(): number;
   /** The consumer is there no more. */
   gone(): void;
+  /** Whether this user may ask for messages has changed. @param why it may not; undefined: it may */
+  refused(why: string | undefined): void;
 }
 
 /** How long a request lasts, in milliseconds: so long it takes at most until a consumer that has been deleted is looked for. */
@@ -37,6 +39,8 @@ export class PullRequests {
   #number = 0;
   #isAsking = false;
   #isOver = false;
+  #isRefused = false;
+  readonly #unhear: () => void;
   #cancelTimer: (() => void) | undefined;
 
   /** @throws NatsAway */
@@ -46,6 +50,7 @@ export class PullRequests {
     this.#subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`;
     this.#inbox = `${line.inbox}.pull.${++lastInbox}`;
     this.#subscription = line.subscribe(`${this.#inbox}.*`, (message) => this.#heard(message));
+    this.#unhear = line.onRefused(this.#subject, () => this.#refused());
   }
 
   /** Asks for as many messages as there is room for, behind what happens in this turn. */
@@ -62,6 +67,7 @@ export class PullRequests {
   async end(): Promise<void> {
     this.#isOver = true;
     this.#cancelTimer?.();
+    this.#unhear();
     try {
       await Promise.race([this.#subscription.drain(), this.#line.flush()]);
     } catch {
@@ -80,6 +86,10 @@ export class PullRequests {
   }
 
   #heard(message: NatsMessage): void {
+    if (this.#isRefused) {
+      this.#isRefused = false;
+      this.#owner.refused(undefined);
+    }
     // A message has its own subject, the end of a request that of the request.
     if (!message.subject.startsWith(this.#inbox)) {
       if (this.#left > 0) this.#left--;
@@ -94,10 +104,19 @@ export class PullRequests {
     if (code === status.noResponders || isDeleted) {
       this.#isOver = true;
       this.#cancelTimer?.();
+      this.#unhear();
       this.#subscription.unsubscribe();
       this.#owner.gone();
     } else if (code === status.conflict) this.#askLater();
     else this.#ended();
+  }
+
+  /** There is no answer to what is refused. */
+  #refused(): void {
+    if (this.#isOver) return;
+    this.#isRefused = true;
+    this.#owner.refused(`no permission to publish to ${this.#subject}`);
+    this.#askLater();
   }
 
   #ended(): void {

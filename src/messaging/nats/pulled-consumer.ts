@@ -28,6 +28,8 @@ export interface PulledConsumerOwner {
   reply(message: ReplyMessage, to: string): Promise<void>;
   /** The consumer is there no more. */
   gone(): void;
+  /** As of `PullRequestsOwner`. */
+  refused(why: string | undefined): void;
 }
 
 /** By how much the clock of the server may differ, in milliseconds. */
@@ -170,6 +172,7 @@ export class PulledConsumer implements DeliveryOwner {
       heard: (message) => this.#heard(message),
       room: () => this.#read.prefetch - this.#count,
       gone: () => this.#owner.gone(),
+      refused: (why) => this.#owner.refused(why),
     });
     this.#handOver();
     this.#requests.askSoon();

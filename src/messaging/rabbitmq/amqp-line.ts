@@ -1,6 +1,7 @@
 import { Duplex } from "node:stream";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { Clock } from "../../core/time/clock.ts";
+import type { FrameSocket } from "./channel-frames.ts";
 import type { Channel, ChannelModel, ConfirmChannel } from "./peer.ts";
 
 /** How long a connection has for its goodbye before its socket is destroyed, in milliseconds. */
@@ -46,6 +47,20 @@ export class AmqpLine {
   /** A channel on which RabbitMQ confirms each message. */
   openConfirmChannel(): Promise<ConfirmChannel> {
     return this.#opened(this.#model.createConfirmChannel());
+  }
+
+  /**
+   * Where the frames of one of its channels go; undefined where the client does not say, since what is needed for it is
+   * in fields that its types do not have.
+   */
+  socketOf(channel: Channel): FrameSocket | undefined {
+    const socket = socketOf(this.#model);
+    const { connection } = this.#model;
+    const number = "ch" in channel ? channel.ch : undefined;
+    const maxFrameBytes = "frameMax" in connection ? connection.frameMax : undefined;
+    if (socket === undefined || typeof number !== "number" || typeof maxFrameBytes !== "number")
+      return undefined;
+    return { socket, channel: number, maxFrameBytes };
   }
 
   /** Does something with a channel of its own, which is closed afterwards. */

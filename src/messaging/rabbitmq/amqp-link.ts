@@ -5,7 +5,7 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import type { BrokerTls } from "../broker-options.ts";
 import { AmqpLine, unavailable } from "./amqp-line.ts";
 import type { ChannelModel, Peer } from "./peer.ts";
-import type { FullRabbitMqOptions } from "./rabbitmq-options.ts";
+import { type FullRabbitMqOptions, isExternal } from "./rabbitmq-options.ts";
 
 /** Hears of connections. */
 export interface AmqpLinkOwner {
@@ -141,8 +141,11 @@ export class AmqpLink {
     const url = new URL(urls[this.#lastUrl] ?? "");
     url.searchParams.set("heartbeat", String(heartbeatMs / 1_000));
     url.searchParams.set("frameMax", String(maxFrameBytes));
+    const { connect, credentials } = this.#parts.peer;
+    const external = isExternal(url) && { credentials: credentials.external() };
+    url.searchParams.delete("auth_mechanism");
     const clientProperties = { connection_name: `${name ?? "ts-ms"} (${this.#what})` };
-    return this.#parts.peer.connect(url.href, { ...this.#socket, clientProperties });
+    return connect(url.href, { ...this.#socket, ...external, clientProperties });
   }
 
   #ended(line: AmqpLine, reason: unknown): void {

@@ -1,8 +1,10 @@
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { IncomingMessage, OutgoingMessage } from "../broker.ts";
+import type { WaitEnd, WaitListener } from "../wait.ts";
 import type { AmqpLine } from "./amqp-line.ts";
 import { fromAmqp, toAmqp } from "./amqp-message.ts";
-import type { Channel, ConsumeMessage, Message } from "./peer.ts";
+import { type ChannelSender, senderOn } from "./channel-sender.ts";
+import type { ConsumeMessage, Message } from "./peer.ts";
 import { sourceOf } from "./publication.ts";
 import { noQueue } from "../publish-outcome.ts";
 import { codeOf, formError, targetError } from "./publish-errors.ts";
@@ -18,6 +20,11 @@ interface OpenCall {
   isSent: boolean;
   readonly reply: (message: IncomingMessage) => void;
   readonly fail: (error: ConnectError) => void;
+}
+
+/** A channel that calls are sent by, and their replies come by. */
+interface CallChannel {
+  readonly sender: ChannelSender;
 }
 
 /** What calls ask their broker. */
@@ -39,7 +46,7 @@ export class Caller {
   readonly #calls = new Map<string, OpenCall>();
   readonly #declared = new Set<string>();
   #line: AmqpLine | undefined;
-  #channel: Channel | undefined;
+  #channel: CallChannel | undefined;
   #opening = false;
   #last = 0;
 
@@ -49,12 +56,12 @@ export class Caller {
   }
 
   /** As `Broker.call`. */
-  call(message: OutgoingMessage, signal: AbortSignal): Promise<IncomingMessage> {
+  call(message: OutgoingMessage, end: WaitEnd): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const number = String(++this.#last);
       const ended = (): void => {
         this.#calls.delete(number);
-        signal.removeEventListener("abort", aborted);
+        end.removeEventListener("abort", aborted);
       };
       const call: OpenCall = {
         message,
@@ -69,14 +76,16 @@ export class Caller {
           reject(error);
         },
       };
-      const aborted = (): void => {
-        const what = call.isSent ? "sent, and no reply has come" : "not sent";
-        call.fail(new ConnectError(`${what}: ${this.#owner.hindrance()}`, codeOf(signal)));
+      const aborted: WaitListener = {
+        handleEvent: () => {
+          const what = call.isSent ? "sent, and no reply has come" : "not sent";
+          call.fail(new ConnectError(`${what}: ${this.#owner.hindrance()}`, codeOf(end)));
+        },
       };
-      if (signal.aborted) return aborted();
-      signal.addEventListener("abort", aborted);
+      if (end.aborted) return aborted.handleEvent();
+      end.addEventListener("abort", aborted);
       this.#calls.set(number, call);
-      this.changed();
+      this.#begin(call);
     });
   }
 
@@ -93,10 +102,7 @@ export class Caller {
   changed(): void {
     const line = this.#line;
     if (line === undefined || line.isOver || line.blockedBy !== undefined) return;
-    const waiting = [...this.#calls.values()].filter(({ isSent }) => !isSent);
-    if (waiting.length === 0) return;
-    if (this.#channel === undefined) void this.#open(line);
-    else for (const call of waiting) void this.#send(line, this.#channel, call);
+    for (const call of [...this.#calls.values()]) if (!call.isSent) this.#begin(call);
   }
 
   /** Fails all calls. */
@@ -112,11 +118,12 @@ export class Caller {
     this.#opening = true;
     try {
       const channel = await line.openChannel();
+      const opened: CallChannel = { sender: senderOn(line, channel, () => {}) };
       channel.on("return", (message) => this.#returned(message));
-      channel.on("close", () => this.#closed(channel));
+      channel.on("close", () => this.#closed(opened));
       await channel.consume(replyQueue, (message) => this.#replied(message), { noAck: true });
       if (this.#line !== line) return;
-      this.#channel = channel;
+      this.#channel = opened;
       this.#opening = false;
       this.changed();
     } catch {
@@ -124,20 +131,37 @@ export class Caller {
     }
   }
 
-  async #send(line: AmqpLine, channel: Channel, call: OpenCall): Promise<void> {
-    const slot = Number(call.number) % slotCount; // Calls without a key take the slots by turns.
-    const { exchange, routingKey, body, options } = toAmqp(call.message, this.#options, slot);
+  /** Sends a call, at once where nothing hinders it. */
+  #begin(call: OpenCall): void {
+    const line = this.#line;
+    const channel = this.#channel;
+    if (line === undefined || line.isOver || line.blockedBy !== undefined) return;
+    if (channel === undefined) void this.#open(line);
+    else if (this.#declared.has(this.#options.prefix + call.message.to.topic)) this.#sendNow(channel, call);
+    else void this.#declareAndSend(line, channel, call);
+  }
+
+  async #declareAndSend(line: AmqpLine, channel: CallChannel, call: OpenCall): Promise<void> {
+    const exchange = this.#options.prefix + call.message.to.topic;
     try {
-      if (!this.#declared.has(exchange)) await this.#owner.declare(line, exchange);
+      await this.#owner.declare(line, exchange);
       this.#declared.add(exchange);
     } catch (reason) {
       if (!line.isOver) call.fail(targetError(reason));
       return;
     }
+    this.#sendNow(channel, call);
+  }
+
+  #sendNow(channel: CallChannel, call: OpenCall): void {
     if (call.isSent || this.#channel !== channel || !this.#calls.has(call.number)) return;
+    const slot = Number(call.number) % slotCount; // Calls without a key take the slots by turns.
+    const { options, ...rest } = toAmqp(call.message, this.#options, slot);
     try {
-      const answered = { ...options, replyTo: replyQueue, correlationId: call.number };
-      channel.publish(exchange, routingKey, body, answered);
+      channel.sender.publish({
+        ...rest,
+        options: { ...options, replyTo: replyQueue, correlationId: call.number },
+      });
       call.isSent = true;
     } catch (reason) {
       if (this.#channel === channel) call.fail(formError(reason));
@@ -154,7 +178,7 @@ export class Caller {
     call?.fail(noQueue(sourceOf(call.message).target));
   }
 
-  #closed(channel: Channel): void {
+  #closed(channel: CallChannel): void {
     if (this.#channel !== channel) return;
     this.#channel = undefined;
     this.#declared.clear();

@@ -1,3 +1,6 @@
+import type { AmqpLine } from "./amqp-line.ts";
+import { type ChannelSender, senderOn } from "./channel-sender.ts";
+import { Numbered } from "./numbered.ts";
 import type { ConfirmChannel, Message } from "./peer.ts";
 import type { Publication } from "./publication.ts";
 
@@ -15,31 +18,24 @@ export interface ConfirmsOwner {
 /** The publications of one channel, by the numbers that RabbitMQ confirms them by. */
 export class Confirms {
   readonly #channel: ConfirmChannel;
-  /** In the order of their numbers. */
-  readonly #unconfirmed = new Map<number, Publication>();
-  #lastNumber = 0;
+  readonly #sender: ChannelSender;
+  readonly #unconfirmed = new Numbered<Publication>();
   #isFull = false;
   #reason: Error | undefined;
 
-  constructor(channel: ConfirmChannel, owner: ConfirmsOwner) {
+  constructor(line: AmqpLine, channel: ConfirmChannel, owner: ConfirmsOwner) {
     this.#channel = channel;
-    channel.on("ack", ({ deliveryTag, multiple }) =>
-      this.#settle(deliveryTag, multiple, (one) => owner.confirmed(one)),
-    );
-    channel.on("nack", ({ deliveryTag, multiple }) =>
-      this.#settle(deliveryTag, multiple, (one) => owner.refused(one)),
-    );
-    channel.on("return", (message) => this.#returned(message));
-    channel.on("drain", () => {
+    this.#sender = senderOn(line, channel, () => {
       this.#isFull = false;
       owner.drained();
     });
+    const confirmed = (one: Publication): void => owner.confirmed(one);
+    const refused = (one: Publication): void => owner.refused(one);
+    channel.on("ack", ({ deliveryTag, multiple }) => this.#settle(deliveryTag, multiple, confirmed));
+    channel.on("nack", ({ deliveryTag, multiple }) => this.#settle(deliveryTag, multiple, refused));
+    channel.on("return", (message) => this.#returned(message));
     channel.on("error", (reason) => (this.#reason = reason));
-    channel.on("close", () => {
-      const rest = [...this.#unconfirmed.values()];
-      this.#unconfirmed.clear();
-      owner.closed(rest, this.#reason);
-    });
+    channel.on("close", () => owner.closed(this.#unconfirmed.takeAll(), this.#reason));
   }
 
   /** Whether nothing more should be sent until `drained`. */
@@ -49,16 +45,15 @@ export class Confirms {
 
   /** @throws Error for a message that AMQP has no form for, which is not sent then */
   send(publication: Publication): void {
-    const { exchange, routingKey, body, options } = publication.message;
-    const goesOn = this.#channel.publish(exchange, routingKey, body, options);
-    this.#unconfirmed.set(++this.#lastNumber, publication);
+    const goesOn = this.#sender.publish(publication.message);
+    this.#unconfirmed.add(publication);
     publication.sent++;
     if (!goesOn) this.#isFull = true;
   }
 
   /** What is not confirmed, in the order in which it was sent; the outcome of some may be known. */
   get unconfirmed(): Iterable<Publication> {
-    return this.#unconfirmed.values();
+    return this.#unconfirmed;
   }
 
   /** Closes the channel. */
@@ -67,27 +62,18 @@ export class Confirms {
   }
 
   #settle(number: number, isUpTo: boolean, settled: (publication: Publication) => void): void {
-    if (!isUpTo) {
-      this.#settleOne(number, settled);
-      return;
+    const first = isUpTo ? (this.#unconfirmed.first ?? number) : number;
+    for (let each = first; each <= number; each++) {
+      const publication = this.#unconfirmed.take(each);
+      if (publication !== undefined) settled(publication);
     }
-    for (const earlier of this.#unconfirmed.keys()) {
-      if (earlier > number) return;
-      this.#settleOne(earlier, settled);
-    }
-  }
-
-  #settleOne(number: number, settled: (publication: Publication) => void): void {
-    const publication = this.#unconfirmed.get(number);
-    this.#unconfirmed.delete(number);
-    if (publication !== undefined) settled(publication);
   }
 
   /** RabbitMQ returns in the order of publishing, and before it confirms. */
   #returned({ fields, properties }: Message): void {
-    for (const publication of this.#unconfirmed.values()) {
+    for (const publication of this.#unconfirmed) {
       const { exchange, routingKey, options } = publication.message;
-      if (options.mandatory !== true || publication.isReturned) continue;
+      if (!options.mandatory || publication.isReturned) continue;
       if (exchange !== fields.exchange || routingKey !== fields.routingKey) continue;
       if (options.messageId !== properties.messageId) continue;
       publication.isReturned = true;

@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { Delivery, IncomingMessage } from "../broker.ts";
+import { Acks } from "./acks.ts";
 import { textOf } from "./amqp-line.ts";
 import { deliveriesOf, fromAmqp, originOf } from "./amqp-message.ts";
 import type { Channel, ConsumeMessage } from "./peer.ts";
@@ -31,6 +32,7 @@ export interface ConsumedChannelOwner {
  */
 export class ConsumedChannel {
   readonly #channel: Channel;
+  readonly #acks: Acks;
   readonly #owner: ConsumedChannelOwner;
   readonly #lost = new AbortController();
   /** By the names of the queues that are read now. */
@@ -44,6 +46,7 @@ export class ConsumedChannel {
 
   constructor(channel: Channel, owner: ConsumedChannelOwner) {
     this.#channel = channel;
+    this.#acks = new Acks(channel);
     this.#owner = owner;
     setMaxListeners(0, this.#lost.signal); // All deliveries have the same.
     channel.on("error", (reason) => (this.#reason = reason));
@@ -85,7 +88,7 @@ export class ConsumedChannel {
     }
     const held = this.#held;
     this.#held = [];
-    for (const delivery of held) this.#answer(() => this.#channel.nack(delivery.source, false, true));
+    for (const { source } of held) this.#acks.release(source);
   }
 
   /** Resolves when everything that was handed over is settled, released or lost. */
@@ -97,6 +100,7 @@ export class ConsumedChannel {
 
   /** Closes the channel: what is not settled is delivered again. */
   async close(): Promise<void> {
+    this.#acks.flush();
     try {
       await this.#channel.close();
     } catch {
@@ -106,14 +110,14 @@ export class ConsumedChannel {
 
   settle(delivery: AmqpDelivery): void {
     if (this.lost.aborted) return;
-    this.#answer(() => this.#channel.ack(delivery.source));
+    this.#acks.settle(delivery.source);
     this.#done();
   }
 
   release(delivery: AmqpDelivery): void {
     if (this.lost.aborted) return;
     if (this.#owner.isOrdered) this.#released++;
-    else this.#answer(() => this.#channel.nack(delivery.source, false, true));
+    else this.#acks.release(delivery.source);
     this.#done();
   }
 
@@ -123,31 +127,29 @@ export class ConsumedChannel {
       this.#ended(`the queue ${queue.name} has been deleted`);
       return;
     }
-    this.#held.push(new AmqpDelivery(this, message, queue, this.#owner));
-    this.#handOverHeld();
+    this.#acks.came(message);
+    const delivery = new AmqpDelivery(this, message, queue, this.#owner);
+    if (this.#held.length > 0 || this.#isHeld || this.#released > 0) this.#held.push(delivery);
+    else this.#handOver(delivery);
   }
 
   #handOverHeld(): void {
     while (!this.#isHeld && this.#released === 0) {
       const next = this.#held.shift();
       if (next === undefined) return;
-      this.#handedOver++;
-      this.#owner.receive(next);
+      this.#handOver(next);
     }
+  }
+
+  #handOver(delivery: AmqpDelivery): void {
+    this.#handedOver++;
+    this.#owner.receive(delivery);
   }
 
   #done(): void {
     if (--this.#handedOver > 0) return;
     if (this.#released > 0) void this.close();
     this.#idle?.();
-  }
-
-  #answer(act: () => void): void {
-    try {
-      act();
-    } catch {
-      // The channel is closing: RabbitMQ delivers the message again.
-    }
   }
 
   #ended(why: string): void {

@@ -12,7 +12,7 @@ export type {
 } from "amqplib";
 
 /** What is used of `amqplib` at run time. */
-export type Peer = Pick<typeof amqplibPeer, "connect">;
+export type Peer = Pick<typeof amqplibPeer, "connect" | "credentials">;
 
 /** @throws SetupError without the package */
 export async function loadAmqplib(): Promise<Peer> {

@@ -1,6 +1,7 @@
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { unavailableFor } from "../../core/errors/retry-info.ts";
 import type { OutgoingMessage } from "../broker.ts";
+import type { WaitEnd } from "../wait.ts";
 import { type AmqpLine, replyCodeOf, textOf } from "./amqp-line.ts";
 import { type AmqpMessage, toAmqp } from "./amqp-message.ts";
 import { Confirms } from "./confirms.ts";
@@ -60,10 +61,10 @@ export class Producer implements BatchOwner {
   }
 
   /** As `Broker.publish`. */
-  publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<readonly Outcome[]> {
+  publish(messages: readonly OutgoingMessage[], end: WaitEnd): Promise<readonly Outcome[]> {
     if (messages.length === 0) return Promise.resolve([]);
     return new Promise((resolve) => {
-      const batch = new PublicationBatch(this, signal, resolve);
+      const batch = new PublicationBatch(this, end, resolve);
       for (const message of messages) {
         batch.add(toAmqp(message, this.#options, this.#nextTurn()), sourceOf(message));
       }
@@ -72,9 +73,9 @@ export class Producer implements BatchOwner {
   }
 
   /** Publishes one message that has its form already. */
-  send(message: AmqpMessage, source: MessageSource, signal: AbortSignal): Promise<readonly Outcome[]> {
+  send(message: AmqpMessage, source: MessageSource, end: WaitEnd): Promise<readonly Outcome[]> {
     return new Promise((resolve) => {
-      const batch = new PublicationBatch(this, signal, resolve);
+      const batch = new PublicationBatch(this, end, resolve);
       batch.add(message, source);
       this.#begin(batch);
     });
@@ -83,8 +84,33 @@ export class Producer implements BatchOwner {
   #begin(batch: PublicationBatch): void {
     this.#pending += batch.publications.length;
     if (!batch.begin()) return;
-    for (const publication of batch.publications) this.#waiting.add(publication);
-    this.#send();
+    let isWaiting = this.#waiting.size > 0;
+    for (const publication of batch.publications) {
+      // The usual way: nothing is waited for.
+      isWaiting ||= !this.#sendNow(publication);
+      if (isWaiting) this.#waiting.add(publication);
+    }
+    if (isWaiting) this.#send();
+  }
+
+  /** Sends a message before which none waits, if it can be sent. @returns whether it need not wait */
+  #sendNow(publication: Publication): boolean {
+    const confirms = this.#confirms;
+    const line = this.#line;
+    if (confirms === undefined || line === undefined || line.blockedBy !== undefined) return false;
+    if (confirms.isFull || !this.#declared.has(publication.place)) return false;
+    this.#sendBy(confirms, publication);
+    return true;
+  }
+
+  #sendBy(confirms: Confirms, publication: Publication): void {
+    try {
+      confirms.send(publication);
+    } catch (reason) {
+      // Where the channel is closing it is sent over the next one.
+      if (this.#confirms === confirms) publication.end(formError(reason));
+      else if (!publication.isOver) this.#waiting.add(publication);
+    }
   }
 
   /** There is a connection. */
@@ -116,7 +142,7 @@ export class Producer implements BatchOwner {
   async #open(line: AmqpLine): Promise<void> {
     try {
       const channel = await line.openConfirmChannel();
-      const confirms: Confirms = new Confirms(channel, {
+      const confirms: Confirms = new Confirms(line, channel, {
         confirmed: (publication) => this.#confirmed(publication),
         refused: (publication) =>
           publication.end(
@@ -138,14 +164,10 @@ export class Producer implements BatchOwner {
     const line = this.#line;
     if (confirms === undefined || line === undefined || line.blockedBy !== undefined) return;
     for (const publication of this.#waiting) {
-      if (confirms.isFull || !this.#isDeclared(line, publication)) return;
+      if (this.#confirms !== confirms || confirms.isFull) return;
+      if (!this.#isDeclared(line, publication)) return;
       this.#waiting.delete(publication);
-      try {
-        confirms.send(publication);
-      } catch (reason) {
-        if (this.#confirms !== confirms) return;
-        publication.end(formError(reason));
-      }
+      this.#sendBy(confirms, publication);
     }
   }
 

@@ -2,6 +2,7 @@ import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { OutgoingMessage, Published } from "../broker.ts";
 import { noQueue, sentText } from "../publish-outcome.ts";
 import { queueName } from "../queue-names.ts";
+import type { WaitEnd, WaitListener } from "../wait.ts";
 import type { AmqpMessage } from "./amqp-message.ts";
 import { codeOf } from "./publish-errors.ts";
 
@@ -80,18 +81,18 @@ export interface BatchOwner {
   hindrance(): string;
 }
 
-/** The messages of one call. It hears when the call's signal fires. */
-export class PublicationBatch implements EventListenerObject {
+/** The messages of one call. It hears when the wait of the call is over. */
+export class PublicationBatch implements WaitListener {
   readonly publications: Publication[] = [];
   readonly #outcomes: Outcome[] = [];
   readonly #owner: BatchOwner;
-  readonly #signal: AbortSignal;
+  readonly #end: WaitEnd;
   readonly #resolve: (outcomes: readonly Outcome[]) => void;
   #left = 0;
 
-  constructor(owner: BatchOwner, signal: AbortSignal, resolve: (outcomes: readonly Outcome[]) => void) {
+  constructor(owner: BatchOwner, end: WaitEnd, resolve: (outcomes: readonly Outcome[]) => void) {
     this.#owner = owner;
-    this.#signal = signal;
+    this.#end = end;
     this.#resolve = resolve;
   }
 
@@ -99,24 +100,24 @@ export class PublicationBatch implements EventListenerObject {
     this.publications.push(new Publication(message, source, this, this.#left++));
   }
 
-  /** Begins to hear the signal. @returns whether it has not fired already: then all have their outcome */
+  /** Begins to hear of the end. @returns whether that is not there already: then all have their outcome */
   begin(): boolean {
-    if (this.#signal.aborted) this.handleEvent();
-    else this.#signal.addEventListener("abort", this);
-    return !this.#signal.aborted;
+    if (this.#end.aborted) this.handleEvent();
+    else this.#end.addEventListener("abort", this);
+    return !this.#end.aborted;
   }
 
   settled(publication: Publication, at: number, outcome: Outcome): void {
     this.#owner.ended(publication);
     this.#outcomes[at] = outcome;
     if (--this.#left > 0) return;
-    this.#signal.removeEventListener("abort", this);
+    this.#end.removeEventListener("abort", this);
     this.#resolve(this.#outcomes);
   }
 
-  /** The signal has fired. */
+  /** The wait is over. */
   handleEvent(): void {
     const why = this.#owner.hindrance();
-    for (const publication of this.publications) publication.abandon(why, codeOf(this.#signal));
+    for (const publication of this.publications) publication.abandon(why, codeOf(this.#end));
   }
 }

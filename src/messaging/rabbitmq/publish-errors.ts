@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
+import type { WaitEnd } from "../wait.ts";
 import { replyCodeOf, textOf } from "./amqp-line.ts";
 import { replyCodes } from "./declaring.ts";
 
@@ -21,7 +22,7 @@ export function formError(reason: unknown): ConnectError {
   return new ConnectError(`not sent: RabbitMQ: ${text}`, code, undefined, undefined, reason);
 }
 
-/** What an error of an aborted wait has: that of the signal's reason, or UNAVAILABLE. */
-export function codeOf({ reason }: AbortSignal): Code {
+/** The code of an error of a wait that is over: that of its reason, or UNAVAILABLE. */
+export function codeOf({ reason }: Pick<WaitEnd, "reason">): Code {
   return reason instanceof ConnectError ? reason.code : Code.Unavailable;
 }

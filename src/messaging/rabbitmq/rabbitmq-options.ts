@@ -5,7 +5,10 @@ import { type CommonBrokerOptions, reconnectDefaults, type ReconnectOptions } fr
 
 /** Where RabbitMQ is, and what is made there. */
 export interface RabbitMqOptions extends CommonBrokerOptions {
-  /** `amqp://[user:password@]host[:port][/virtual-host]`, over TLS `amqps://`. Default: `amqp://127.0.0.1:5672`. */
+  /**
+   * `amqp://[user:password@]host[:port][/virtual-host]`, over TLS `amqps://`. Behind `?auth_mechanism=external` the server
+   * knows this client by the certificate of `tls`. Default: `amqp://127.0.0.1:5672`.
+   */
   readonly url: string;
   /** URLs of the nodes of a cluster, in place of `url`: taken in turn. Default: none. */
   readonly urls: readonly string[];
@@ -59,6 +62,7 @@ export function toRabbitMqOptions(given: Partial<RabbitMqOptions>): FullRabbitMq
     if (!/^amqps?:\/\//.test(one) || !URL.canParse(one)) {
       throw new SetupError("RabbitMQ: url and urls must be URLs such as amqp://host:5672"); // They may hold a password.
     }
+    checkMechanism(new URL(one), options.tls);
   }
   const reconnect = { ...reconnectDefaults, ...given.reconnect };
   if (!(reconnect.initialMs > 0 && reconnect.maxMs >= reconnect.initialMs)) {
@@ -79,6 +83,25 @@ export function toRabbitMqOptions(given: Partial<RabbitMqOptions>): FullRabbitMq
     throw new SetupError("RabbitMQ: heartbeatMs must be whole seconds, such as 10000");
   }
   return { ...options, urls, reconnect };
+}
+
+/** Whether the server is to know this client by its certificate (SASL EXTERNAL), not by user and password (PLAIN). */
+export function isExternal({ searchParams }: URL): boolean {
+  return searchParams.get("auth_mechanism")?.toLowerCase() === "external";
+}
+
+function checkMechanism(url: URL, tls: RabbitMqOptions["tls"]): void {
+  const mechanism = url.searchParams.get("auth_mechanism") ?? "plain";
+  if (!/^(?:plain|external)$/i.test(mechanism)) {
+    throw new SetupError(
+      `RabbitMQ: auth_mechanism of the URL must be plain or external, not ${show(mechanism)}`,
+    );
+  }
+  if (isExternal(url) && (url.protocol !== "amqps:" || tls?.cert === undefined || tls.key === undefined)) {
+    throw new SetupError(
+      "RabbitMQ: auth_mechanism external needs a URL that begins with amqps://, and tls.cert and tls.key",
+    );
+  }
 }
 
 function checkRange(name: string, value: number, from: number, to: number, isWhole = false): void {

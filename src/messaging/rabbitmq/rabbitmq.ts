@@ -23,6 +23,7 @@ import type {
 import type { BrokerDialOptions } from "../broker-dial-options.ts";
 import { dialBroker } from "../dialled-broker.ts";
 import { checkQueueNames, queueName } from "../queue-names.ts";
+import { waitEndOf } from "../wait.ts";
 import type { AmqpLine } from "./amqp-line.ts";
 import { unavailable } from "./amqp-line.ts";
 import { AmqpLink, type LinkParts } from "./amqp-link.ts";
@@ -138,20 +139,17 @@ class RabbitMqBroker implements Broker {
 
   async publish(
     messages: readonly OutgoingMessage[],
-    { signal }: { readonly signal: AbortSignal },
+    options: { readonly signal: AbortSignal },
   ): Promise<readonly Outcome[]> {
     if (this.#stopping !== undefined) return messages.map(() => unavailable("not sent: it has been closed"));
-    const outcomes = await this.#producer.publish(messages, signal);
+    const outcomes = await this.#producer.publish(messages, waitEndOf(options));
     for (const outcome of outcomes) if (!(outcome instanceof ConnectError)) this.#confirmed++;
     return outcomes;
   }
 
-  async call(
-    message: OutgoingMessage,
-    { signal }: { readonly signal: AbortSignal },
-  ): Promise<IncomingMessage> {
+  async call(message: OutgoingMessage, options: { readonly signal: AbortSignal }): Promise<IncomingMessage> {
     if (this.#stopping !== undefined) throw unavailable("not sent: it has been closed");
-    return this.#caller.call(message, signal);
+    return this.#caller.call(message, waitEndOf(options));
   }
 
   cancelCall(topic: string, call: CancelledCall): void {

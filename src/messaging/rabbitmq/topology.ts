@@ -82,9 +82,19 @@ export function groupTopology(spec: SubscriptionSpec, options: TopologyOptions):
 
 const slotNames = Array.from({ length: slotCount }, (_, slot) => `s${String(slot).padStart(2, "0")}`);
 
+/** The routing keys of types, by slots, so that each is made once. */
+const routingKeys = new Map<string, string[]>();
+/** Senders choose types of their own: those of so many are kept. */
+const mostTypes = 1_000;
+
 /** The routing key of a message: its slot and its type. */
 export function routingKey(slot: number, type: string): string {
-  return `${slotNames[slot]}.${type}`;
+  let keys = routingKeys.get(type);
+  if (keys === undefined) {
+    keys = slotNames.map((name) => `${name}.${type}`);
+    if (routingKeys.size < mostTypes) routingKeys.set(type, keys);
+  }
+  return keys[slot] ?? `${slotNames[slot]}.${type}`;
 }
 
 /** The slot of a key. */

@@ -454,7 +454,7 @@ const elsewhere: readonly (readonly [keys: RegExp, where: string])[] = [
   [/^overload\./, "replaced whole, as the row of max_concurrent shows: test/behaviour/limits"],
   [/^signatures\./, "replaced whole, as the row of verify.rpc shows: test/behaviour/signatures"],
   [/^envelope\./, "replaced whole, as the row of rpc shows: test/long/envelope-app.test.ts"],
-  [/^(?:upstreams|policies|traffic|discovery)\b/, "needs servers: test/behaviour/app/upstreams.test.ts"],
+  [/^(?:upstreams|policies|traffic|discovery)\b/, "needs servers: test/behaviour/app/upstreams.long.test.ts"],
 ];
 
 test("every key that reloads is in this table, or named with the place that shows it", () => {

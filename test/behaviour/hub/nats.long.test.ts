@@ -2,56 +2,16 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
-import { type FollowStateResponse, LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
-import { Code, toCallError } from "../../../src/core/errors/errors.ts";
+import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
+import { Code, toCallError } from "../../../src/core/errors/errors.ts";
 import { natsBus } from "../../../src/hub/bus/nats/nats-bus.ts";
 import { NatsServer, withoutNats } from "../../support/nats-server.ts";
-import { within } from "../websocket/socket-client.ts";
+import { stallingProxy } from "../../support/stalling-proxy.ts";
 import { startKept } from "./kept-rooms.ts";
+import { StateWatcher as Watcher } from "./state-watcher.ts";
 
 type Node = Awaited<ReturnType<typeof startKept>>;
-
-/** A member of a room: what it has got, resets as `reset REASON`. */
-class Watcher {
-  readonly got: string[] = [];
-  readonly #leaving = new AbortController();
-  /** Whether it is in the room, or was refused. */
-  readonly settled: Promise<"joined" | "refused">;
-  #settle: (how: "joined" | "refused") => void = () => {};
-  #wake = (): void => {};
-
-  constructor({ grpcAddress }: Node, room: string) {
-    this.settled = new Promise((resolve) => (this.#settle = resolve));
-    const client = createClient(LiveService, dial(grpcAddress));
-    const { signal } = this.#leaving;
-    void this.#read(client.followState({ room }, { signal, onHeader: () => this.#settle("joined") }));
-  }
-
-  leave(): void {
-    this.#leaving.abort();
-  }
-
-  /** Resolves as soon as it has got something. */
-  async has(text: string): Promise<void> {
-    const waiting = (async () => {
-      while (!this.got.includes(text)) await new Promise<void>((resolve) => (this.#wake = resolve));
-    })();
-    await within(waiting, `${text} behind ${this.got.slice(-3).join()}`);
-  }
-
-  async #read(replies: AsyncIterable<FollowStateResponse>): Promise<void> {
-    try {
-      for await (const { event } of replies) {
-        this.got.push(event.case === "text" ? event.value : String(event.case));
-        this.#wake();
-      }
-    } catch (reason) {
-      this.got.push(`ended ${toCallError(reason).code}`);
-      this.#settle("refused");
-    }
-  }
-}
 
 function node(url: string, storage: "memory" | "file"): Promise<Node> {
   return startKept({ hub: { bus: natsBus({ servers: [url], storage }) } });
@@ -79,13 +39,37 @@ async function watch(from: Node, room: string): Promise<Watcher> {
   }
 }
 
-if (withoutNats !== false) test("R08 R09 NATS is killed, or away", { skip: withoutNats }, () => {});
+if (withoutNats !== false) test("R06 R08 R09 NATS is mute, killed, or away", { skip: withoutNats }, () => {});
 else {
   let server: NatsServer;
   before(async () => {
     server = await NatsServer.start();
   });
   after(() => server.stop());
+
+  test("R06: a connection to NATS that is open and brings nothing is found by a probe, and what was missed is filled", async (t) => {
+    const probeMs = 1_000;
+    await using proxy = await stallingProxy(server.port);
+    const direct = natsBus({ servers: [server.url], storage: "memory" });
+    await using first = await startKept({ hub: { bus: direct, name: "mute" } });
+    const bus = natsBus({ servers: [`nats://127.0.0.1:${proxy.port}`], storage: "memory", probeMs });
+    await using second = await startKept({ hub: { bus, name: "mute" } });
+    const watcher = await watch(second, "mute");
+    await publish(first, "mute", "before");
+    await watcher.has("before");
+    const stalledMs = performance.now();
+    proxy.stall();
+    const all = ["before", ...Array.from({ length: 20 }, (_, i) => `${i}`)];
+    for (const text of all.slice(1)) await publish(first, "mute", text);
+    await watcher.has("19");
+    const filledMs = performance.now() - stalledMs;
+    t.diagnostic(`filled after ${Math.round(filledMs)} ms`);
+    assert.ok(filledMs <= 2 * probeMs + 1_000, `${filledMs} ms`);
+    assert.deepEqual(watcher.got, all);
+    await publish(first, "mute", "live");
+    await watcher.has("live");
+    watcher.leave();
+  });
 
   test("R08 NATS is killed and comes back with its store: nothing is lost, doubled or reset", async () => {
     await using first = await node(server.url, "file");

@@ -104,6 +104,21 @@ const byLines: Follow = async ({ url }, after, count) => {
   return seen({ get: (name) => (headers[name] as string | undefined) ?? null }, got);
 };
 
+/** What has come of an array, which ends with its stream. */
+function itemsOf(text: string): readonly Reply[] {
+  return text === "" ? [] : (JSON.parse(`${text.replace(/[,\s]*$/, "")}]`) as Reply[]);
+}
+
+const byArray: Follow = async ({ url }, after, count) => {
+  const resume = after === undefined ? {} : { "last-event-id": after };
+  const reply = await openStream(url + path, { headers: { accept: "application/json", ...resume } });
+  const got = itemsOf(await reply.until((so) => itemsOf(so).length >= count));
+  reply.request.destroy();
+  const { headers } = reply.response;
+  assert.match(String(headers["content-type"]), /^application\/json/);
+  return seen({ get: (name) => (headers[name] as string | undefined) ?? null }, got);
+};
+
 const bySocket: Follow = async ({ url }, after, count) => {
   const headers = after === undefined ? {} : { "last-event-id": after };
   const client = await new SocketClient(url.replace("http", "ws") + path, [], { headers }).open();
@@ -137,6 +152,7 @@ const doors: Readonly<Record<string, Follow>> = {
   "grpc-web": byTransport(({ url: baseUrl }) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1" })),
   sse: byEvents,
   ndjson: byLines,
+  "json array": byArray,
   websocket: bySocket,
   "long-poll": byPolls,
 };
@@ -201,10 +217,10 @@ test("rule 20: a message is encoded once for each form, however many members the
   await kept.publish("a", { text: "2" });
   for (const got of await Promise.all(all)) assert.deepEqual(got?.texts, ["1", "2"]);
   const [first] = (await kept.history("a")).messages;
-  // JSON and the event of the route, JSON and the frame of its sockets, and protobuf.
-  assert.equal(first && sharedOf(first.message)?.forms.size, 5);
+  // JSON, the event of it, its frame on sockets, and protobuf.
+  assert.equal(first && sharedOf(first.message)?.forms.size, 4);
   read();
-  assert.deepEqual(encodings, { json: 4, sse: 2, protobuf: 2 }, "of two messages");
+  assert.deepEqual(encodings, { json: 2, sse: 2, protobuf: 2 }, "of two messages");
 });
 
 test("a call with several rooms has all its positions in one id", async () => {
@@ -264,6 +280,33 @@ async function poll(url: string, waitS: number, token?: string) {
     resets: headers.get("ts-ms-reset"),
   };
 }
+
+test("rule 10: an array is cut where messages are missing, and its client goes on behind the reset", async () => {
+  await using node = await startKept();
+  const open = async (after?: string) =>
+    openStream(node.url + path, {
+      headers: { accept: "application/json", ...(after !== undefined && { "last-event-id": after }) },
+    });
+  const first = await open();
+  await node.kept.publish("a", { text: "one" });
+  const [one] = itemsOf(await first.until((text) => itemsOf(text).length === 1));
+  await node.kept.clear("a");
+  assert.equal(await within(first.over, "the end"), "cut", "never a part as the whole");
+  await node.kept.publish("a", { text: "two" });
+  const again = await open(one?.id);
+  const { headers } = again.response;
+  assert.equal(headers["ts-ms-resume"], "reset");
+  assert.match(String(headers["ts-ms-reset"]), /RESET_REASON_UNKNOWN/);
+  const begin = String(headers["ts-ms-position"]);
+  await node.kept.publish("a", { text: "three" });
+  assert.deepEqual(
+    itemsOf(await again.until((text) => itemsOf(text).length === 1)).map(({ text }) => text),
+    ["three"],
+  );
+  again.request.destroy();
+  const behind = await byArray(node, begin, 1);
+  assert.deepEqual([behind.resume, behind.texts], ["recovered", ["three"]]);
+});
 
 test("a poll that waits for nothing has the position of its join, and one that is reset is told so at once", async () => {
   await using node = await startKept();

@@ -7,9 +7,10 @@ import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
 import type { Interceptor } from "../../../src/core/call/interceptors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
+import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { Hub } from "../../../src/hub/hub.ts";
 import type { RpcTopicInit } from "../../../src/hub/topic-options.ts";
-import { within } from "../websocket/socket-client.ts";
+import { SocketClient, within } from "../websocket/socket-client.ts";
 import { members } from "./topic-servers.ts";
 
 const target = "/test/v1/live/t/r";
@@ -30,6 +31,7 @@ const looking: Interceptor = (next) => async (request) => {
 async function start(
   interceptors: readonly Interceptor[],
   init: RpcTopicInit<typeof LiveService.method.watchRoom> = {},
+  more: Partial<HttpServerOptions> = {},
 ) {
   const hub = new Hub();
   const room = hub.topic(LiveService.method.watchRoom, init);
@@ -44,6 +46,7 @@ async function start(
     upstream: grpc,
     headerFlushMs: 0,
     logger: false,
+    ...more,
   });
   http.addService(LiveService);
   await http.start();
@@ -136,6 +139,72 @@ test("rule 27: answers that are compressed have the same text", async () => {
   }
   assert.ok(texts.every((place) => place >= 0));
 });
+
+test("sockets that compress have the same messages beside others that do not, which share their bytes", async () => {
+  await using node = await start([], {}, { socketCompression: true });
+  const url = `ws://127.0.0.1:${node.port}${target}`;
+  const open = (perMessageDeflate: boolean) => new SocketClient(url, [], { perMessageDeflate }).open();
+  const clients = [await open(true), await open(false), await open(true), await open(false)];
+  assert.deepEqual(
+    clients.map(({ ws }) => ws.extensions !== ""),
+    [true, false, true, false],
+  );
+  const plain = await join(node.port, "websocket");
+  await members(node.hub, 5);
+  const written = encodingsOf(node.hub);
+  const texts = ["a", "é".repeat(900), "x".repeat(3_000), "y".repeat(70_000), "last"];
+  for (const [place, text] of texts.entries()) {
+    void node.room.publish("t.r", { text }, { id: `${place}` });
+    if (place % 2 === 0) await new Promise(setImmediate);
+  }
+  const got = await Promise.all(
+    clients.map(async (client) => {
+      const all: unknown[] = [];
+      for (const _ of texts) all.push(await client.json());
+      client.ws.terminate();
+      return all;
+    }),
+  );
+  const expected = texts.map((text, place) => ({ id: `${place}`, headers: {}, text, numbers: [] }));
+  for (const all of got) assert.deepEqual(all, expected);
+  const bytes = await cameOf(plain, /"text":"last","numbers":\[\]\}$/);
+  const sent = texts.map((text, place) => frameText(JSON.stringify(expected[place]), text)).join("");
+  assert.equal(bytes, sent, "the frames of a socket that does not compress");
+  assert.deepEqual(written(), { json: texts.length }, "each message is written once, whoever gets it");
+});
+
+/** How often a message of a hub was written, by forms. */
+function encodingsOf(hub: Hub): () => Readonly<Record<string, number>> {
+  let read = (): Readonly<Record<string, number>> => ({});
+  hub.watch({
+    watch(metric, values) {
+      if (metric !== "hubEncodings") return () => {};
+      read = () => {
+        const counts: Record<string, number> = {};
+        for (const { labels, value } of values()) counts[labels["form"] ?? ""] = Number(value);
+        return counts;
+      };
+      return () => {};
+    },
+  });
+  return () => read();
+}
+
+/** A text frame of a server, as text of a character for each byte. */
+function frameText(json: string, why: string): string {
+  const payload = Buffer.from(json);
+  const head = Buffer.alloc(payload.length > 65_535 ? 10 : payload.length > 125 ? 4 : 2);
+  head.writeUInt8(0x81, 0);
+  if (head.length === 10) {
+    head.writeUInt8(127, 1);
+    head.writeBigUInt64BE(BigInt(payload.length), 2);
+  } else if (head.length === 4) {
+    head.writeUInt8(126, 1);
+    head.writeUInt16BE(payload.length, 2);
+  } else head.writeUInt8(payload.length, 1);
+  assert.ok(payload.includes(why.slice(0, 10)));
+  return Buffer.concat([head, payload]).toString("latin1");
+}
 
 for (const [form, parts] of [
   ["sse", /^[0-9a-f]+\r\n(?:id: (\d)\ndata: [^\n]*\n\n){9}\r\n$/],

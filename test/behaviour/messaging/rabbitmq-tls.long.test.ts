@@ -42,6 +42,23 @@ suite("amqps:", { skip }, () => {
     assert.equal(broker.connection.connected, false);
   });
 
+  test("a client is known by its certificate alone: SASL EXTERNAL", async () => {
+    const url = `${server.secureUrl.replace("guest:guest@", "")}?auth_mechanism=external`;
+    const unknown = await openBroker(url, { tls: pem, reconnect: { initialMs: 20 } });
+    await assert.rejects(unknown.check(), /ACCESS_REFUSED|EXTERNAL/);
+    await unknown.gracefulStop({ graceMs: 0 });
+    // The server has a user of this name from the start.
+    const guest = createCertificate({ name: "guest", issuer: ca });
+    const cert = await files.write("guest.pem", guest.cert);
+    const tls = { ca: pem.ca, cert, key: await files.write("guest-key.pem", guest.key) };
+    const broker = await openBroker(url, { tls });
+    const [outcome] = await broker.publish([messageTo("known", "text")], {
+      signal: AbortSignal.timeout(20_000),
+    });
+    assert.ok(outcome !== undefined && "confirmed" in outcome && outcome.confirmed);
+    await broker.gracefulStop({ graceMs: 0 });
+  });
+
   const refused: readonly (readonly [name: string, without: "ca" | "cert", why: RegExp])[] = [
     ["a server of an authority that is not known", "ca", /certificate/],
     ["a client without a certificate", "cert", /alert|ECONNRESET|closed|certificate/],

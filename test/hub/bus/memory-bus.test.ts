@@ -13,8 +13,6 @@ testBus("memory", () => {
     hub: "hub",
     clock,
     pass: async (ms) => clock.advance(ms),
-    boundsBytes: true,
-    endsCursors: true,
     first: memoryBus(store),
     second: memoryBus(store),
     other: memoryBus(store),

@@ -28,8 +28,6 @@ else {
       hub: `hub${++number}`,
       clock: systemClock,
       pass,
-      boundsBytes: false,
-      endsCursors: false,
       first,
       second,
       other,

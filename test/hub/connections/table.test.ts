@@ -153,6 +153,7 @@ test("a table that is empty again has nothing of those that were in it", () => {
     callEnded: () => {},
     left: () => {},
     renew: async () => {},
+    confirmed: () => {},
   };
   const add = (number: number): Entry => {
     const init = {

@@ -37,6 +37,8 @@ suite("the options of kafka()", () => {
       [{ rebalanceTimeoutMs: 1_000 }, /rebalanceTimeoutMs must be 20000 to/],
       [{ reconnect: { maxMs: 1 } }, /maxMs not below it/],
       [{ sasl: { mechanism: "GSSAPI" } }, /sasl.mechanism must be one of PLAIN/],
+      [{ sasl: { mechanism: "PLAIN", username: "me" } }, /sasl.password are needed for PLAIN/],
+      [{ sasl: { mechanism: "OAUTHBEARER", password: "secret" } }, /sasl.token is needed for OAUTHBEARER/],
     ];
     for (const [options, says] of rows) {
       assert.throws(

@@ -7,6 +7,8 @@ import { toRabbitMqOptions } from "../../../src/messaging/rabbitmq/rabbitmq-opti
 const refused: readonly [given: Record<string, unknown>, says: RegExp][] = [
   [{ url: "http://host" }, /url and urls must be URLs such as amqp:\/\/host:5672$/],
   [{ urls: ["amqp://user:secret@a", "nowhere"] }, /url and urls must be URLs/],
+  [{ url: "amqps://a?auth_mechanism=kerberos" }, /auth_mechanism of the URL must be plain or external/],
+  [{ url: "amqps://a?auth_mechanism=external" }, /external needs .* tls.cert and tls.key/],
   [{ prefix: "a b" }, /prefix must consist of letters/],
   [{ partitions: 65 }, /partitions must be a whole number from 1 to 64, not 65/],
   [{ partitions: 1.5 }, /partitions must be a whole number/],

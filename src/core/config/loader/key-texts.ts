@@ -385,7 +385,7 @@ export const keyTexts: KeyTexts = {
   "CorsConfig.max_age": "How long browsers may remember the answer to a preflight.",
   "HubConfig.name": "Prefix of everything on the bus; hubs of other names never meet.",
   "HubConfig.bus":
-    "What joins processes, and keeps what was published: memory is this process alone, redis and nats are those of `stores.redis` and `stores.nats`, and redis://HOST:PORT or nats://HOST:PORT another one.",
+    "What joins processes, and keeps what was published: memory is this process alone, worker joins the workers of the program, redis and nats are those of `stores.redis` and `stores.nats`, and redis://HOST:PORT or nats://HOST:PORT another one.",
   "HubConfig.max_connections": "Most connections of this process.",
   "HubConfig.max_per_user": "Most connections of a user; 0 for any number.",
   "HubConfig.max_per_address":
@@ -400,6 +400,8 @@ export const keyTexts: KeyTexts = {
   "HubConfig.join_timeout": "How long a join may take, with its authorization and the state of the room.",
   "HubConfig.max_message_bytes": "The largest message that is published, in its binary form.",
   "HubConfig.max_direct_bytes": "Messages for one call alone that wait for it.",
+  "HubConfig.when_bus_down":
+    "What becomes of joins and publications while the bus cannot be reached: they are refused, or go on in this process alone.",
   "HubConfig.publish_timeout": "How long the bus may take for a publication.",
   "HubConfig.max_ring_bytes":
     "What all rooms together keep in this process; beyond, the largest lose their oldest messages.",

@@ -28,6 +28,8 @@ export interface CallEnvelope {
   readonly pause: boolean | undefined;
   /** The position up to which the client has handled what it got; undefined where it says nothing of that. */
   readonly ack: string | undefined;
+  /** Names a message that the client has handled, as its header `ts-ms-confirm` does; undefined where it says nothing of that. */
+  readonly confirm: string | undefined;
 }
 
 /** The first frame of a client that understands the frames of rooms. */
@@ -47,6 +49,7 @@ const members: ReadonlySet<string> = new Set([
   "cancel",
   "pause",
   "ack",
+  "confirm",
 ]);
 
 const longestClient = 128;
@@ -77,6 +80,7 @@ export function readEnvelope(text: string): CallEnvelope {
     cancel: flag(found, "cancel"),
     pause: found.has("pause") ? flag(found, "pause") : undefined,
     ack: textOf(found, "ack"),
+    confirm: textOf(found, "confirm"),
   };
 }
 

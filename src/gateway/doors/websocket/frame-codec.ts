@@ -23,6 +23,8 @@ export interface Frame {
   readonly isBinary: boolean;
   /** The bytes of the frame where many sockets are sent it. Default: none */
   readonly shared?: () => SharedBytes;
+  /** Length of `data` in bytes, where it is known already. */
+  readonly dataBytes?: number;
   /** What is known of the message beside it; undefined for the message of one call. */
   readonly known?: SharedMessage | undefined;
 }
@@ -33,8 +35,8 @@ export interface FrameCodec {
   first(call: RouteCall, data: Buffer | string | undefined, isBinary: boolean): SocketMessage;
   /** A later message. */
   next(data: Buffer | string, isBinary: boolean): SocketMessage;
-  /** A reply. */
-  readonly frame: (message: Message) => Frame;
+  /** A reply, in a list of its own. */
+  readonly frames: (message: Message) => readonly Frame[];
   /** A reply in binary form. Throws for bytes that are no message of the reply's type. */
   readonly frameOf: (reply: Uint8Array) => Frame;
 }
@@ -65,7 +67,7 @@ export function compileFrameCodec(
 
 type Format = "json" | "binary";
 type FrameReader = Pick<FrameCodec, "first" | "next">;
-type FrameWriter = Pick<FrameCodec, "frame" | "frameOf">;
+type FrameWriter = Pick<FrameCodec, "frames" | "frameOf">;
 
 function bindingReader(route: Route, bind: Partial<BindOptions>, format: Format): FrameReader {
   const binder = compileMessageBinder(route, bind);
@@ -127,7 +129,7 @@ function frameWriter(
     const toJson = jsonTextEncoder(route, method, json);
     const textOf = compileReplyText(route, method, json);
     return {
-      frame: framesOf(toJson, false),
+      frames: framesOf(toJson, false),
       frameOf: (reply) => ({ data: textOf(reply), isBinary: false }),
     };
   }
@@ -137,7 +139,7 @@ function frameWriter(
   const decode = decoder(method.output);
   const isReply = responseField === undefined ? binaryCheck(method.output) : () => false;
   return {
-    frame: framesOf(toBytes, true),
+    frames: framesOf(toBytes, true),
     frameOf(reply) {
       const data = isReply(reply) ? asBuffer(reply) : writeReply(method, toBytes, decode(reply));
       return { data, isBinary: true };
@@ -145,13 +147,15 @@ function frameWriter(
   };
 }
 
-/** The frames of messages; a message that many calls send has one. */
-function framesOf(dataOf: (message: Message) => string | Buffer, isBinary: boolean): FrameCodec["frame"] {
-  const frameOf = (message: Message): Frame => ({ data: dataOf(message), isBinary });
-  const sharedFrameOf = keptOnce((message): Frame => {
+/** The frames of messages; a message that many calls send has one, in one list. */
+function framesOf(dataOf: (message: Message) => string | Buffer, isBinary: boolean): FrameCodec["frames"] {
+  const sharedFramesOf = keptOnce((message): readonly Frame[] => {
     const data = dataOf(message);
     let shared: SharedBytes | undefined;
-    return { data, isBinary, shared: () => (shared ??= sharedFrame(data)), known: sharedOf(message) };
+    const sharedBytes = (): SharedBytes => (shared ??= sharedFrame(data));
+    const dataBytes = Buffer.byteLength(data);
+    return [{ data, isBinary, shared: sharedBytes, dataBytes, known: sharedOf(message) }];
   });
-  return (message) => (sharedOf(message) === undefined ? frameOf(message) : sharedFrameOf(message));
+  return (message) =>
+    sharedOf(message) === undefined ? [{ data: dataOf(message), isBinary }] : sharedFramesOf(message);
 }

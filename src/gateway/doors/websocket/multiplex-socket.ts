@@ -21,7 +21,7 @@ import { openMultiplexCall, showToken, type SocketOrigin, withToken } from "./mu
 import type { OpenSocket } from "./open-socket.ts";
 import { RecentIds } from "./recent-ids.ts";
 import { RoomFrames } from "./room-frames.ts";
-import { type SendReply, SocketCall } from "./socket-call.ts";
+import { type ReplySender, SocketCall } from "./socket-call.ts";
 import { type SharedCall, SocketIdentity } from "./socket-identity.ts";
 import { callSource } from "./socket-side.ts";
 import { readHeaders, readHeadersFrame, type SocketHeaders, withHeaders } from "../../http/socket-headers.ts";
@@ -182,7 +182,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   #greet({ client }: Hello): void {
     const { times, origin, errors } = this.#options;
     const { connection } = origin.side;
-    if (client !== "") connection?.named(client);
+    connection?.greeted(client);
     const write = (frame: string): void => this.#socket.writeUnpaced(frame);
     this.#rooms = new RoomFrames(write, times.beatMs);
     this.#identity = new SocketIdentity({
@@ -305,24 +305,25 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   async #run(id: CallId, live: LiveCall): Promise<void> {
     const { idText, callable, call, admitted } = live;
     const { codec } = callable;
-    const send: SendReply = (frame) => {
+    const write: ReplySender["write"] = (frame) => {
       const members = this.#rooms?.membersOf(idText, frame.known) ?? "";
       const written = this.#socket.write(messageFrame(frame, idText, members));
       return live.paused === undefined ? written : Promise.all([written, live.paused.promise]).then(() => {});
     };
-    const error = await call.run(codec, send, admitted);
+    const error = await call.run(codec, { write }, admitted);
     this.#calls.delete(id);
     if (error !== undefined) this.#options.errors.faults.call(error, call.context);
     this.#end(id, idText, error, call);
     if (this.#draining) this.#closeIfIdle();
   }
 
-  #continue(live: LiveCall, { message, end, cancel, pause, ack }: CallEnvelope): void {
+  #continue(live: LiveCall, { message, end, cancel, pause, ack, confirm }: CallEnvelope): void {
     const { callable, call } = live;
     const { requests } = call;
     try {
       if (pause !== undefined) this.#pause(live, pause);
       if (ack !== undefined) this.#ack(live, ack);
+      if (confirm !== undefined) this.#confirm(live, confirm);
       if (cancel) throw new ConnectError("the client cancelled the call", Code.Canceled);
       if (message !== undefined) {
         if (requests.ended) throw invalidArgument("a message came after the last one");
@@ -360,6 +361,14 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       );
     }
     streamPlace.ack(position);
+  }
+
+  /** @throws ConnectError INVALID_ARGUMENT where no hub serves the call */
+  #confirm({ call: { context } }: LiveCall, token: string): void {
+    const { connection } = this.#options.origin.side;
+    if (this.#rooms === undefined || connection?.confirmed(context, token) !== true) {
+      throw invalidArgument("only calls in rooms confirm, behind a hello");
+    }
   }
 
   /**

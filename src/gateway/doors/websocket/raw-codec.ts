@@ -48,7 +48,7 @@ export function compileRawCodec(route: Route, bind: Partial<BindOptions>): Frame
       put(message, data, isBinary);
       return message;
     },
-    frame,
+    frames: (message) => [frame(message)],
     frameOf: (reply) => frame(decode(reply)),
   };
 }

@@ -9,7 +9,7 @@ import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { callSource } from "./socket-side.ts";
-import { type SendReply, SocketCall } from "./socket-call.ts";
+import { SocketCall } from "./socket-call.ts";
 import { readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
 import {
   askSocketCall,
@@ -149,8 +149,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
 
   async #run(call: SocketCall, admitted: Promise<void> | undefined): Promise<void> {
     const { codec } = this.#request.chosen;
-    const send: SendReply = (frame) => this.#socket.write(frame);
-    const error = await call.run(codec, send, admitted);
+    const error = await call.run(codec, this.#socket, admitted);
     this.#call = undefined;
     if (error !== undefined) this.#plan.kit.errors.faults.call(error, call.context);
     this.#finish(error, call);

@@ -7,8 +7,11 @@ import type { Frame, FrameCodec } from "./frame-codec.ts";
 import { MessageQueue, type QueueSource, type SocketMessage } from "./message-queue.ts";
 import type { SocketRun } from "./socket-run.ts";
 
-/** Sends an encoded reply; returns a promise if the client must read something before the next one. */
-export type SendReply = (frame: Frame) => Promise<void> | undefined;
+/** Sends encoded replies. */
+export interface ReplySender {
+  /** Returns a promise if the client must read something before the next one. */
+  write(frame: Frame): Promise<void> | undefined;
+}
 
 /** One call of an rpc over a WebSocket. */
 export class SocketCall {
@@ -39,13 +42,13 @@ export class SocketCall {
    */
   async run(
     codec: FrameCodec,
-    send: SendReply,
+    sender: ReplySender,
     admitted: Promise<void> | undefined,
   ): Promise<ConnectError | undefined> {
     const { context } = this;
     try {
       if (admitted !== undefined) await admitted;
-      await forEachOf(this.#run(this.requests, context, codec), (frames) => this.#sendAll(frames, 0, send));
+      await forEachOf(this.#run(this.requests, context, codec), (frames) => this.#sendAll(frames, 0, sender));
       this.#kind.reports?.answered(context, undefined, false);
       return undefined;
     } catch (reason) {
@@ -60,17 +63,17 @@ export class SocketCall {
   }
 
   /** Sends frames from one on; returns a promise while the client must read something before the next one. */
-  #sendAll(frames: readonly Frame[], from: number, send: SendReply): Promise<void> | undefined {
+  #sendAll(frames: readonly Frame[], from: number, sender: ReplySender): Promise<void> | undefined {
     const { context } = this;
     for (let place = from; place < frames.length; place++) {
       const frame = frames[place];
       if (frame === undefined) break; // There is one.
       if (context.reason !== undefined) throw context.reason;
       context.sent++;
-      context.sentBytes += Buffer.byteLength(frame.data);
-      const written = send(frame);
+      context.sentBytes += frame.dataBytes ?? Buffer.byteLength(frame.data);
+      const written = sender.write(frame);
       if (written === undefined) continue;
-      return context.race(written).then(() => this.#sendAll(frames, place + 1, send));
+      return context.race(written).then(() => this.#sendAll(frames, place + 1, sender));
     }
     return undefined;
   }

@@ -35,6 +35,6 @@ export function compileSocketCalls({ invoker, transcoding }: DoorKit, method: De
     inBytes: false,
     run: (requests, context, codec) =>
       // Codecs make bytes only where they were asked to.
-      run(requests as AsyncIterable<Message>, context, (message) => [codec.frame(message)]),
+      run(requests as AsyncIterable<Message>, context, codec.frames),
   };
 }

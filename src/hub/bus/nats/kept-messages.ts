@@ -26,6 +26,8 @@ export const beginsHeader = "Ts-Ms-Begins";
 
 /** In so many parts a page is read at once. */
 const parts = 8;
+/** How many of the following ones are read at once. */
+const restAtOnce = 500;
 /** A range of numbers that is read in parts. */
 const smallestRange = 64;
 /** How often what NATS keeps a moment after it has numbered it is looked for, and the pauses, in milliseconds. */
@@ -112,6 +114,22 @@ export class KeptMessages {
       const messages = [...found, ...(tail ?? [])];
       return { isComplete: after === undefined || isComplete || (first === undefined && !!tail), messages };
     }
+  }
+
+  /** What follows messages that were read, up to the last publication of the room. */
+  async rest(
+    token: string,
+    read: readonly KeptMessage[],
+    last: LastMessage,
+  ): Promise<readonly KeptMessage[]> {
+    const all: KeptMessage[] = [];
+    let reached = read.at(-1)?.offset;
+    while (reached !== undefined && reached < last.offset) {
+      const { messages } = await this.read(token, reached, last, restAtOnce);
+      all.push(...messages);
+      reached = messages.at(-1)?.offset;
+    }
+    return all;
   }
 
   /** The last publications as the first stream has them, which keeps a few; undefined where some are missing. */

@@ -6,12 +6,13 @@ import { NatsLink } from "../../../core/nats/nats-link.ts";
 import { type NatsOptions, toNatsOptions } from "../../../core/nats/nats-options.ts";
 import { NumberedWindow } from "../../../core/nats/numbered-window.ts";
 import { ackOf, ensureStream, isNoStream } from "../../../core/nats/streams.ts";
-import { formatPosition, parsePosition, type Position, randomName } from "../../room/position.ts";
+import { type Position, randomName } from "../../room/position.ts";
 import type { Publication, RoomEntry } from "../../room/publication.ts";
 import { unknownOutcome } from "../unknown-outcome.ts";
 import type { Bus, BusNode, BusPage, BusPublication, BusReceipt, RoomSeen, TopicKeeping } from "../bus.ts";
 import { Clearings } from "./clearings.ts";
-import { beginsHeader } from "./kept-messages.ts";
+import { cursorText, cursorOf } from "./cursor-text.ts";
+import { beginsHeader, type KeptMessage } from "./kept-messages.ts";
 import { ListenedRoom, type NatsRoom } from "./listened-room.ts";
 import type { NatsKeeping } from "./nats-keeping.ts";
 import { NatsTopic } from "./nats-topic.ts";
@@ -167,16 +168,20 @@ class NatsBus implements Bus {
     }
   }
 
-  async cursor(key: string, set?: Position): Promise<Position | undefined> {
+  async cursor(key: string, set?: Position, ttlMs?: number): Promise<Position | undefined> {
     const line = this.#line();
     const { subjects } = this.#open();
     const subject = subjects.cursor(key);
     try {
       if (set !== undefined) {
-        ackOf(await line.request(subject, formatPosition(set)));
+        ackOf(await line.request(subject, cursorText(set, ttlMs, Date.now())));
         return set;
       }
-      return parsePosition((await line.request(`$JS.API.DIRECT.GET.${subjects.state}.${subject}`)).string());
+      const kept = await line.request(`$JS.API.DIRECT.GET.${subjects.state}.${subject}`);
+      const found = cursorOf(kept.string(), Date.now());
+      if (found !== "ended") return found;
+      await line.manager.streams.purge(subjects.state, { filter: subject });
+      return undefined;
     } catch (reason) {
       throw unavailable(reason);
     }
@@ -296,11 +301,19 @@ class NatsBus implements Bus {
     }
     if (last === undefined) return { entries: [], top, complete: true };
     const { isComplete, messages } = await kept.read(room.token, after?.offset, last, limit);
-    const entries = messages.flatMap(({ offset, data, begins }) => {
-      const { epoch } = top;
-      return begins === undefined ? (this.#entryOf(room, data, { epoch, offset }) ?? []) : [];
-    });
-    return { entries, top, complete: isComplete };
+    const { epoch } = top;
+    const entriesOf = (some: readonly KeptMessage[]): readonly RoomEntry[] =>
+      some.flatMap(({ offset, data, begins }) =>
+        begins === undefined ? (this.#entryOf(room, data, { epoch, offset }) ?? []) : [],
+      );
+    const entries = entriesOf(messages);
+    const { bytes } = this.#keepings.get(room.topic.name)?.history ?? {};
+    if (bytes === undefined) return { entries, top, complete: isComplete };
+    // NATS bounds no bytes of a room. Which ones are too many is said by all that follow.
+    const rest = entriesOf(await kept.rest(room.token, messages, last));
+    const from = firstWithin([...entries, ...rest], bytes);
+    const complete = after === undefined || (isComplete && from === 0);
+    return { entries: from === 0 ? entries : [...entries, ...rest].slice(from, from + limit), top, complete };
   }
 
   async #last(line: NatsLine, { path, token, topic }: NatsRoom) {
@@ -358,6 +371,16 @@ class NatsBus implements Bus {
     if (this.#running === undefined) throw new ConnectError("the hub has stopped", Code.Unavailable);
     return this.#running;
   }
+}
+
+/** The place of the oldest of those at the end that have no more than so many bytes together. */
+function firstWithin(entries: readonly RoomEntry[], bytes: number): number {
+  let sum = 0;
+  for (let place = entries.length; place > 0; place--) {
+    sum += entries[place - 1]?.publication.bytes ?? 0;
+    if (sum > bytes) return place;
+  }
+  return 0;
 }
 
 function unavailable(reason: unknown): ConnectError {

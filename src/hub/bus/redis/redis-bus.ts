@@ -2,20 +2,28 @@ import { performance } from "node:perf_hooks";
 import { checkPeer } from "../../../core/config/optional-peer.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
-import { type LineReply, openLine, type RedisLine } from "../../../core/redis/line.ts";
-import { type RedisOptions, toRedisOptions } from "../../../core/redis/redis-options.ts";
+import {
+  type LineOwner,
+  type LineReply,
+  openLine,
+  openLineLike,
+  type RedisClientLike,
+  type RedisLine,
+} from "../../../core/redis/line.ts";
+import { redisDefaults, type RedisOptions, toRedisOptions } from "../../../core/redis/redis-options.ts";
 import type { RedisScript } from "../../../core/redis/script.ts";
 import { parsePosition, formatPosition, type Position, randomName } from "../../room/position.ts";
 import type { RoomEntry } from "../../room/publication.ts";
 import type { Bus, BusNode, BusOperation, BusPage, BusPublication, BusReceipt, RoomSeen } from "../bus.ts";
 import { unknownOutcome } from "../unknown-outcome.ts";
 import { KeptLine } from "./kept-line.ts";
-import { OwnPublications } from "./own-publications.ts";
+import { OwnPublications } from "../own-publications.ts";
 import { clearScript, publishScript, readScript, scripts, topsScript } from "./scripts.ts";
 import { SeenRooms } from "./seen-rooms.ts";
-import type { SubscribedRoom } from "./subscribed-room.ts";
+import type { SubscribedRoom } from "../subscribed-room.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
+const usualPrefix = "ts-ms:hub:";
 /** The largest message, in bytes. */
 const maxMessageBytes = 16 * 1024 ** 2;
 /** How long the number of a room outlives its last publication, at least, in milliseconds. */
@@ -26,24 +34,47 @@ const cursorMs = 30 * 24 * 3_600_000;
 const echoMs = 500;
 const roomsAtOnce = 256;
 
+/** Where the Redis of a bus is. */
+export interface RedisBusOptions extends RedisOptions {
+  /**
+   * A client of `@redis/client` in place of `url`: the bus makes two connections of its own with its settings, and uses
+   * neither it nor its connection. Default: none.
+   */
+  readonly client: RedisClientLike | undefined;
+}
+
 /**
  * A bus by Redis 6.2 and later: it keeps the history of rooms in streams, and tells nodes by channels.
  *
  * @param options where it is; Sentinels are not supported
  * @throws SetupError for options that cannot be used, and without the package `@redis/client`
  */
-export function redisBus(options: Partial<RedisOptions>): Bus {
-  const checked = toRedisOptions({ prefix: "ts-ms:hub:", ...options });
-  if (checked.master !== undefined) throw new SetupError("redisBus: needs url; sentinels are not supported");
+export function redisBus({ client, ...options }: Partial<RedisBusOptions>): Bus {
   checkPeer("@redis/client", "redisBus");
-  return new RedisBus(checked);
+  if (client !== undefined) {
+    const { prefix = usualPrefix, connectTimeoutMs = redisDefaults.connectTimeoutMs, ...others } = options;
+    const [other] = Object.keys(others);
+    if (other !== undefined) throw new SetupError(`redisBus: client has its own settings: not with ${other}`);
+    if (typeof client.duplicate !== "function")
+      throw new SetupError("redisBus: client must be one of @redis/client, which createClient makes");
+    return new RedisBus({ prefix, connectTimeoutMs, open: (owner) => openLineLike(client, owner) });
+  }
+  const checked = toRedisOptions({ prefix: usualPrefix, ...options });
+  if (checked.master !== undefined) throw new SetupError("redisBus: needs url; sentinels are not supported");
+  const { prefix, connectTimeoutMs } = checked;
+  return new RedisBus({ prefix, connectTimeoutMs, open: (owner) => openLine(checked, owner) });
+}
+
+/** How a bus reaches its Redis. */
+interface RedisBusInit extends Pick<RedisOptions, "prefix" | "connectTimeoutMs"> {
+  readonly open: (owner: LineOwner) => Promise<RedisLine>;
 }
 
 class RedisBus implements Bus {
   readonly name = "redis";
   readonly maxMessageBytes = maxMessageBytes;
   readonly isShared = true;
-  readonly #options: RedisOptions;
+  readonly #options: RedisBusInit;
   readonly #own = new OwnPublications();
   readonly #seen = new SeenRooms();
   #subscriptions: Subscriptions | undefined;
@@ -55,7 +86,7 @@ class RedisBus implements Bus {
   #starting: Promise<void> | undefined;
   #base = "";
 
-  constructor(options: RedisOptions) {
+  constructor(options: RedisBusInit) {
     this.#options = options;
   }
 
@@ -69,7 +100,7 @@ class RedisBus implements Bus {
     this.#turn(false);
     this.#commands = new KeptLine({
       clock: node.clock,
-      open: (lost) => this.#timed("connect", () => openLine(this.#options, { message: () => {}, lost })),
+      open: (lost) => this.#timed("connect", () => this.#options.open({ message: () => {}, lost })),
       prepare: async (line) => {
         await Promise.all(scripts.map(({ text }) => line.send(["SCRIPT", "LOAD", text])));
       },
@@ -78,7 +109,7 @@ class RedisBus implements Bus {
     this.#subscriptions = new Subscriptions({
       node,
       base: this.#base,
-      open: (owner) => openLine(this.#options, owner),
+      open: this.#options.open,
       commands: this.#commands,
       heard: (room, head, record) => this.#heard(room, head, record),
       read: (room, after, limit) => this.read(room, after, limit),

@@ -2,7 +2,7 @@ import type { LineOwner, RedisLine } from "../../../core/redis/line.ts";
 import type { Position } from "../../room/position.ts";
 import type { BusNode, BusPage } from "../bus.ts";
 import { KeptLine } from "./kept-line.ts";
-import { SubscribedRoom } from "./subscribed-room.ts";
+import { SubscribedRoom } from "../subscribed-room.ts";
 
 /** With what rooms are subscribed to. */
 export interface SubscriptionsInit {

@@ -83,7 +83,7 @@ function blocksOf(eventId: EventId): (messageText: MessageText) => Blocks {
     if (blocks === undefined) {
       const text: MessageText = (message) =>
         `${eventLine(message)}${beforeData(eventId.of(message))}${messageText(message)}\n\n`;
-      blocks = { text, shared: madeOnce("sse", (message) => SharedBytes.of(Buffer.from(text(message)))) };
+      blocks = { text, shared: madeOnce("sse", (message) => SharedBytes.ofText(text(message))) };
       known.set(messageText, blocks);
     }
     return blocks;

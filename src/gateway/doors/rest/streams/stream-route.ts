@@ -219,7 +219,8 @@ function printers(
   binder: MessageBinder,
   { json, binding }: DoorKit,
 ): (call: RouteCall) => Printer {
-  const usual = printer(route, { ...json, indent: 0 });
+  // The same options as those of sockets, where they are: what is written for both is written once.
+  const usual = printer(route, json.indent === 0 ? json : { ...json, indent: 0 });
   if (!binding.systemParameters) return () => usual;
   const numbers = printer(route, { ...json, indent: 0, enums: "number" });
   return ({ query }) => (binder.systemParameters(query).enumsAsNumbers ? numbers : usual);

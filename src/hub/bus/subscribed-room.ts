@@ -1,7 +1,7 @@
-import type { Position } from "../../room/position.ts";
-import type { RoomEntry } from "../../room/publication.ts";
-import type { BusNode, BusPage } from "../bus.ts";
-import { RoomFeed } from "../room-feed.ts";
+import type { Position } from "../room/position.ts";
+import type { RoomEntry } from "../room/publication.ts";
+import type { BusNode, BusPage } from "./bus.ts";
+import { RoomFeed } from "./room-feed.ts";
 
 type Read = (room: string, after: Position | undefined, limit: number) => Promise<BusPage>;
 

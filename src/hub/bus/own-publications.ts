@@ -1,4 +1,4 @@
-import type { Deliveries, Publication } from "../../room/publication.ts";
+import type { Deliveries, Publication } from "../room/publication.ts";
 
 interface Own {
   readonly number: number;
