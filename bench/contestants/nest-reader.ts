@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import amqplib from "amqplib";
 import type { QueueReader } from "./queue-reader.ts";
 
 /** What is used of the packages of NestJS, which are none of this project. */
@@ -75,8 +76,10 @@ export async function nestReader({ url, queue, folder, handled }: NestReaderPart
     await running.listen();
   };
   const stop = async (): Promise<void> => running?.close();
-  await read(); // Its queue is made.
-  await stop();
+  // It cannot be closed before it has begun to read, so the queue is made without it.
+  const connection = await amqplib.connect(url);
+  await (await connection.createChannel()).assertQueue(queue, options.queueOptions);
+  await connection.close();
   return { queue, read, stop };
 }
 

@@ -161,6 +161,30 @@ test("who names none of them loads no room of security, limits, overload, traces
   assert.deepEqual(descriptors, [], "an app reads its configuration without descriptors");
 });
 
+/** Everything of messages between services. */
+const messages =
+  /^src\/(?:messaging|outbox|dispatch|saga)\/|^gen\/ts_ms\/(?:messaging|dispatch|saga)\/|^gen\/io\/cloudevents\//;
+
+test("who sends and reads no messages loads nothing of brokers, outboxes, dispatchers and sagas", async () => {
+  for (const file of ["src/index.ts", "src/entries/app.ts", "src/entries/telemetry.ts", app]) {
+    const loaded = await modulesOf(file);
+    assert.ok(loaded.length > 20, file);
+    assert.deepEqual(
+      loaded.filter((path) => messages.test(path)),
+      [],
+      file,
+    );
+  }
+  const broker = await modulesOf("src/entries/messaging.ts");
+  assert.ok(broker.includes("src/messaging/message-server.ts"));
+  const others =
+    /^src\/(?:outbox|dispatch|saga)\/|^src\/messaging\/(?:rabbitmq|kafka|nats)\/(?!\w+-options\.)/;
+  assert.deepEqual(
+    broker.filter((path) => others.test(path)),
+    [],
+  );
+});
+
 /** Packages that users install for the features that they use. */
 function optionalPeers(): string[] {
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {

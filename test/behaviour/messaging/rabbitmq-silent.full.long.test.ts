@@ -16,7 +16,7 @@ const deadlineMs = 5_000;
 
 test(
   "M24: a publisher makes ten times what RabbitMQ takes, which is silent for 60 s then: its memory is bounded, UNAVAILABLE by the deadline, and it goes on",
-  { skip, timeout: 200_000 },
+  { skip, timeout: 280_000 },
   async () => {
     const connection = await amqplib.connect(rabbit.server.url);
     const channel = await connection.createChannel();
@@ -28,10 +28,13 @@ test(
     await using publisher = new Program("test/programs/fixtures/message-publisher.ts", rabbit.server.url);
     const states = (): PublisherState[] => publisher.lines.map((line) => JSON.parse(line) as PublisherState); // As it prints.
     const last = (): PublisherState | undefined => states().at(-1);
-    await soon(() => (last()?.confirmed ?? 0) > 5_000 && (last()?.unavailable ?? 0) > 20_000, 60_000);
-    await sleep(5_000);
+    const isOverloaded = ({ attempted, confirmed, underWay }: PublisherState): boolean =>
+      confirmed > 1_000 && attempted >= 9 * confirmed && underWay > 9_000;
+    await soon(() => states().filter(isOverloaded).length >= 20, 90_000).catch((reason: unknown) => {
+      throw new Error(`it is not overloaded: ${JSON.stringify(states().slice(-5))}`, { cause: reason });
+    });
     const before = last();
-    assert.ok(before !== undefined && before.attempted >= 9 * before.confirmed, JSON.stringify(before));
+    assert.ok(before !== undefined);
     const steady = states().length;
     rabbit.server.freeze();
     try {
@@ -45,12 +48,12 @@ test(
     const rss = most(({ rssBytes }) => rssBytes);
     const text = `RSS of ${rss / mebibyte} MiB, ${idleBytes / mebibyte} at the start, ${before.rssBytes / mebibyte} before the silence`;
     assert.ok(rss <= before.rssBytes + 16 * mebibyte + boundBytes, text);
-    assert.ok(most(({ underWay }) => underWay) <= 11_000, "no more wait than may");
+    assert.ok(most(({ underWay }) => underWay) <= 10_010, "no more wait than may");
     const late = most(({ longestMs }) => longestMs);
     assert.ok(late < deadlineMs + 1_000, `${late} ms until a publish had its outcome`);
     const during = silent.at(-1);
-    assert.ok((during?.unavailable ?? 0) > before.unavailable + 100_000 && during?.failed === 0);
-    await soon(() => (last()?.confirmed ?? 0) > (during?.confirmed ?? 0) + 5_000, 30_000);
+    assert.ok((during?.unavailable ?? 0) > before.unavailable + 50_000 && during?.failed === 0);
+    await soon(() => (last()?.confirmed ?? 0) > (during?.confirmed ?? 0) + 1_000, 30_000);
     assert.equal(last()?.failed, 0);
   },
 );
