@@ -12,6 +12,7 @@ import { gatewayDuel, handGateway } from "./gateway-duel.ts";
 import { faceRows } from "./face-rows.ts";
 import { graphqlRows } from "./graphql-rows.ts";
 import { guardRows } from "./guard-rows.ts";
+import { http3Rows } from "./http3-rows.ts";
 import { hubRows } from "./hub-rows.ts";
 import { handLatencyRows } from "./latency-rows.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
@@ -315,6 +316,7 @@ const all: readonly Row[] = [
   ...messageRows,
   ...kafkaRows,
   ...workerRows,
+  ...http3Rows,
   ...scaleRows,
 ];
 

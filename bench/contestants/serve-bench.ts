@@ -8,8 +8,12 @@ import { takePart } from "./take-part.ts";
  * Serves the bench's service by the combined gateway, configured as in `examples/gateway.ts`; its port is that of HTTP.
  *
  * @param options what is different. Default: nothing
+ * @param portOf another port of the gateway
  */
-export async function serveBench(options: Partial<HttpServerOptions> = {}): Promise<void> {
+export async function serveBench(
+  options: Partial<HttpServerOptions> = {},
+  portOf = ({ address }: HttpServer): number | undefined => address?.port,
+): Promise<void> {
   const logger = createLogger();
   const metrics = new Metrics();
   const observers = [callLog(logger), metrics];
@@ -27,5 +31,5 @@ export async function serveBench(options: Partial<HttpServerOptions> = {}): Prom
   http.addService(bench);
   await grpc.start();
   await http.start();
-  takePart({ port: http.address?.port ?? 0 });
+  takePart({ port: portOf(http) ?? 0 });
 }

@@ -62,7 +62,8 @@ test("an app has the workers of its configuration, and new ones have the one of 
 
 test("E15: streams of events and WebSockets come to their end while all workers are replaced", async () => {
   await using running = await startWorkers();
-  using load = new SteadyLoad([eventStreams(running.http), socketStreams(running.http)], 20);
+  using events = eventStreams(running.http);
+  using load = new SteadyLoad([events, socketStreams(running.http)], 20);
   await eventually("some calls", () => (load.done > 20 ? true : undefined));
   running.program.kill("SIGHUP");
   await running.program.error(/worker 2 was replaced/);

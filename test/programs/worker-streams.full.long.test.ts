@@ -18,8 +18,8 @@ test(
     using rest = restCalls(running.http, 16);
     using grpc = grpcCalls(running.grpc);
     using uploads = uploadCalls(running.http);
-    const { http } = running;
-    using load = new SteadyLoad([rest, grpc, uploads, eventStreams(http), socketStreams(http)], 40);
+    using events = eventStreams(running.http);
+    using load = new SteadyLoad([rest, grpc, uploads, events, socketStreams(running.http)], 40, 50);
     for (let round = 1; round <= 10; round++) {
       running.program.kill("SIGHUP");
       await eventually(
@@ -28,7 +28,7 @@ test(
           sample(await running.metrics(), 'ts_ms_worker_restarts_total{cause="reload"}') === 2 * round
             ? true
             : undefined,
-        60_000,
+        120_000,
       );
     }
     await eventually("20,000 calls", () => (load.done >= 20_000 ? true : undefined), 200_000);

@@ -15,6 +15,8 @@ export interface ScriptedRequest {
   readonly fields?: readonly (readonly [string, string])[];
   /** Whether the request does not end. */
   readonly open?: boolean;
+  /** Whether the answer has its body as `base64` too. */
+  readonly binary?: boolean;
 }
 
 /** What a client does next. */
@@ -43,6 +45,8 @@ export interface ScriptedAnswer {
   readonly headers: readonly (readonly [string, string])[];
   readonly trailers: readonly (readonly [string, string])[];
   readonly body: string;
+  /** The body's bytes, where the request has asked for them. */
+  readonly base64?: string;
   /** Bytes of the body. */
   readonly length: number;
   /** When its parts have come, in seconds since the request. */

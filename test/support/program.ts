@@ -30,6 +30,12 @@ export interface Exit {
   readonly afterMs: number;
 }
 
+/** A program that is started with flags of Node. */
+export interface FlaggedProgram {
+  readonly file: string;
+  readonly flags: readonly string[];
+}
+
 /** A program of this repository as a process of its own. Killed, if it still runs, when it is disposed of. */
 export class Program implements AsyncDisposable {
   readonly lines: string[] = [];
@@ -39,9 +45,10 @@ export class Program implements AsyncDisposable {
   readonly #waiters = new Set<() => void>();
   #signalledAt = 0;
 
-  /** @param file Path below the root, for example `examples/gateway.ts`. */
-  constructor(file: string, ...args: readonly string[]) {
-    const child = spawn(process.execPath, [programFile(file), ...args], {
+  /** @param program Path below the root, for example `examples/gateway.ts`; with flags of Node. */
+  constructor(program: string | FlaggedProgram, ...args: readonly string[]) {
+    const { file, flags } = typeof program === "string" ? { file: program, flags: [] } : program;
+    const child = spawn(process.execPath, [...flags, programFile(file), ...args], {
       cwd: root,
       stdio: ["ignore", "pipe", "pipe"],
     });

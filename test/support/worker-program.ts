@@ -13,9 +13,17 @@ export interface WorkerProgram extends AsyncDisposable {
 }
 
 /** Starts the fixture with two workers, unless there are other flags; resolves when all of them serve. */
-export async function startWorkers(...args: readonly string[]): Promise<WorkerProgram> {
+export function startWorkers(...args: readonly string[]): Promise<WorkerProgram> {
+  return startFlaggedWorkers([], ...args);
+}
+
+/** The same with flags of Node. */
+export async function startFlaggedWorkers(
+  flags: readonly string[],
+  ...args: readonly string[]
+): Promise<WorkerProgram> {
   const program = new Program(
-    "test/programs/fixtures/worker-program.ts",
+    { file: "test/programs/fixtures/worker-program.ts", flags },
     ...["--grpc-port=0", "--http-port=0", "--exporter-port=0", "--workers=2"],
     ...args,
   );

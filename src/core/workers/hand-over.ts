@@ -1,4 +1,5 @@
 import type { Clock } from "../time/clock.ts";
+import { insertByAge, type Offered } from "./oldest-first.ts";
 
 /** A connection that was accepted and that no worker has confirmed. */
 export interface AcceptedConnection {
@@ -31,7 +32,7 @@ const slowMs = 500;
 const mostWaiting = 10_000;
 
 interface Flight<C> {
-  readonly connection: C;
+  readonly offered: Offered<C>;
   readonly number: number;
   readonly stopWatch: () => void;
 }
@@ -43,7 +44,7 @@ interface Place<C extends AcceptedConnection> {
   /** Connections that are open there, as it has said last. */
   open: number;
   /** Those that it gets next: one is under way at a time, so that all others can still go elsewhere. */
-  readonly queue: C[];
+  readonly queue: Offered<C>[];
   flight: Flight<C> | undefined;
   isReady: boolean;
   isSlow: boolean;
@@ -55,8 +56,9 @@ export class HandOver<C extends AcceptedConnection> {
   readonly #clock: Clock;
   readonly #places: Place<C>[] = [];
   /** Connections for which there is no worker now, the oldest first. */
-  #waiting: C[] = [];
+  #waiting: Offered<C>[] = [];
   #lastNumber = 0;
+  #lastOrder = 0;
   /** Place in the list behind the worker that was chosen last. */
   #turn = 0;
 
@@ -98,7 +100,7 @@ export class HandOver<C extends AcceptedConnection> {
     const { flight } = place;
     flight?.stopWatch();
     if (flight !== undefined) this.counts.lost++;
-    this.#again([...(flight === undefined ? [] : [flight.connection]), ...place.queue]);
+    this.#again([...(flight === undefined ? [] : [flight.offered]), ...place.queue]);
   }
 
   /** A worker may get connections, or gets no more of them. */
@@ -120,23 +122,15 @@ export class HandOver<C extends AcceptedConnection> {
       return;
     }
     place.ports.delete(port);
-    const orphans = place.queue.filter((connection) => connection.port === port);
-    const others = place.queue.filter((connection) => connection.port !== port);
+    const orphans = place.queue.filter(({ connection }) => connection.port === port);
+    const others = place.queue.filter(({ connection }) => connection.port !== port);
     place.queue.splice(0, place.queue.length, ...others);
     this.#again(orphans);
   }
 
   /** A connection was accepted. */
   offer(connection: C): void {
-    const place = this.#choose(connection.port);
-    if (place !== undefined) {
-      place.queue.push(connection);
-      this.#next(place);
-    } else if (this.#waiting.length < mostWaiting) {
-      this.#waiting.push(connection);
-    } else {
-      this.#drop(connection);
-    }
+    this.#offer({ connection, order: ++this.#lastOrder });
   }
 
   /** A worker has confirmed a connection, or refused it, as it serves the port no more. */
@@ -145,12 +139,12 @@ export class HandOver<C extends AcceptedConnection> {
     if (place === undefined) return;
     place.open = open;
     if (place.flight?.number !== number) return;
-    const { connection } = this.#landed(place, place.flight);
+    const { offered } = this.#landed(place, place.flight);
     this.counts[accepted ? "taken" : "refused"]++;
-    if (accepted) connection.release();
+    if (accepted) offered.connection.release();
     else {
-      this.setServes(receiver, connection.port, false);
-      this.#again([connection]);
+      this.setServes(receiver, offered.connection.port, false);
+      this.#again([offered]);
     }
     this.#next(place);
   }
@@ -177,7 +171,7 @@ export class HandOver<C extends AcceptedConnection> {
       this.counts.lost++;
       this.#landed(place, flight);
       place.isSlow = true; // Another one gets it, if there is one.
-      this.#again([flight.connection, ...place.queue.splice(0)]);
+      this.#again([flight.offered, ...place.queue.splice(0)]);
     }
   }
 
@@ -188,9 +182,21 @@ export class HandOver<C extends AcceptedConnection> {
 
   /** A port is closed: what waits for it is closed. */
   close(port: string): void {
-    const closed = this.#waiting.filter((connection) => connection.port === port);
-    this.#waiting = this.#waiting.filter((connection) => connection.port !== port);
-    for (const connection of closed) this.#drop(connection);
+    const closed = this.#waiting.filter(({ connection }) => connection.port === port);
+    this.#waiting = this.#waiting.filter(({ connection }) => connection.port !== port);
+    for (const { connection } of closed) this.#drop(connection);
+  }
+
+  #offer(offered: Offered<C>): void {
+    const place = this.#choose(offered.connection.port);
+    if (place !== undefined) {
+      insertByAge(place.queue, offered);
+      this.#next(place);
+    } else if (this.#waiting.length < mostWaiting) {
+      insertByAge(this.#waiting, offered);
+    } else {
+      this.#drop(offered.connection);
+    }
   }
 
   #drop(connection: C): void {
@@ -216,12 +222,12 @@ export class HandOver<C extends AcceptedConnection> {
 
   #next(place: Place<C>): void {
     if (place.flight !== undefined) return;
-    const connection = place.queue.shift();
-    if (connection === undefined) return;
+    const offered = place.queue.shift();
+    if (offered === undefined) return;
     const number = ++this.#lastNumber;
     const stopWatch = this.#clock.after(slowMs, () => this.#isLate(place), false);
-    place.flight = { connection, number, stopWatch };
-    place.receiver.give(connection, number);
+    place.flight = { offered, number, stopWatch };
+    place.receiver.give(offered.connection, number);
   }
 
   #landed(place: Place<C>, flight: Flight<C>): Flight<C> {
@@ -236,8 +242,8 @@ export class HandOver<C extends AcceptedConnection> {
     this.#again(place.queue.splice(0));
   }
 
-  #again(connections: readonly C[]): void {
-    for (const connection of connections) this.offer(connection);
+  #again(offered: readonly Offered<C>[]): void {
+    for (const one of offered) this.#offer(one);
   }
 
   #retry(): void {

@@ -1,12 +1,12 @@
-import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { isSea } from "node:sea";
 import type { Socket } from "node:net";
-import { SetupError } from "../errors/setup-error.ts";
 import type { StopSignal } from "../lifecycle/signals.ts";
 import { type Clock, systemClock } from "../time/clock.ts";
 import { ChannelRolls } from "./channel-rolls.ts";
 import { HandOver } from "./hand-over.ts";
+import { isInspected, releaseInspector } from "./inspection.ts";
+import { checkKernelBalance } from "./kernel-balance.ts";
 import { type AcceptedSocket, LiveWorker, type WorkerEnd } from "./live-worker.ts";
 import { PostOffice } from "./post-office.ts";
 import { PrimaryMetrics } from "./primary-metrics.ts";
@@ -99,17 +99,7 @@ class Primary {
     if (count > cores) {
       this.#log.warn({ count, cores }, `${count} workers are more than the ${cores} cores that there are`);
     }
-    if (balance !== "kernel") return;
-    if (!sharingSystems.has(process.platform)) {
-      throw new SetupError(
-        `inWorkers: ${process.platform} does not share a port out: use the balance "connections"`,
-      );
-    }
-    if (migrates()) return;
-    this.#log.warn(
-      {},
-      'the balance "kernel" loses connections when a worker closes its port, unless net.ipv4.tcp_migrate_req is 1',
-    );
+    if (balance === "kernel") checkKernelBalance(this.#log);
   }
 
   #begin(place: number): LiveWorker {
@@ -161,6 +151,12 @@ class Primary {
     this.#rolls.remove(worker);
     this.#metrics.ended(worker);
     this.#pool.ended(worker, end);
+    if (worker.place === 1 && isInspected()) this.#inspectFirst();
+  }
+
+  /** The process that replaces worker 1 gets the inspector's address, which the old one had until now. */
+  #inspectFirst(): void {
+    for (const worker of this.#pool.all) if (worker.place === 1) worker.say({ kind: "inspect" });
   }
 
   #ponged(
@@ -234,25 +230,6 @@ class Primary {
 
 function accepted(port: string, socket: Socket): AcceptedSocket {
   return { port, socket, release: () => socket.destroy() };
-}
-
-/** Only worker 1 is inspected, by the port that this process was given. */
-async function releaseInspector(): Promise<void> {
-  if (!process.execArgv.concat(process.env["NODE_OPTIONS"] ?? "").some((flag) => flag.includes("--inspect")))
-    return;
-  const { close } = await import("node:inspector");
-  close();
-}
-
-/** Systems on which a port is shared out to the processes that have bound it. */
-const sharingSystems: ReadonlySet<string> = new Set(["linux", "freebsd", "sunos", "aix"]);
-
-function migrates(): boolean {
-  try {
-    return readFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "utf8").trim() === "1";
-  } catch {
-    return false; // An old Linux, or none.
-  }
 }
 
 const linesOnStderr: PrimaryLog = {

@@ -1,6 +1,5 @@
+import { isInspectFlag } from "./inspection.ts";
 import type { WorkerCommand } from "./live-worker.ts";
-
-const inspects = /^--inspect(?:-brk|-wait|-port)?(?:=|$)/;
 
 /**
  * How the program is started once more: with the same file, arguments and flags of Node. Only worker 1 is inspected.
@@ -9,7 +8,7 @@ const inspects = /^--inspect(?:-brk|-wait|-port)?(?:=|$)/;
  */
 export function workerCommand(place: number, isBundled: boolean): WorkerCommand {
   const { execArgv, argv, env } = process;
-  const flags = place === 1 ? execArgv : execArgv.filter((flag) => !inspects.test(flag));
+  const flags = place === 1 ? execArgv : execArgv.filter((flag) => !isInspectFlag(flag));
   const options = env["NODE_OPTIONS"];
   const file = argv[1] ?? "";
   return {
@@ -21,7 +20,7 @@ export function workerCommand(place: number, isBundled: boolean): WorkerCommand 
             ...env,
             NODE_OPTIONS: options
               .split(" ")
-              .filter((flag) => !inspects.test(flag))
+              .filter((flag) => !isInspectFlag(flag))
               .join(" "),
           },
   };

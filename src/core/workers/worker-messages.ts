@@ -42,6 +42,8 @@ export type ToWorker =
   /** @param number of the connection that was sent last */
   | { readonly kind: "ping"; readonly number: number }
   | { readonly kind: "report" }
+  /** The address of the inspector is free. */
+  | { readonly kind: "inspect" }
   | { readonly kind: "stop"; readonly signal: StopSignal; readonly drainDelayMs: number | undefined }
   | { readonly kind: "post"; readonly name: string; readonly bytes: Uint8Array; readonly from: number }
   /** Who is on a channel now. */

@@ -4,6 +4,7 @@ import { stopControl, type StopSignal } from "../lifecycle/signals.ts";
 import type { ListenAddress } from "../net/listener.ts";
 import { usePortSource } from "../net/port-source.ts";
 import { type MetricsPages, type PageHost, usePageHost } from "../telemetry/exporter.ts";
+import { takeInspector } from "./inspection.ts";
 import { errorOf } from "./system-failure.ts";
 import { allHaveLeft, droppedPosts, received, rollChanged, usePrimary } from "./worker-channel.ts";
 import type { PortAnswer, ToPrimary, ToWorker, WantedPage } from "./worker-messages.ts";
@@ -67,6 +68,8 @@ class Worker implements PageHost {
         return this.#answered(message.id, message.answer);
       case "report":
         return void this.#report();
+      case "inspect":
+        return void takeInspector();
       case "post":
         return received(message.name, message.bytes, message.from);
       case "roll":

@@ -87,6 +87,35 @@ test("a worker that confirms nothing for half a second keeps one connection, oth
   assert.equal(first.given.length, 2, "it has confirmed: it gets connections again");
 });
 
+test("the oldest connections are first, however often they go to another worker", () => {
+  const { clock, handOver, workers } = setUp(2);
+  const offered: Connection[] = [];
+  const offer = (): void => {
+    const connection = new Connection();
+    offered.push(connection);
+    handOver.offer(connection);
+  };
+  for (let number = 0; number < 20; number++) offer();
+  // Both are late with each one, and more connections come than they take.
+  for (let round = 0; round < 20; round++) {
+    clock.advance(600);
+    offer();
+    offer();
+    for (const worker of workers) {
+      const last = worker.given.at(-1);
+      assert.ok(last !== undefined);
+      handOver.taken(worker, last.number, true, ++worker.open);
+      offer();
+    }
+  }
+  const taken = offered.map(({ isReleased }) => isReleased);
+  assert.equal(taken.filter(Boolean).length, 40);
+  assert.ok(
+    taken.slice(0, 38).every(Boolean),
+    `the first that waits is ${taken.indexOf(false)} of ${taken.length}`,
+  );
+});
+
 test("connections wait where no worker is ready, and those of a closed port are closed", () => {
   const { handOver, first, second, confirm } = setUp(2);
   handOver.setReady(first, false);
