@@ -1,6 +1,7 @@
 /** A cluster of three NATS, whose streams have three replicas. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { inspect } from "node:util";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import type { NatsLine } from "../../../src/core/nats/nats-line.ts";
 import { NatsLink } from "../../../src/core/nats/nats-link.ts";
@@ -36,7 +37,7 @@ suite("a cluster of NATS:", { skip }, () => {
       const [first] = await sender.publish([messageTo(topic, "first")], {
         signal: AbortSignal.timeout(60_000),
       });
-      assert.ok(first !== undefined && "confirmed" in first, JSON.stringify(first));
+      assert.ok(first !== undefined && "confirmed" in first, inspect(first));
 
       const { config, cluster: of } = await streamOf(cluster, topic);
       assert.equal(config.num_replicas, 3);
@@ -86,7 +87,7 @@ suite("a cluster of NATS:", { skip }, () => {
     const broker = await nats({ url: named.url, replicas: 3, reconnect });
     t.after(() => broker.gracefulStop({ graceMs: 0 }));
     const [first] = await broker.publish([messageTo("orders", "1")], { signal: AbortSignal.timeout(60_000) });
-    assert.ok(first !== undefined && "confirmed" in first, JSON.stringify(first));
+    assert.ok(first !== undefined && "confirmed" in first, inspect(first));
     await named.kill();
     await publish(broker, messageTo("orders", "2"));
     assert.equal(broker.connection.reconnects, 1);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { inspect } from "node:util";
 import { ConnectError } from "../../../src/core/errors/errors.ts";
 import type {
   Broker,
@@ -76,7 +77,7 @@ export async function refusalOf(
   signal: AbortSignal = AbortSignal.timeout(10_000),
 ): Promise<ConnectError> {
   const [outcome] = await broker.publish([message], { signal });
-  assert.ok(outcome instanceof ConnectError, `it was published: ${JSON.stringify(outcome)}`);
+  assert.ok(outcome instanceof ConnectError, `it was published: ${inspect(outcome)}`);
   return outcome;
 }
 
