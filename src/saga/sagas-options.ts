@@ -19,7 +19,7 @@ export interface SagasOptions {
   /**
    * How long sagas that are done or undone are known after their end, in milliseconds: for their status and output, and so
    * that `begin` with their id begins no other. Longer than a message can come again that has begun one. 0: for ever.
-   * Default: 2,592,000,000, 30 days.
+   * Default: 1,209,600,000, 14 days.
    */
   readonly retentionMs: number;
   /** The schema of the tables; it is created. Programs whose sagas differ have one each. Default: `ts_ms_saga`. */
@@ -34,7 +34,7 @@ export const sagasDefaults: Omit<SagasOptions, "databaseUrl" | "sagas"> = Object
   instance: `${hostname()}:${process.pid}`,
   leaseMs: 15_000,
   concurrency: 100,
-  retentionMs: 2_592_000_000,
+  retentionMs: 1_209_600_000,
   schema: "ts_ms_saga",
 });
 
