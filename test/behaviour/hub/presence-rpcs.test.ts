@@ -1,6 +1,7 @@
 /** Who is in a room, by the hub's own service: for clients that are not in it themselves. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import {
   HealthCheckResponse_ServingStatus as Status,
@@ -70,6 +71,11 @@ async function start() {
       })().catch(() => {}); // It is ended by its client.
       return () => leaving.abort();
     },
+    /** Resolves when so many calls are present in the room, which they are a little after they are its members. */
+    async present(connections: number): Promise<void> {
+      await members(hub, connections);
+      while ((await room.presence("t.a")).connections !== connections) await setImmediate();
+    },
     async [Symbol.asyncDispose]() {
       await http.gracefulStop({ graceMs: 0 });
       await grpc.gracefulStop({ graceMs: 0 });
@@ -84,7 +90,7 @@ test("GetPresence names who is in a room, WatchPresence every change", async () 
   const path = `${node.topic}/t.a`;
   assert.deepEqual((await service.getPresence({ room: path })).members, []);
   const leave = node.join("ada");
-  await members(node.hub, 1);
+  await node.present(1);
   const { members: found, users, connections } = await service.getPresence({ room: path });
   assert.deepEqual([found.map(({ user }) => user), users, connections], [["ada"], 1, 1]);
   const events = service.watchPresence({ room: path })[Symbol.asyncIterator]();
@@ -106,7 +112,7 @@ test("GetPresence names who is in a room, WatchPresence every change", async () 
 test("both are REST routes, which know rooms by their paths", async () => {
   await using node = await start();
   const leave = node.join("ada");
-  await members(node.hub, 1);
+  await node.present(1);
   const reply = await fetch(`${node.url}/hub/v1/presence/${node.topic}/t.a`);
   const body = (await reply.json()) as { members: { user: string }[]; users: number };
   assert.deepEqual([reply.status, body.members.map(({ user }) => user), body.users], [200, ["ada"], 1]);
