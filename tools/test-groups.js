@@ -48,20 +48,17 @@ function busyGroups(files) {
     files.filter((file) => !needsProcess(file)),
     nameOfGroup,
   );
-  const { [pureParts]: pure = [], ...others } = Object.fromEntries(shared);
+  const groups = [...shared].map(([name, ofGroup]) => ({ name, files: ofGroup }));
   return [
-    { name: pureParts, files: pure },
+    ...groups.sort((a, b) => b.files.length - a.files.length),
     ...files.filter(needsProcess).map(alone),
-    ...Object.entries(others).map(([name, ofGroup]) => ({ name, files: ofGroup })),
   ];
 }
-
-const pureParts = "pure parts";
 
 /** The name of the group that a file shares with others. */
 function nameOfGroup(file) {
   const [, kind, topic] = file.split("/");
-  if (["core", "gateway", "hub", "hub-client"].includes(kind)) return pureParts;
+  if (["core", "gateway", "hub", "hub-client"].includes(kind)) return "pure parts";
   if (["messaging", "dispatch", "saga", "services"].includes(kind)) return "parts of messages and services";
   return kind === "behaviour" ? `test/behaviour/${topic}` : `test/${kind}`;
 }
