@@ -128,12 +128,19 @@ export abstract class KeptServer {
 
 /** A port of 127.0.0.1 on which nothing listens. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo; // It listens on TCP.
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo; // It listens on TCP.
+    await new Promise((resolve) => server.close(resolve));
+    if (given.has(port)) continue; // The system may choose the same one again, for another listener of one server.
+    given.add(port);
+    return port;
+  }
 }
+
+/** What `freePort` has given to this process. */
+const given = new Set<number>();
 
 function isOver({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
