@@ -148,16 +148,27 @@ export class NatsLink {
     } catch (reason) {
       this.#failure = reason instanceof SetupError ? reason : setupFailureOf(reason, this.#options);
       const { message } = this.#failure ?? (reason instanceof Error ? reason : new Error(String(reason)));
-      this.#why = message.replace(/^NATS: /, "");
+      this.#why = message.replace(/^NATS: /, "") + this.#hintFor(reason);
       line?.end();
       return undefined;
     }
   }
 
+  /** By TLS 1.3 a client that has no certificate is refused behind its handshake: the reset can overtake the reason. */
+  #hintFor(reason: unknown): string {
+    const isReset = reason instanceof Error && "code" in reason && reason.code === "ECONNRESET";
+    if (!isReset || !this.#isSecured || this.#more.cert !== undefined) return "";
+    return " (if the server wants a certificate of this client, set tls.cert and tls.key)";
+  }
+
   /** Addresses that servers name of one another need not be those that their certificates are for. */
   get #mayUseOthers(): boolean {
-    const isSecured = this.#options.servers.some((server) => server.startsWith("tls:"));
-    return this.#more.serverName !== undefined || !(isSecured || this.#options.ca !== undefined);
+    return this.#more.serverName !== undefined || !this.#isSecured;
+  }
+
+  get #isSecured(): boolean {
+    const { servers, ca } = this.#options;
+    return ca !== undefined || servers.some((server) => server.startsWith("tls:"));
   }
 
   #ended(line: NatsLine, reason: Error | undefined): void {

@@ -78,6 +78,13 @@ suite("NATS over TLS:", { skip }, () => {
     await checkCarries(await brokerOf(t, url, { tls: pem }));
     // The option alone is enough.
     await checkCarries(await brokerOf(t, `nats://localhost:${port}`, { tls: pem }));
+    // A refusal at the opening, or, where the reset of the connection came before its reason, what the broker says then.
+    const without = openBroker(url, { reconnect, tls: { ca: pem.ca } });
+    t.after(async () => (await without.catch(() => undefined))?.gracefulStop({ graceMs: 0 }));
+    await assert.rejects(
+      without.then((broker) => broker.check?.()),
+      /wants a certificate of this client.*tls\.cert and tls\.key/,
+    );
   });
 
   test("what is not trusted is an error of the setup with its cure, and is not tried again", async (t) => {
