@@ -69,6 +69,15 @@ export function roomDuel(
   return runDuel(duel, rig);
 }
 
+/** Runs a load again and again, for so many milliseconds; resolves with what it has done in all. */
+async function repeated(load: { run(): Promise<number> }, ms: number): Promise<number> {
+  const end = performance.now() + ms;
+  let count = 0;
+  do count += await load.run();
+  while (performance.now() < end);
+  return count;
+}
+
 /** Clients come back, and others come and get as much live; the CPU time is that of one client. */
 export function returnDuel(rig: Rig): Promise<Measured> {
   const resumes = ({ name }: Contestant): boolean => name.endsWith("resumed");
@@ -79,13 +88,7 @@ export function returnDuel(rig: Rig): Promise<Measured> {
       drive: async (contestant) => {
         const load = await ReturnLoad.open(contestant.port, contestant, resumes(contestant));
         return {
-          async run(ms) {
-            const end = performance.now() + ms;
-            let count = 0;
-            do count += await load.run();
-            while (performance.now() < end);
-            return count;
-          },
+          run: (ms) => repeated(load, ms),
           close() {},
         };
       },
@@ -136,13 +139,7 @@ export function joinDuel(subject: Program, reference: Program, rig: Rig): Promis
       drive: async (contestant) => {
         const load = await JoinLoad.open(contestant.port, isSocketIo(contestant) ? "socketIo" : "hub");
         return {
-          async run(ms) {
-            const end = performance.now() + ms;
-            let count = 0;
-            do count += await load.run();
-            while (performance.now() < end);
-            return count;
-          },
+          run: (ms) => repeated(load, ms),
           close: () => load.close(),
         };
       },
