@@ -47,8 +47,8 @@ test("E16: a primary without files for connections loses those, and serves all t
   await using running = await startWorkers();
   const { pid } = running.program;
   assert.equal((await echo(running, "before")).status, 200);
-  // A file for one connection at a time: what comes at once is more.
-  await limitFiles(pid, readdirSync(`/proc/${pid}/fd`).length + 1);
+  // Files for two connections at a time: what comes at once is more.
+  await limitFiles(pid, readdirSync(`/proc/${pid}/fd`).length + 2);
   const [host = "", port = "0"] = running.http.split(":");
   const sockets: Socket[] = [];
   let closed = 0;
@@ -62,7 +62,10 @@ test("E16: a primary without files for connections loses those, and serves all t
     const open = ["1", "2"].map((id) => sample(page, `ts_ms_worker_connections{worker="${id}"}`) ?? 0);
     return (open[0] ?? 0) + (open[1] ?? 0) + closed >= 300 ? true : undefined;
   });
-  assert.equal((await echo(running, "single")).status, 200);
+  await eventually("a call alone is served", async () => {
+    const answer = await echo(running, "single").catch(() => undefined); // Metrics may have the one file.
+    return answer?.status === 200 ? true : undefined;
+  });
   for (const socket of sockets) socket.destroy();
   await limitFiles(pid, 1_024);
   const answers = await Promise.all(Array.from({ length: 100 }, () => echo(running, "after")));

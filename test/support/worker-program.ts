@@ -32,7 +32,8 @@ export async function startFlaggedWorkers(
     program,
     http: await program.address("HTTP"),
     grpc: await program.address("GRPC"),
-    metrics: async () => (await fetch(await program.metrics())).text(),
+    // A kept connection would be an open file of the primary.
+    metrics: async () => (await fetch(await program.metrics(), { headers: { connection: "close" } })).text(),
     [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
   };
 }
@@ -66,7 +67,9 @@ export function echo(
         response.once("error", reject);
       },
     );
-    asked.once("error", reject);
+    asked.once("error", (error) =>
+      reject(new Error(`the echo of ${text}: ${error.message}`, { cause: error })),
+    );
     asked.end();
   });
 }
