@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { DescMethod, JsonValue } from "@bufbuild/protobuf";
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { CallHead } from "../admission/call-head.ts";
 import { rpcName } from "../call/service.ts";
 import { SetupError } from "../errors/setup-error.ts";
@@ -102,15 +102,6 @@ function addPrincipal({ provider, id }: Pick<Principal, "provider" | "id">, sink
   sink.add(tags.principal, id);
 }
 
-const rpcNames = new WeakMap<DescMethod, string>();
-
-/** The name is joined once for each rpc: V8 keeps a joined text in parts, and copies them when it is read. */
-function rpcOf({ method }: CallHead): string {
-  let name = rpcNames.get(method);
-  if (name === undefined) rpcNames.set(method, (name = rpcName(method)));
-  return name;
-}
-
 function tagged(tag: number): KeyPart["writeText"] {
   return (text, sink) => sink.add(tag, text);
 }
@@ -131,12 +122,12 @@ const simpleParts: Readonly<Record<string, KeyPart>> = {
   },
   rpc: {
     needsPrincipal: false,
-    write: (call, sink) => sink.add(tags.rpc, rpcOf(call)),
+    write: (call, sink) => sink.add(tags.rpc, rpcName(call.method)),
     writeText: tagged(tags.rpc),
   },
   route: {
     needsPrincipal: false,
-    write: (call, sink) => sink.add(tags.route, call.route ?? rpcOf(call)),
+    write: (call, sink) => sink.add(tags.route, call.route ?? rpcName(call.method)),
     writeText: tagged(tags.route),
   },
   door: {
