@@ -1,5 +1,5 @@
-import type { Registry } from "@bufbuild/protobuf";
-import type { Filter } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
+import { type Registry, toBinary } from "@bufbuild/protobuf";
+import { type Filter, FilterSchema } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
 import { compileEventCondition, type ConditionEvent } from "../core/condition/event-condition.ts";
 import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { type EventTypes, unknownType } from "./event-types.ts";
@@ -15,6 +15,8 @@ export interface Finding {
 
 /** A filter that was compiled. */
 export interface EventFilter {
+  /** Filters with equal keys are equal. */
+  readonly key: string;
   /** The types of the events that can match; undefined: events of any type can. */
   readonly types: ReadonlySet<string> | undefined;
   /** Whether it has a condition in CEL. */
@@ -68,12 +70,13 @@ export async function compileFilter(
   place = "filter",
 ): Promise<EventFilter> {
   if (filter === undefined) {
-    return { types: undefined, hasCondition: false, holds: () => true, findings: () => [] };
+    return { key: "", types: undefined, hasCondition: false, holds: () => true, findings: () => [] };
   }
   const budget: Budget = { parts: 0, bytes: 0, hasCondition: false };
   const types = typesOf(filter);
   const tests = await testsOf(filter, { ...scope, possible: types, budget }, place, 1);
   return {
+    key: Buffer.from(toBinary(FilterSchema, filter)).toString("latin1"),
     types,
     hasCondition: budget.hasCondition,
     holds: (event) => tests.every((test) => test.holds(event)),
