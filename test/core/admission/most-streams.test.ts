@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, type ConnectError } from "@connectrpc/connect";
 import { MostStreams } from "../../../src/core/admission/most-streams.ts";
 import { retryAfterMsOf } from "../../../src/core/errors/retry-info.ts";
 
