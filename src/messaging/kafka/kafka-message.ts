@@ -10,7 +10,7 @@ export interface RecordParts {
   readonly value: Uint8Array | undefined;
   /** What its headers say; undefined for a record without headers. */
   readonly message: OutgoingMessage | undefined;
-  /** About how large it is, in bytes. */
+  /** About how large it is: not less than the characters of its texts and the bytes of all else. */
   readonly bytes: number;
 }
 
@@ -29,9 +29,12 @@ const keyHeader = "x-ts-ms-key";
 const tombstoneHeader = "x-ts-ms-tombstone";
 const empty = new Uint8Array();
 const recordOverhead = 32;
-/** About what the attributes that every event has take beside their values: their names and lengths. */
-const attributesOverhead = 80;
+/** The names and lengths of all attributes that events have without extensions, their time, the content type and encoding. */
+const attributesOverhead = 160;
+/** The prefix and the lengths of a header, at the most. */
 const headerOverhead = 8;
+/** The names of what dead letters have besides. */
+const letterOverhead = 64;
 
 /** A message in the form of Kafka's binding of CloudEvents: attributes in headers, the content type in one too. */
 export function toRecord(message: OutgoingMessage): RecordParts {
@@ -40,7 +43,7 @@ export function toRecord(message: OutgoingMessage): RecordParts {
   const key = isDead ? letterKey(message) : message.key;
   const value = body ?? (isDead ? empty : undefined);
   let bytes = recordOverhead + headerChars(message) + (value?.length ?? 0) + (key?.length ?? 0);
-  if (isDead) bytes += message.key?.length ?? 0;
+  if (isDead) bytes += letterOverhead + (message.key?.length ?? 0);
   return { key, value, message, bytes };
 }
 
@@ -71,13 +74,13 @@ function isLetter({ to }: OutgoingMessage): boolean {
 
 /** About how many characters the headers of a message have. */
 function headerChars({ event, headers, contentType = "", contentEncoding = "" }: OutgoingMessage): number {
-  let chars = contentType.length + contentEncoding.length + 2 * headerOverhead;
+  let chars = attributesOverhead + contentType.length + contentEncoding.length;
   if (headers.size > 0) {
     for (const [name, value] of headers) chars += name.length + value.length + headerOverhead;
   }
   if (event === undefined) return chars;
   const { id, source, type, subject = "", extensions } = event;
-  chars += attributesOverhead + id.length + source.length + type.length + subject.length;
+  chars += id.length + source.length + type.length + subject.length;
   for (const [name, value] of extensions) chars += name.length + value.length + headerOverhead;
   return chars;
 }

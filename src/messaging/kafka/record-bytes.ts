@@ -5,38 +5,17 @@ import { eachRecordHeader, type RecordParts } from "./kafka-message.ts";
 const longestByHand = 96;
 /** What UTF-8 makes of one character at the most. */
 const bytesPerChar = 3;
-/** Attributes, time, the places for lengths: what a record has besides its texts and its value. */
-const recordOverhead = 64;
-const attributesOverhead = 160;
-const headerOverhead = 16;
+/** What the length of a name takes at the most. */
+const lengthBytes = 5;
 /** The bytes of names of headers, each behind its length. */
 const nameBytes = new Map<string, Uint8Array>();
 /** Senders choose the names of extensions and headers: so many are kept. */
 const mostNames = 1_000;
 
 /** The most bytes that `putRecord` writes. */
-export function mostRecordBytes({ key, value, message }: RecordParts): number {
-  const keyBytes = typeof key === "string" ? key.length * bytesPerChar : (key?.length ?? 0);
-  const headers = message === undefined ? 0 : mostHeaderBytes(message);
-  return recordOverhead + keyBytes + (value?.length ?? 0) + headers;
-}
-
-function mostHeaderBytes({ event, headers, key, contentType, contentEncoding }: OutgoingMessage): number {
-  let chars = (contentType?.length ?? 0) + (contentEncoding?.length ?? 0) + (key?.length ?? 0);
-  let count = 4; // Content type and encoding, and what dead letters have besides.
-  for (const [name, value] of headers) {
-    chars += name.length + value.length;
-    count++;
-  }
-  if (event !== undefined) {
-    const { id, source, type, subject, extensions } = event;
-    chars += id.length + source.length + type.length + (subject?.length ?? 0) + attributesOverhead;
-    for (const [name, value] of extensions) {
-      chars += name.length + value.length;
-      count++;
-    }
-  }
-  return chars * bytesPerChar + count * headerOverhead;
+export function mostRecordBytes({ value, bytes }: RecordParts): number {
+  const plain = value?.length ?? 0;
+  return plain + (bytes - plain) * bytesPerChar;
 }
 
 /**
@@ -137,7 +116,7 @@ function zigzag(value: number): number {
 function bytesOf(name: string): Uint8Array {
   let bytes = nameBytes.get(name);
   if (bytes === undefined) {
-    const made = Buffer.allocUnsafe(name.length * bytesPerChar + headerOverhead);
+    const made = Buffer.allocUnsafe(name.length * bytesPerChar + lengthBytes);
     bytes = made.subarray(0, putText(made, 0, name));
     if (nameBytes.size < mostNames) nameBytes.set(name, bytes);
   }
