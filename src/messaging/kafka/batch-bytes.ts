@@ -73,7 +73,7 @@ export class BatchBytes {
     bytes.writeInt32BE(sequence, 53);
     bytes.writeInt32BE(length, 57);
     bytes.set(records, headBytes);
-    bytes.writeUInt32BE(this.#sumOf(bytes.subarray(summedFrom)), crcAt);
+    bytes.writeInt32BE(this.#sumOf(bytes.subarray(summedFrom)) | 0, crcAt);
     return bytes;
   }
 
