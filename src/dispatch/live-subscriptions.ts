@@ -6,7 +6,7 @@ import type { Clock } from "../core/time/clock.ts";
 import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import type { DispatchLog } from "./dispatch-log.ts";
 import type { DispatchStore, KeptSubscription } from "./dispatch-store.ts";
-import { type CheckedSubscription, LiveSubscription } from "./live-subscription.ts";
+import { type CheckedSubscription, LiveSubscription, type OpenTarget } from "./live-subscription.ts";
 import { SubscriptionIndex } from "./subscription-index.ts";
 
 /** What the subscriptions of a process need. */
@@ -14,6 +14,7 @@ export interface LiveParts {
   /** Undefined: there are those of the configuration alone. */
   readonly store: DispatchStore | undefined;
   readonly check: (stored: StoredSubscription) => Promise<CheckedSubscription>;
+  readonly open: OpenTarget;
   readonly clock: Clock;
   readonly log: DispatchLog;
   /** Removes what is old. */
@@ -59,7 +60,8 @@ export class LiveSubscriptions {
   async configure(subscriptions: readonly KeptSubscription[]): Promise<void> {
     for (const kept of subscriptions) {
       if (kept.stored === undefined) continue;
-      this.#put(new LiveSubscription(kept, kept.stored, await this.check(kept.id, kept.stored)));
+      const checked = await this.check(kept.id, kept.stored);
+      this.#put(new LiveSubscription(kept, kept.stored, checked, this.#parts.open));
     }
   }
 
@@ -108,7 +110,7 @@ export class LiveSubscriptions {
       return this.#drop(uid);
     }
     if ((this.#byUid.get(uid)?.version ?? 0) < version)
-      this.#put(new LiveSubscription(kept, stored, checked));
+      this.#put(new LiveSubscription(kept, stored, checked, this.#parts.open));
   }
 
   /**
