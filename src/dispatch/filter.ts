@@ -1,5 +1,5 @@
-import type { Registry } from "@bufbuild/protobuf";
-import type { Filter } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
+import { type Registry, toBinary } from "@bufbuild/protobuf";
+import { type Filter, FilterSchema } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
 import { compileEventCondition, type ConditionEvent } from "../core/condition/event-condition.ts";
 import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { type EventTypes, unknownType } from "./event-types.ts";
@@ -18,11 +18,13 @@ import {
 
 /** A filter that was compiled. */
 export interface EventFilter {
+  /** Filters with equal keys are equal. */
+  readonly key: string;
   /** The types of the events that can match; undefined: events of any type can. */
   readonly types: readonly string[] | undefined;
   /** Whether it has a condition in CEL. */
   readonly hasCondition: boolean;
-  /** Whether an event matches. @throws Error what a condition cannot compute, for people */
+  /** Whether an event of one of `types` matches. @throws Error what a condition cannot compute, for people */
   holds(event: ConditionEvent): boolean;
   /** What is found of each part; a part that cannot be computed does not hold. */
   findings(event: ConditionEvent): readonly Finding[];
@@ -63,45 +65,60 @@ export async function compileFilter(
   scope: FilterScope,
   place = "filter",
 ): Promise<EventFilter> {
-  if (filter === undefined) return new CompiledFilter(undefined, [], place, false);
+  if (filter === undefined)
+    return new CompiledFilter("", undefined, { place, tests: [], hasCondition: false });
   const budget: Budget = { parts: 0, bytes: 0, hasCondition: false };
   const types = typesOf(filter);
   const possible = types && [...types].map((type) => scope.types.get(type)?.type ?? type);
   const tests = await testsOf(filter, { ...scope, possible, budget }, place, 1);
-  return new CompiledFilter(possible, tests, place, budget.hasCondition);
+  const key = Buffer.from(toBinary(FilterSchema, filter)).toString("latin1");
+  return new CompiledFilter(key, possible, { place, tests, hasCondition: budget.hasCondition });
+}
+
+/** What a filter is made of besides its types. */
+interface FilterParts {
+  readonly place: string;
+  readonly tests: readonly FilterTest[];
+  readonly hasCondition: boolean;
 }
 
 class CompiledFilter implements EventFilter {
+  readonly key: string;
   readonly types: readonly string[] | undefined;
-  readonly hasCondition: boolean;
-  readonly #tests: readonly FilterTest[];
-  readonly #place: string;
+  readonly #parts: FilterParts;
+  /** What is asked of an event of one of the types. */
+  readonly #others: FilterTest;
 
-  constructor(
-    types: readonly string[] | undefined,
-    tests: readonly FilterTest[],
-    place: string,
-    hasCondition: boolean,
-  ) {
+  constructor(key: string, types: readonly string[] | undefined, parts: FilterParts) {
+    this.key = key;
     this.types = types;
-    this.hasCondition = hasCondition;
-    this.#tests = tests;
-    this.#place = place;
+    this.#parts = parts;
+    const { tests } = parts;
+    this.#others = allOf(tests[0] instanceof TypesTest ? tests.slice(1) : tests);
+  }
+
+  get hasCondition(): boolean {
+    return this.#parts.hasCondition;
   }
 
   holds(event: ConditionEvent): boolean {
-    return this.#tests.every((test) => test.holds(event));
+    return this.#others.holds(event);
   }
 
   findings(event: ConditionEvent): readonly Finding[] {
-    return this.#tests.flatMap((test) => test.findings(event, this.#place));
+    const { tests, place } = this.#parts;
+    return tests.flatMap((test) => test.findings(event, place));
   }
 
   narrowed(types: readonly string[]): EventFilter {
-    return this.types === undefined
-      ? new CompiledFilter(types, this.#tests, this.#place, this.hasCondition)
-      : this;
+    if (this.types !== undefined) return this;
+    return new CompiledFilter([this.key, ...types].join("\n"), types, this.#parts);
   }
+}
+
+function allOf(tests: readonly FilterTest[]): FilterTest {
+  const [only] = tests;
+  return only !== undefined && tests.length === 1 ? only : new AllTest(tests);
 }
 
 /** The types that can match; undefined for any. Attributes say nothing of them but by `exact`. */
@@ -125,7 +142,7 @@ interface Compiling extends FilterScope {
   readonly budget: Budget;
 }
 
-/** The parts of a filter, the cheap ones first. */
+/** The parts of a filter, the cheap ones first: that of `types` before all others. */
 async function testsOf(
   filter: Filter,
   compiling: Compiling,
@@ -142,13 +159,13 @@ async function testsOf(
   ];
   const inner = async (each: Filter, at: string): Promise<AllTest> =>
     new AllTest(await testsOf(each, compiling, at, depth + 1));
-  const allOf = async (filters: readonly Filter[], at: string): Promise<readonly AllTest[]> => {
+  const innerOf = async (filters: readonly Filter[], at: string): Promise<readonly AllTest[]> => {
     const made: AllTest[] = [];
     for (const [place, each] of filters.entries()) made.push(await inner(each, `${at}[${place}]`));
     return made;
   };
-  if (all.length > 0) tests.push(new AllOfTest(await allOf(all, `${path}.all`)));
-  if (any.length > 0) tests.push(new AnyOfTest(await allOf(any, `${path}.any`)));
+  if (all.length > 0) tests.push(new AllOfTest(await innerOf(all, `${path}.all`)));
+  if (any.length > 0) tests.push(new AnyOfTest(await innerOf(any, `${path}.any`)));
   if (not !== undefined) tests.push(new NotTest(await inner(not, `${path}.not`)));
   if (cel !== "") tests.push(await conditionTest(cel, compiling, `${path}.cel`));
   return tests.slice(); // An array that has grown has room to grow further.

@@ -2,7 +2,6 @@ import { type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Subscription_State as State } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
 import { type StoredSubscription, StoredSubscriptionSchema } from "../../gen/ts_ms/dispatch/v1/task_pb.ts";
-import { SlowConditions } from "./slow-conditions.ts";
 import { DeliveryLane, type LaneParts } from "./delivery-lane.ts";
 import type { KeptSubscription } from "./dispatch-store.ts";
 import type { EventFilter } from "./filter.ts";
@@ -36,7 +35,6 @@ export class LiveSubscription {
   readonly isFailureKept: boolean;
   readonly filter: EventFilter;
   readonly schedule: TargetSchedule;
-  readonly slow: SlowConditions | undefined;
   /** Its message, a character for each byte: a text of V8 needs less memory than bytes with a buffer. */
   readonly #bytes: string;
   readonly #open: OpenTarget;
@@ -62,7 +60,6 @@ export class LiveSubscription {
     this.isFailureKept = failingSince !== undefined;
     this.filter = filter;
     this.schedule = schedule;
-    this.slow = filter.hasCondition ? new SlowConditions() : undefined;
     this.#bytes = Buffer.from(toBinary(StoredSubscriptionSchema, stored)).toString("latin1");
     this.#open = open;
     this.failingSinceMs = failingSince === undefined ? undefined : timestampMs(failingSince);
