@@ -134,8 +134,7 @@ async function startRig(broker: Broker, prefix: string, names: readonly string[]
       const leftOut = messages.serveContracts({ services: served.map((each) => each.service) });
       assert.equal(leftOut.size, 0);
     },
-    publish: (of: ConsumedContract, id: string, text: string) =>
-      events.publish(of.noted, { id, text }),
+    publish: (of: ConsumedContract, id: string, text: string) => events.publish(of.noted, { id, text }),
     statistics: (of: ConsumedContract) =>
       messages.subscriptions.find(({ topic }) => topic === topicOf(of)) ?? assert.fail("it is not read"),
     async [Symbol.asyncDispose]() {
