@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 /** The tool, which has no types. */
 interface Notices {
-  licenceNotices(root: string, inputs: readonly string[]): string;
+  readonly licenceNotices: (root: string, inputs: readonly string[]) => string;
 }
 
 const tool = join(import.meta.dirname, "../../tools/notices.js");
