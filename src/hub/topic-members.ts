@@ -56,9 +56,9 @@ export class TopicMembers implements MemberOwner {
     options: JoinOptions,
   ): AsyncIterable<Message> {
     const subscribers = this.#subscribers;
-    const name = context instanceof CallContext ? context.requestField(subscriberHeader) : undefined;
-    if (subscribers !== undefined && name !== undefined) {
-      return this.#subscribe(subscribers, name, names, context, request, options);
+    if (subscribers !== undefined && context instanceof CallContext) {
+      const name = context.requestField(subscriberHeader);
+      if (name !== undefined) return this.#subscribe(subscribers, name, names, context, request, options);
     }
     return {
       [Symbol.asyncIterator]: () => new JoiningReader(() => this.#join(names, context, request, options)),
@@ -160,17 +160,13 @@ export class TopicMembers implements MemberOwner {
     this.#kit.owner.joined(membership);
   }
 
-  async #join(
+  #join(
     names: readonly string[],
     context: HandlerContext,
     request: Message | undefined,
     options: JoinOptions,
-  ): Promise<Member> {
-    return this.#asked(async () => {
-      const joined = await this.#enter(names, context, request, options, undefined);
-      tellBeginning(joined.member.context, joined);
-      return joined.member;
-    });
+  ): Promise<Joined> {
+    return this.#asked(() => this.#enter(names, context, request, options, undefined));
   }
 
   /** As `read`, for a client that acknowledges what it gets by a name. */
@@ -222,6 +218,7 @@ export class TopicMembers implements MemberOwner {
     if (result !== undefined) owner.resumed(this.#name, result);
     for (const reset of resets) owner.reset(member, reset);
     member.live();
+    if (seen === undefined) tellBeginning(member.context, joined);
     return joined;
   }
 
