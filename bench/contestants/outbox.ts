@@ -17,10 +17,12 @@ const prefix = `bench-${process.pid}.`;
 const exchange = `${prefix}orders`;
 const underWay = 16;
 const order = { orderId: "7", totalCents: 1_999n, note: "x".repeat(170) };
-const insert = "insert into orders (id, cents) values ($1, $2)";
+/** Each side has its own, since both start at once. */
+const table = `orders_${process.pid}`;
+const insert = `insert into ${table} (id, cents) values ($1, $2)`;
 
 const pool = new pg.Pool({ connectionString: database, max: underWay + 1 });
-await pool.query("create table if not exists orders (id text, cents bigint)");
+await pool.query(`create table ${table} (id text, cents bigint)`);
 const channel = await (await amqplib.connect(url)).createConfirmChannel();
 await channel.assertExchange(exchange, "topic", { durable: true });
 const args = { "x-queue-type": "quorum", "x-max-length": 1_000 };

@@ -101,7 +101,7 @@ function signerOf(
 /** A filter that lets only events of some types through. */
 function narrowed(filter: EventFilter, types: ReadonlySet<string>): EventFilter {
   if (filter.types !== undefined) return filter;
-  return { ...filter, types };
+  return { ...filter, key: [filter.key, ...types].join("\n"), types };
 }
 
 function checkTopic(topic: string): void {

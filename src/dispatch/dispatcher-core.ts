@@ -107,7 +107,7 @@ export function dispatcherCore(
     webhooks: checking.webhooks.client,
     fanOut: new FanOut({
       ...{ types, tasks, counts, clock, maxFanOut, maxHops },
-      candidates: (type) => live.candidates(type),
+      eachCandidate: (type, look) => live.eachCandidate(type, look),
       tooSlow: (subscription) => states.tooSlow(subscription),
     }),
     flow: new TaskFlow({ types, deliveries, tasks, clock, wallMs, random, find: (uid) => live.find(uid) }),

@@ -8,12 +8,14 @@ import type { DispatchCounts } from "./dispatch-counts.ts";
 import { DispatchedEvent, hopsHeader } from "./dispatched-event.ts";
 import type { EventTypes } from "./event-types.ts";
 import type { LiveSubscription } from "./live-subscription.ts";
+import type { Alike } from "./subscription-index.ts";
 import type { TaskQueue } from "./task-queue.ts";
 
 /** What the matching of events needs. */
 export interface FanOutParts {
   readonly types: EventTypes;
-  readonly candidates: (type: string) => Iterable<LiveSubscription>;
+  /** Calls `look` with the subscriptions that take events and that an event of the type can match. */
+  readonly eachCandidate: (type: string, look: (alike: Alike<LiveSubscription>) => void) => void;
   readonly tasks: TaskQueue;
   readonly counts: DispatchCounts;
   readonly clock: Clock;
@@ -59,14 +61,13 @@ export class FanOut {
   /** The subscriptions that an event matches. */
   match(event: DispatchedEvent): LiveSubscription[] {
     const found: LiveSubscription[] = [];
-    for (const each of this.#parts.candidates(event.type.type)) {
-      if (each.takesEvents && this.#holds(each, event)) found.push(each);
-    }
+    this.#parts.eachCandidate(event.type.type, (alike) => {
+      if (this.#holds(alike, event)) for (const each of alike.subscriptions) found.push(each);
+    });
     return found;
   }
 
-  #holds(subscription: LiveSubscription, event: DispatchedEvent): boolean {
-    const { filter, slow } = subscription;
+  #holds({ filter, slow, subscriptions }: Alike<LiveSubscription>, event: DispatchedEvent): boolean {
     const { clock, counts, tooSlow } = this.#parts;
     if (slow === undefined) return filter.holds(event);
     const beganMs = clock.nowMs();
@@ -77,7 +78,7 @@ export class FanOut {
       return false;
     } finally {
       const nowMs = clock.nowMs();
-      if (slow.took(nowMs - beganMs, nowMs)) tooSlow(subscription);
+      if (slow.took(nowMs - beganMs, nowMs)) subscriptions.forEach(tooSlow);
     }
   }
 }

@@ -1,5 +1,5 @@
-import type { Registry } from "@bufbuild/protobuf";
-import type { Filter } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
+import { type Registry, toBinary } from "@bufbuild/protobuf";
+import { type Filter, FilterSchema } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
 import { compileEventCondition, type ConditionEvent } from "../core/condition/event-condition.ts";
 import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { type EventTypes, unknownType } from "./event-types.ts";
@@ -15,11 +15,13 @@ export interface Finding {
 
 /** A filter that was compiled. */
 export interface EventFilter {
+  /** Filters with equal keys are equal. */
+  readonly key: string;
   /** The types of the events that can match; undefined: events of any type can. */
   readonly types: ReadonlySet<string> | undefined;
   /** Whether it has a condition in CEL. */
   readonly hasCondition: boolean;
-  /** Whether an event matches. @throws Error what a condition cannot compute, for people */
+  /** Whether an event of one of `types` matches. @throws Error what a condition cannot compute, for people */
   holds(event: ConditionEvent): boolean;
   /** What is found of each part; a part that cannot be computed does not hold. */
   findings(event: ConditionEvent): readonly Finding[];
@@ -42,7 +44,7 @@ const attributeName = /^[a-z0-9]{1,64}$/;
 /** A part of a filter. */
 interface Test {
   readonly path: string;
-  holds(event: ConditionEvent): boolean;
+  readonly holds: (event: ConditionEvent) => boolean;
   why(event: ConditionEvent): string;
   /** The filters in it. */
   readonly inner: readonly Test[];
@@ -68,17 +70,24 @@ export async function compileFilter(
   place = "filter",
 ): Promise<EventFilter> {
   if (filter === undefined) {
-    return { types: undefined, hasCondition: false, holds: () => true, findings: () => [] };
+    return { key: "", types: undefined, hasCondition: false, holds: () => true, findings: () => [] };
   }
   const budget: Budget = { parts: 0, bytes: 0, hasCondition: false };
   const types = typesOf(filter);
   const tests = await testsOf(filter, { ...scope, possible: types, budget }, place, 1);
   return {
+    key: Buffer.from(toBinary(FilterSchema, filter)).toString("latin1"),
     types,
     hasCondition: budget.hasCondition,
-    holds: (event) => tests.every((test) => test.holds(event)),
+    holds: allHold(filter.types.length > 0 ? tests.slice(1) : tests), // The first one looks at the type.
     findings: (event) => tests.flatMap((test) => findingsOf(test, event)),
   };
+}
+
+function allHold(tests: readonly Test[]): EventFilter["holds"] {
+  const [only] = tests;
+  if (only !== undefined && tests.length === 1) return only.holds;
+  return (event) => tests.every((test) => test.holds(event));
 }
 
 /** The types that can match; undefined for any. Attributes say nothing of them but by `exact`. */
@@ -102,7 +111,7 @@ interface Compiling extends FilterScope {
   readonly budget: Budget;
 }
 
-/** The parts of a filter, the cheap ones first. */
+/** The parts of a filter, the cheap ones first: that of `types` before all others. */
 async function testsOf(filter: Filter, compiling: Compiling, path: string, depth: number): Promise<Test[]> {
   if (depth > deepest) throw wrong(path, `filters can be in one another ${deepest} deep`);
   const { types, exact, prefix, suffix, all, any, not, cel } = filter;
@@ -182,7 +191,7 @@ function allTest(inner: readonly Test[], path: string): Test {
   return {
     path,
     inner,
-    holds: (event) => inner.every((test) => test.holds(event)),
+    holds: allHold(inner),
     why: () => "all of it must hold",
   };
 }

@@ -2,7 +2,6 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Subscription_State as State } from "../../gen/ts_ms/dispatch/v1/dispatch_pb.ts";
 import type { StoredSubscription } from "../../gen/ts_ms/dispatch/v1/task_pb.ts";
-import { SlowConditions } from "./slow-conditions.ts";
 import { DeliveryLane, type LaneParts } from "./delivery-lane.ts";
 import type { KeptSubscription } from "./dispatch-store.ts";
 import type { EventFilter } from "./filter.ts";
@@ -25,7 +24,6 @@ export class LiveSubscription {
   readonly stored: StoredSubscription;
   readonly filter: EventFilter;
   readonly schedule: TargetSchedule;
-  readonly slow: SlowConditions | undefined;
   readonly #open: () => Target;
   #target: Target | undefined;
   #lane: DeliveryLane | undefined;
@@ -47,7 +45,6 @@ export class LiveSubscription {
     this.#open = open;
     const since = stored.subscription?.failingSince;
     this.failingSinceMs = since === undefined ? undefined : timestampMs(since);
-    if (filter.hasCondition) this.slow = new SlowConditions();
   }
 
   get state(): State {

@@ -7,7 +7,7 @@ import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import type { DispatchLog } from "./dispatch-log.ts";
 import type { DispatchStore, KeptSubscription } from "./dispatch-store.ts";
 import { type CheckedSubscription, LiveSubscription } from "./live-subscription.ts";
-import { SubscriptionIndex } from "./subscription-index.ts";
+import { type Alike, SubscriptionIndex } from "./subscription-index.ts";
 
 /** What the subscriptions of a process need. */
 export interface LiveParts {
@@ -50,16 +50,16 @@ export class LiveSubscriptions {
     return this.#byUid.values();
   }
 
-  /** Those that an event of this type can match. */
-  candidates(type: string): Iterable<LiveSubscription> {
-    return this.#index.candidates(type);
+  /** Calls `look` with those that take events and that an event of this type can match. */
+  eachCandidate(type: string, look: (alike: Alike<LiveSubscription>) => void): void {
+    this.#index.eachCandidate(type, look);
   }
 
   /** Adds those of the configuration. @throws SetupError naming what cannot be used */
   async configure(subscriptions: readonly KeptSubscription[]): Promise<void> {
     for (const kept of subscriptions) {
       if (kept.stored === undefined) continue;
-      this.#put(new LiveSubscription(kept, kept.stored, await this.check(kept.id, kept.stored)));
+      this.#put(kept, kept.stored, await this.check(kept.id, kept.stored));
     }
   }
 
@@ -107,8 +107,7 @@ export class LiveSubscriptions {
       this.#parts.log.unusable(kept.id, reason);
       return this.#drop(uid);
     }
-    if ((this.#byUid.get(uid)?.version ?? 0) < version)
-      this.#put(new LiveSubscription(kept, stored, checked));
+    if ((this.#byUid.get(uid)?.version ?? 0) < version) this.#put(kept, stored, checked);
   }
 
   /**
@@ -154,7 +153,9 @@ export class LiveSubscriptions {
     return this.#parts.store?.find({ uid });
   }
 
-  #put(subscription: LiveSubscription): void {
+  #put(kept: KeptSubscription, stored: StoredSubscription, checked: CheckedSubscription): void {
+    const filter = this.#index.shared(checked.filter);
+    const subscription = new LiveSubscription(kept, stored, { ...checked, filter });
     const before = this.#byUid.get(subscription.uid);
     if (before !== undefined) {
       this.#index.remove(before);
@@ -162,7 +163,7 @@ export class LiveSubscriptions {
       if (before.failingSinceMs !== undefined) subscription.failingSinceMs ??= before.failingSinceMs;
     }
     this.#byUid.set(subscription.uid, subscription);
-    this.#index.add(subscription);
+    if (subscription.takesEvents) this.#index.add(subscription);
     this.#parts.changed(before, subscription);
   }
 
