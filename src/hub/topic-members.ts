@@ -66,6 +66,30 @@ export class TopicMembers implements MemberOwner {
   }
 
   /**
+   * As `read`, for a call whose own messages say what it joins.
+   *
+   * @param begin asks for the rooms, and the request that names them
+   * @param joined is told of the member
+   */
+  readTalk(
+    context: HandlerContext,
+    begin: () => Promise<{ readonly names: readonly string[]; readonly request: Message }>,
+    joined: (member: Member) => void,
+  ): AsyncIterable<Message> {
+    const join = async (): Promise<Joined> => {
+      const isNamed = context instanceof CallContext && context.requestField(subscriberHeader) !== undefined;
+      if (this.#subscribers !== undefined && isNamed) {
+        throw new ConnectError(`${this.#name}: only server streams acknowledge`, Code.FailedPrecondition);
+      }
+      const { names, request } = await begin();
+      const done = await this.#join(names, context, request, {});
+      joined(done.member);
+      return done;
+    };
+    return { [Symbol.asyncIterator]: () => new JoiningReader(join) };
+  }
+
+  /**
    * A call that reads further topics too joins rooms of this one; its caller reads the member.
    *
    * @throws ConnectError by which it is refused
