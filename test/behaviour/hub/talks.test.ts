@@ -4,13 +4,19 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
-import { ConverseRequestSchema, TalkService } from "../../../gen/tsms/test/v1/talk_pb.ts";
+import {
+  type ConverseRequest,
+  ConverseRequestSchema,
+  type ConverseResponse,
+  TalkService,
+} from "../../../gen/tsms/test/v1/talk_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { Hub } from "../../../src/hub/hub.ts";
 import type { RpcTopicInit } from "../../../src/hub/topic-options.ts";
+import type { RpcTopic } from "../../../src/hub/typed-topic.ts";
 import { SocketClient } from "../websocket/socket-client.ts";
 import { members } from "./topic-servers.ts";
 
@@ -19,7 +25,7 @@ type Init = RpcTopicInit<typeof converse>;
 
 async function startTalks(init: (publish: (room: string, text: string) => Promise<unknown>) => Init) {
   const hub = new Hub();
-  const talks = hub.topic(
+  const talks: RpcTopic<typeof converse> = hub.topic(
     converse,
     init((room, text) => talks.publish(room, { text })),
   );
@@ -30,9 +36,13 @@ async function startTalks(init: (publish: (room: string, text: string) => Promis
   await grpc.start();
   await http.start();
   const transport = dial(`127.0.0.1:${grpc.address?.port}`);
+  const client = createClient(TalkService, transport);
   return {
     hub,
-    client: createClient(TalkService, transport),
+    /** What a call with these requests is told. */
+    read(requests: AsyncIterable<ConverseRequest>): AsyncIterator<ConverseResponse, undefined> {
+      return client.converse(requests)[Symbol.asyncIterator]();
+    },
     socketUrl: `ws://127.0.0.1:${http.address?.port}/ws`,
     async [Symbol.asyncDispose]() {
       transport.close();
@@ -80,9 +90,9 @@ test("what a member says behind its first message is its topic's, one after the 
       underWay--;
     },
   }));
-  const { client, hub, socketUrl } = servers;
+  const { read, hub, socketUrl } = servers;
   const said = sayings("lobby");
-  const replies = client.converse(said)[Symbol.asyncIterator]();
+  const replies = read(said);
   const first = replies.next();
   const socket = await new SocketClient(socketUrl).open();
   const method = "tsms.test.v1.TalkService/Converse";
@@ -116,11 +126,11 @@ test("messages that came with the first one wait until the call may join; a refu
     },
     onMessage: ({ text }) => void heard.push(text),
   }));
-  const { client, hub } = servers;
+  const { read, hub } = servers;
   const [open, closed] = [sayings("open"), sayings("closed")];
   for (const one of [open, closed]) one.say("early");
-  const refused = client.converse(closed)[Symbol.asyncIterator]().next();
-  const reading = client.converse(open)[Symbol.asyncIterator]();
+  const refused = read(closed).next();
+  const reading = read(open);
   void reading.next().catch(() => {});
   await asked.promise;
   assert.deepEqual(heard, []);
@@ -139,11 +149,9 @@ test("rule 26: what onMessage throws ends its call alone", async () => {
       await publish("r", text);
     },
   }));
-  const { client, hub } = servers;
+  const { read, hub } = servers;
   const [good, bad, broken] = [sayings("r"), sayings("r"), sayings("r")];
-  const [reading, ...others] = [good, bad, broken].map((one) =>
-    client.converse(one)[Symbol.asyncIterator]().next(),
-  );
+  const [reading, ...others] = [good, bad, broken].map((one) => read(one).next());
   await members(hub, 3);
   bad.say("bad");
   broken.say("broken");
@@ -161,13 +169,10 @@ test("onMessage of a server stream is refused", () => {
 
 test("a call without a message, and a second message where none is taken, are INVALID_ARGUMENT", async () => {
   await using servers = await startTalks(() => ({}));
-  const { client } = servers;
-  const none = client
-    .converse((async function* () {})())
-    [Symbol.asyncIterator]()
-    .next();
+  const { read } = servers;
+  const none = read((async function* () {})()).next();
   await assert.rejects(none, codeOf(Code.InvalidArgument));
   const said = sayings("r");
   said.say("more");
-  await assert.rejects(client.converse(said)[Symbol.asyncIterator]().next(), codeOf(Code.InvalidArgument));
+  await assert.rejects(read(said).next(), codeOf(Code.InvalidArgument));
 });

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isNativeError } from "node:util/types";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { isLean, leanCopy, leanErrors, metadataBefore } from "../../../src/core/errors/lean-error.ts";
 
@@ -8,7 +7,7 @@ const cancelled = leanErrors("the client cancelled the call", Code.Canceled);
 
 test("a lean error is a ConnectError, with metadata of its own and without a stack", () => {
   const error = cancelled();
-  assert.ok(error instanceof ConnectError && isNativeError(error));
+  assert.ok(error instanceof ConnectError && Error.isError(error));
   const usual = new ConnectError("the client cancelled the call", Code.Canceled);
   for (const name of ["name", "message", "rawMessage", "code", "details", "cause"] as const)
     assert.deepEqual(error[name], usual[name], name);

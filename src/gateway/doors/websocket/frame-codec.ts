@@ -168,11 +168,16 @@ function frameWriter(
   };
 }
 
-/** The frames of messages; a message that many calls send has one, in one list. */
+/** The frames of messages; a message that many calls send has one, in a list that those calls share. */
 function framesOf(dataOf: (message: Message) => string | Buffer, isBinary: boolean): FrameCodec["frames"] {
-  const sharedFramesOf = keptOnce((message): readonly Frame[] => [
-    new SharedFrame(dataOf(message), isBinary, sharedOf(message)),
-  ]);
-  return (message) =>
-    sharedOf(message) === undefined ? [{ data: dataOf(message), isBinary }] : sharedFramesOf(message);
+  const sharedFrameOf = keptOnce(
+    (message): Frame => new SharedFrame(dataOf(message), isBinary, sharedOf(message)),
+  );
+  // Rings keep frames, and no list of each.
+  let last: readonly Frame[] = [];
+  return (message) => {
+    if (sharedOf(message) === undefined) return [{ data: dataOf(message), isBinary }];
+    const frame = sharedFrameOf(message);
+    return last[0] === frame ? last : (last = [frame]);
+  };
 }
