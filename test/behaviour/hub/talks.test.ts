@@ -37,12 +37,15 @@ async function startTalks(init: (publish: (room: string, text: string) => Promis
   await http.start();
   const transport = dial(`127.0.0.1:${grpc.address?.port}`);
   const client = createClient(TalkService, transport);
+  /** What a call with these requests is told. */
+  const read = async function* (
+    requests: AsyncIterable<ConverseRequest>,
+  ): AsyncGenerator<ConverseResponse, void> {
+    yield* client.converse(requests);
+  };
   return {
     hub,
-    /** What a call with these requests is told. */
-    read(requests: AsyncIterable<ConverseRequest>): AsyncIterator<ConverseResponse, undefined> {
-      return client.converse(requests)[Symbol.asyncIterator]();
-    },
+    read,
     socketUrl: `ws://127.0.0.1:${http.address?.port}/ws`,
     async [Symbol.asyncDispose]() {
       transport.close();
