@@ -122,8 +122,8 @@ export class BrokerInvoker implements Invoker {
     span?.end(undefined);
     const { error, data, headers, trailers } = readReply(reply);
     if (error !== undefined) throw error;
-    context.receiveHeader(() => headers);
-    context.receiveTrailer(() => trailers);
+    context.receiveHeader(headers);
+    context.receiveTrailer(trailers);
     // The size is the callee's affair, as the broker has carried it.
     const read = await decodeBodyBytes(rpc.replies, data, { maxMessageBytes: Infinity, framing: "none" });
     if (read.kind === "message") return read.value;

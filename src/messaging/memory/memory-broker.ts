@@ -67,7 +67,7 @@ class MemoryBroker implements Broker {
   readonly #subscriptions = new Set<MemorySubscription>();
   readonly #cancelled = new EventEmitter<Record<string, [CancelledCall]>>();
   /** Queues whose messages are to be handed over. */
-  readonly #awake = new Set<MemoryQueue>();
+  #awake: MemoryQueue[] = [];
   #stopping: Promise<StopReport> | undefined;
 
   constructor({ name, confirm, maxMessages, maxBytes }: MemoryBrokerOptions, clock: Clock) {
@@ -215,13 +215,18 @@ class MemoryBroker implements Broker {
   }
 
   #pumpLater(queue: MemoryQueue): void {
-    if (this.#awake.size === 0) setImmediate(() => this.#pump());
-    this.#awake.add(queue);
+    if (queue.isAwake) return;
+    queue.isAwake = true;
+    if (this.#awake.length === 0) setImmediate(() => this.#pump());
+    this.#awake.push(queue);
   }
 
   #pump(): void {
-    const queues = [...this.#awake];
-    this.#awake.clear();
-    for (const queue of queues) queue.pump();
+    const queues = this.#awake;
+    this.#awake = [];
+    for (const queue of queues) {
+      queue.isAwake = false;
+      queue.pump();
+    }
   }
 }
