@@ -102,24 +102,35 @@ export class ReadAttributes {
   /** @returns whether it was not there yet */
   add(name: string, value: string): boolean {
     this.isEmpty = false;
+    let before: string | undefined;
+    // Each by its name: a name that is read from a message is looked up slowly.
     switch (name) {
       case "specversion":
+        [before, this.specversion] = [this.specversion, value];
+        break;
       case "id":
+        [before, this.id] = [this.id, value];
+        break;
       case "source":
+        [before, this.source] = [this.source, value];
+        break;
       case "type":
+        [before, this.type] = [this.type, value];
+        break;
       case "subject":
+        [before, this.subject] = [this.subject, value];
+        break;
       case "time":
-      case "datacontenttype": {
-        const isFirst = this[name] === undefined;
-        this[name] = value;
-        return isFirst;
-      }
-      default: {
-        const isFirst = !this.#extensions.has(name);
+        [before, this.time] = [this.time, value];
+        break;
+      case "datacontenttype":
+        [before, this.datacontenttype] = [this.datacontenttype, value];
+        break;
+      default:
+        before = this.#extensions.get(name);
         this.#extensions.set(name, value);
-        return isFirst;
-      }
     }
+    return before === undefined;
   }
 
   /** The event with these attributes, or what is wrong with them. */

@@ -83,7 +83,9 @@ export class MemoryGroup {
     const followed = this.#followed.get(identity);
     if (followed === undefined || --followed.alive > 0) return;
     this.#followed.delete(identity);
-    followed.whenSettled?.();
+    const { whenSettled } = followed;
+    followed.whenSettled = undefined; // Tables that the map has outgrown hold what was in them.
+    whenSettled?.();
   }
 
   /** Messages are handed over as soon as may be. */
