@@ -13,7 +13,7 @@ export interface StopParts {
   /** Whether what waits may only go back when what runs is settled. */
   readonly isOrdered: boolean;
   /** Deliveries that are not settled. */
-  readonly open: ReadonlySet<Consumed>;
+  readonly open: Iterable<Consumed>;
   /** Resolves when no run is under way. */
   readonly idle: () => Promise<void>;
   readonly releaseWaiting: () => void;

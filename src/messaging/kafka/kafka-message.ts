@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage, OutgoingMessage } from "../broker.ts";
 import { eachAttribute } from "../cloud-event.ts";
+import { headerTextsOf, valueTextOf } from "./header-texts.ts";
 import type { KafkaRecord } from "./peer.ts";
 
 /** A message as Kafka stores it. Its bytes are made when it is sent. */
@@ -114,9 +115,9 @@ export function fromRecord({ key, value, headers: given }: KafkaRecord, isLetter
   let isTombstone = value === null;
   for (const [nameOf, bytes] of given) {
     if (nameOf === null) continue;
-    const name = nameOf.toString();
-    const text = bytes === null ? "" : bytes.toString();
-    const lower = name.toLowerCase();
+    const texts = headerTextsOf(nameOf);
+    const text = bytes === null ? "" : valueTextOf(texts, bytes);
+    const { name, lowerCase: lower } = texts;
     if (lower === "content-type") contentType ??= text;
     else if (lower === "content-encoding") contentEncoding ??= text;
     else if (isLetter && lower === keyHeader) keyText = text;
