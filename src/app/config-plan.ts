@@ -46,13 +46,14 @@ export class ConfigPlan implements AppPlan {
    * @throws ConfigError with a line for each mistake
    */
   static async of(loaded: LoadedConfig, env: Readonly<NodeJS.ProcessEnv>): Promise<ConfigPlan> {
-    const { logger, metrics } = createTelemetry(loaded.config);
+    const { logger, metrics, redactor } = createTelemetry(loaded.config);
     for (const warning of loaded.warnings) logger.warn(warning);
     const shared = new Map<unknown, unknown>();
     const kitOf = (config: Config): SectionKit => ({
       config,
       logger,
       metrics,
+      redactor,
       env,
       shared<T>(make: (kit: SectionKit) => T): T {
         if (!shared.has(make)) shared.set(make, make(this));

@@ -8,6 +8,7 @@ import { createApiKey } from "../../src/core/security/api-keys.ts";
 import { principal } from "../../src/core/security/principal.ts";
 import { createLogger } from "../../src/core/telemetry/logger.ts";
 import { Metrics } from "../../src/core/telemetry/metrics.ts";
+import { Redactor } from "../../src/core/telemetry/redact.ts";
 import { open as openAccess } from "../../src/app/sections/access-section.ts";
 import { open } from "../../src/app/sections/auth-section.ts";
 import type { SectionKit, SectionParts } from "../../src/app/sections/section.ts";
@@ -26,6 +27,7 @@ async function partsOf(
     config,
     logger: createLogger({ level: "silent" as never }),
     metrics: new Metrics(),
+    redactor: new Redactor(),
     shared<T>(make: (kit: SectionKit) => T): T {
       if (!made.has(make)) made.set(make, make(kit));
       return made.get(make) as T; // What it has made.

@@ -6,6 +6,7 @@ import { loadConfig } from "../../src/core/config/loader/load-config.ts";
 import { SetupError } from "../../src/core/errors/setup-error.ts";
 import { createLogger } from "../../src/core/telemetry/logger.ts";
 import { Metrics } from "../../src/core/telemetry/metrics.ts";
+import { Redactor } from "../../src/core/telemetry/redact.ts";
 
 async function opened(docs: ConfigInit["docs"]): Promise<ReturnType<typeof open>> {
   const { config } = await loadConfig({ overrides: { docs }, argv: [], env: {} });
@@ -13,6 +14,7 @@ async function opened(docs: ConfigInit["docs"]): Promise<ReturnType<typeof open>
     config,
     logger: createLogger({ level: "silent" as never }), // Pino has this level too.
     metrics: new Metrics(),
+    redactor: new Redactor(),
     shared: () => assert.fail(),
     mistake: (key, text) => new SetupError(`${key}: ${text}`),
     origin: () => undefined,

@@ -6,6 +6,7 @@ import { loadConfig } from "../../src/core/config/loader/load-config.ts";
 import { SetupError } from "../../src/core/errors/setup-error.ts";
 import { createLogger } from "../../src/core/telemetry/logger.ts";
 import { Metrics } from "../../src/core/telemetry/metrics.ts";
+import { Redactor } from "../../src/core/telemetry/redact.ts";
 
 const refused: readonly (readonly [ConfigInit["openapi"], RegExp])[] = [
   [{ path: "/api.yaml" }, /^openapi: path: expected a path that ends in \.json, found \/api\.yaml/],
@@ -25,6 +26,7 @@ for (const [openapi, expected] of refused) {
         config,
         logger: createLogger({ level: "silent" as never }), // Pino has this level too.
         metrics: new Metrics(),
+        redactor: new Redactor(),
         shared: () => assert.fail(),
         mistake: (key, text) => new SetupError(`${key}: ${text}`),
         origin: () => undefined,

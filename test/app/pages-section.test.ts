@@ -4,6 +4,7 @@ import { loadConfig } from "../../src/core/config/loader/load-config.ts";
 import { SetupError } from "../../src/core/errors/setup-error.ts";
 import { createLogger } from "../../src/core/telemetry/logger.ts";
 import { Metrics } from "../../src/core/telemetry/metrics.ts";
+import { Redactor } from "../../src/core/telemetry/redact.ts";
 import { open } from "../../src/app/sections/pages-section.ts";
 
 test("S7 S8 mistakes of the section pages name it", async () => {
@@ -17,6 +18,7 @@ test("S7 S8 mistakes of the section pages name it", async () => {
       config,
       logger: createLogger({ level: "silent" as never }), // Pino has this level too.
       metrics: new Metrics(),
+      redactor: new Redactor(),
       shared: () => assert.fail(),
       mistake: (key, text) => new SetupError(`${key}: ${text}`),
       origin: () => undefined,

@@ -1,64 +1,11 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { readSpans, type ReceivedSpan } from "./otlp-spans.ts";
 
-/** A span as OTLP has it in JSON. */
-export interface ReceivedSpan {
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly parentSpanId?: string;
-  readonly name: string;
-  /** 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
-  readonly kind: number;
-  /** Spans that it is linked to. */
-  readonly links?: readonly { readonly traceId: string; readonly spanId: string }[];
-  readonly events?: readonly { readonly name: string }[];
-  readonly status: { readonly code?: number };
-  readonly attributes: Readonly<Record<string, string | number | boolean>>;
-  readonly resource: Readonly<Record<string, string | number | boolean>>;
-  readonly startMs: number;
-  readonly endMs: number;
-}
+export type { ReceivedSpan };
 
-interface Value {
-  readonly stringValue?: string;
-  readonly intValue?: number | string;
-  readonly doubleValue?: number;
-  readonly boolValue?: boolean;
-}
-
-interface Attribute {
-  readonly key: string;
-  readonly value: Value;
-}
-
-interface Body {
-  readonly resourceSpans: readonly {
-    readonly resource: { readonly attributes: readonly Attribute[] };
-    readonly scopeSpans: readonly {
-      readonly spans: readonly (Omit<ReceivedSpan, "attributes" | "resource" | "startMs" | "endMs"> & {
-        readonly attributes: readonly Attribute[];
-        readonly startTimeUnixNano: string;
-        readonly endTimeUnixNano: string;
-      })[];
-    }[];
-  }[];
-}
-
-function members(attributes: readonly Attribute[]): Record<string, string | number | boolean> {
-  return Object.fromEntries(
-    attributes.map(({ key, value: { stringValue, intValue, doubleValue, boolValue } }) => [
-      key,
-      stringValue ??
-        (intValue === undefined ? undefined : Number(intValue)) ??
-        doubleValue ??
-        boolValue ??
-        "",
-    ]),
-  );
-}
-
-/** Takes spans by OTLP over HTTP as JSON, as a collector does. */
+/** Takes spans by OTLP over HTTP in protobuf, as a collector does. */
 export class OtlpReceiver {
   readonly spans: ReceivedSpan[] = [];
   readonly requests: IncomingMessage["headers"][] = [];
@@ -73,9 +20,9 @@ export class OtlpReceiver {
         this.answer(response);
         return;
       }
-      this.#take(JSON.parse(Buffer.concat(chunks).toString()) as Body);
-      response.setHeader("content-type", "application/json");
-      response.end("{}");
+      this.spans.push(...readSpans(Buffer.concat(chunks)));
+      response.setHeader("content-type", "application/x-protobuf");
+      response.end();
     });
   });
 
@@ -97,21 +44,5 @@ export class OtlpReceiver {
     this.#server.closeAllConnections();
     this.#server.close();
     await once(this.#server, "close");
-  }
-
-  #take({ resourceSpans }: Body): void {
-    for (const { resource, scopeSpans } of resourceSpans) {
-      for (const { spans } of scopeSpans) {
-        for (const { attributes, startTimeUnixNano, endTimeUnixNano, ...span } of spans) {
-          this.spans.push({
-            ...span,
-            attributes: members(attributes),
-            resource: members(resource.attributes),
-            startMs: Number(BigInt(startTimeUnixNano) / 1000n) / 1000,
-            endMs: Number(BigInt(endTimeUnixNano) / 1000n) / 1000,
-          });
-        }
-      }
-    }
   }
 }

@@ -13,6 +13,7 @@ export function open(kit: SectionKit): SectionParts {
   const counts = new AuthorizerCounts();
   let unwatch: readonly (() => void)[] = [];
   let current = authorizerOf(kit.config, kit, counts);
+  let isClosed = false;
   const gate: Gate = {
     name: "ext_authz",
     admit(call: CallHead) {
@@ -32,11 +33,14 @@ export function open(kit: SectionKit): SectionParts {
       };
     },
     start() {
+      if (isClosed) current = authorizerOf(kit.config, kit, counts); // What was read since is read again.
+      isClosed = false;
       unwatch = counts.watchedBy(kit.metrics);
     },
     stop() {
       for (const end of unwatch) end();
       current.transport.close();
+      isClosed = true;
     },
   };
 }

@@ -9,6 +9,7 @@ import type { SetupError } from "../../core/errors/setup-error.ts";
 import type { GrpcServerOptions } from "../../core/grpc-server.ts";
 import type { Logger } from "../../core/telemetry/logger.ts";
 import type { Metrics } from "../../core/telemetry/metrics.ts";
+import type { Redactor } from "../../core/telemetry/redact.ts";
 import type { Face } from "../../gateway/faces/face.ts";
 import type { HttpObserver } from "../../gateway/http/http-observer.ts";
 import type { Pages } from "../../gateway/pages/pages.ts";
@@ -68,6 +69,8 @@ export interface SectionKit {
   readonly config: Config;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Masks what must be in no log and no span. */
+  readonly redactor: Redactor;
   /** What several sections use, such as a connection to a store: `make` is called once, by the first that asks. */
   readonly shared: <T>(make: (kit: SectionKit) => T) => T;
   /**

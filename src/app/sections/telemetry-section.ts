@@ -13,6 +13,7 @@ import {
 import { reopenLogs } from "../../core/telemetry/log-writer.ts";
 import { Metrics } from "../../core/telemetry/metrics.ts";
 import { Exporter } from "../../core/telemetry/exporter.ts";
+import { Redactor } from "../../core/telemetry/redact.ts";
 import { requestIdPolicies, type RequestIdPolicy } from "../../core/metadata/request-id.ts";
 import type { AccessLogConfig } from "../../../gen/ts_ms/config/v1/telemetry_pb.ts";
 import type { PlannedServer } from "../app-plan.ts";
@@ -20,17 +21,21 @@ import type { SectionKit, SectionParts } from "./section.ts";
 import type { TracingParts } from "./tracing-parts.ts";
 
 /** The log and the metrics of a program, before its sections are opened. */
-export function createTelemetry({ app, telemetry: { log, metrics } }: Config): {
+export function createTelemetry(config: Config): {
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly redactor: Redactor;
 } {
+  const { log, metrics } = config.telemetry;
+  const redactor = new Redactor(secretNames(config));
   return {
+    redactor,
     logger: createLogger({
       level: levelOf(log?.level),
       format: logFormats.find((format) => format === log?.format) ?? "json",
       destination: log?.destination ?? "stderr",
-      redact: log?.redact ?? [],
-      service: app.name,
+      redact: redactor,
+      service: config.app.name,
     }),
     metrics: new Metrics({ exemplars: metrics?.exemplars ?? true }),
   };
@@ -38,7 +43,7 @@ export function createTelemetry({ app, telemetry: { log, metrics } }: Config): {
 
 /** Log and metrics of every call, ids of requests, the access log, and the metrics page. */
 export async function open(kit: SectionKit): Promise<SectionParts> {
-  const { config, logger, metrics } = kit;
+  const { config, logger, metrics, redactor } = kit;
   const exporter = exporterOf(kit);
   const { log, accessLog } = config.telemetry;
   const access = accessLog === undefined ? undefined : accessLogOf(kit, accessLog);
@@ -71,11 +76,18 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
       return () => {
         traced?.();
         requestId = requestIdPolicyOf(next);
+        redactor.use(secretNames(next));
         if (changed.includes("telemetry.log.level")) logger.level = level;
         if (next.telemetry.accessLog !== undefined) access?.update(rulesOf(next.telemetry.accessLog));
       };
     },
   };
+}
+
+/** Names whose values are in no log and no span, beside those of credentials: the headers of keys among them. */
+function secretNames({ telemetry, auth }: Config): readonly string[] {
+  const ofKeys = Object.values(auth?.providers ?? {}).flatMap(({ apiKey }) => apiKey?.header ?? []);
+  return [...(telemetry.log?.redact ?? []), ...ofKeys];
 }
 
 function requestIdPolicyOf({ app }: Config): RequestIdPolicy {
@@ -90,7 +102,7 @@ async function tracingOf(kit: SectionKit): Promise<TracingParts | undefined> {
   return tracingParts(kit, tracing);
 }
 
-function accessLogOf({ mistake, config }: SectionKit, message: AccessLogConfig): AccessLog {
+function accessLogOf({ mistake, config, redactor }: SectionKit, message: AccessLogConfig): AccessLog {
   const fields = message.fields.map((name) => {
     const known = accessFields.find((field) => field === name);
     if (known !== undefined) return known;
@@ -100,7 +112,7 @@ function accessLogOf({ mistake, config }: SectionKit, message: AccessLogConfig):
     ...rulesOf(message),
     format: accessFormats.find((format) => format === message.format) ?? "json",
     destination: message.destination,
-    redact: config.telemetry.log?.redact ?? [],
+    redact: redactor,
     maxPerSecond: config.telemetry.log?.maxPerSecond ?? 100,
     ...(fields.length > 0 && { fields }),
   });

@@ -1,4 +1,4 @@
-import type { CallArrival, CallAnswer } from "../../core/call/observer.ts";
+import type { CallArrival, CallAnswer, RefusedCall } from "../../core/call/observer.ts";
 import type { CallContext } from "../../core/call/context.ts";
 import { startTracing, type Tracing } from "../../core/telemetry/tracing/tracing.ts";
 import {
@@ -16,16 +16,17 @@ export type TracingParts = Required<
 >;
 
 /** Traces of all calls, sent to a collector. */
-export function tracingParts({ config }: SectionKit, message: TracingConfig): TracingParts {
+export function tracingParts({ config, redactor }: SectionKit, message: TracingConfig): TracingParts {
   let tracing: Tracing | undefined;
   // Observers are made before anything starts.
   const observer = {
     arrived: (context: CallContext, arrival: CallArrival) => tracing?.arrived(context, arrival),
+    refused: (call: RefusedCall) => tracing?.refused(call),
     answered: (context: CallContext, answer: CallAnswer) => tracing?.answered(context, answer),
     requestEnded: (request: EndedRequest) => tracing?.requestEnded(request),
   };
   return {
-    observers: [{ arrived: observer.arrived, answered: observer.answered }],
+    observers: [{ arrived: observer.arrived, answered: observer.answered, refused: observer.refused }],
     httpObservers: [{ requestEnded: observer.requestEnded }],
     async start() {
       const { endpoint = "", headers, resource, baggageKeys, queue, flushTimeout } = message;
@@ -35,6 +36,7 @@ export function tracingParts({ config }: SectionKit, message: TracingConfig): Tr
         headers,
         resource,
         baggageKeys,
+        redact: redactor,
         queue,
         flushTimeoutMs: flushTimeout,
         service: config.app.name ?? tracingDefaults.service,

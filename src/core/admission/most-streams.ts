@@ -1,5 +1,9 @@
 import { Code } from "@connectrpc/connect";
+import { retryInfo } from "../errors/retry-info.ts";
 import { refusal } from "./refusal.ts";
+
+/** After so many milliseconds a refused client may come again. */
+const retryMs = 1_000;
 
 /** Limits how many streams of events and of lines are open at a time; servers that are given the same one share it. */
 export class MostStreams {
@@ -25,6 +29,7 @@ export class MostStreams {
         code: Code.Unavailable,
         reason: "TOO_MANY_STREAMS",
         message: "too many streams are open, try again later",
+        details: [retryInfo(retryMs)],
       });
     }
     this.#open++;

@@ -62,9 +62,14 @@ export function implementationOf<M extends DescMethod>(
   return candidate.bind(service) as MethodImpl<M>; // `Service` enforces the shape at compile time.
 }
 
+const rpcNames = new WeakMap<DescMethod, string>();
+
 /** The name of an rpc as in a gRPC path, without the leading slash: `package.Service/Method`. */
 export function rpcName(method: DescMethod): string {
-  return `${method.parent.typeName}/${method.name}`;
+  // It is joined once for each rpc: V8 keeps a joined text in parts, and copies them when it is read.
+  let name = rpcNames.get(method);
+  if (name === undefined) rpcNames.set(method, (name = `${method.parent.typeName}/${method.name}`));
+  return name;
 }
 
 /** Whether the reply of an rpc is a stream, which may never end. */

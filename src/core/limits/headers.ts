@@ -29,22 +29,37 @@ export function concurrentPolicy(name: string, { concurrent }: Pick<LimitOptions
   return `"${name}";q=${concurrent};qu="concurrent-requests"`;
 }
 
-/** Sets the headers that say what is left of the limits of a call; names are in lower case. */
-export function writeLimitHeaders(limits: readonly Left[], set: (name: string, value: string) => void): void {
-  let policies = "";
+/** `RateLimit-Policy` of limits in their order; empty for none. */
+export function policiesOf(limits: readonly Left[]): string {
+  return limits.flatMap(({ headers, policy }) => (isOfDraft(headers) ? [policy] : [])).join(", ");
+}
+
+function isOfDraft(headers: LimitHeaders): boolean {
+  return headers !== "off" && headers !== "trio";
+}
+
+/**
+ * Sets the headers that say what is left of the limits of a call; names are in lower case.
+ *
+ * @param known `policiesOf` these limits, which are in their order then. Default: it is made
+ */
+export function writeLimitHeaders(
+  limits: readonly Left[],
+  set: (name: string, value: string) => void,
+  known?: string,
+): void {
   let left = "";
   let tightest: Left | undefined;
-  const ordered = isOrdered(limits) ? limits : tightestFirst(limits);
+  const ordered = known !== undefined || isOrdered(limits) ? limits : tightestFirst(limits);
   for (const limit of ordered) {
     const { headers } = limit;
     if (headers === "off") continue;
     if (headers !== "draft") tightest ??= limit;
     if (headers === "trio") continue;
-    policies = policies === "" ? limit.policy : `${policies}, ${limit.policy}`;
     left = left === "" ? itemOf(limit) : `${left}, ${itemOf(limit)}`;
   }
-  if (policies !== "") {
-    set("ratelimit-policy", policies);
+  if (left !== "") {
+    set("ratelimit-policy", known ?? policiesOf(ordered));
     set("ratelimit", left);
   }
   if (tightest === undefined) return;
@@ -74,18 +89,25 @@ function tightestFirst(limits: readonly Left[]): readonly Left[] {
   return sorted;
 }
 
-/** Sorts limits in their place, by insertion: there are a few, and most calls find them almost in order. */
-export function sortTightestFirst(limits: Left[]): void {
+/**
+ * Sorts limits in their place, by insertion: there are a few, and most calls find them almost in order.
+ *
+ * @returns whether that has changed their order
+ */
+export function sortTightestFirst(limits: Left[]): boolean {
+  let isChanged = false;
   for (let i = 1; i < limits.length; i++) {
     const one = limits[i];
     if (one === undefined) continue;
     let at = i;
     for (let before = limits[at - 1]; before !== undefined && isBehind(before, one);) {
+      isChanged = true;
       limits[at--] = before;
       before = limits[at - 1];
     }
     limits[at] = one;
   }
+  return isChanged;
 }
 
 function isBehind(before: Left, one: Left): boolean {

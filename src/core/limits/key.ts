@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { DescMethod, JsonValue } from "@bufbuild/protobuf";
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { CallHead } from "../admission/call-head.ts";
 import { rpcName } from "../call/service.ts";
 import { SetupError } from "../errors/setup-error.ts";
@@ -34,6 +34,8 @@ export class LimitKey {
   /** Whether all calls of an rpc have the same key. */
   readonly isOfRpc: boolean;
   readonly #parts: readonly KeyPart[];
+  /** Those that calls of one rpc differ in. */
+  readonly #rest: readonly KeyPart[];
 
   /**
    * @param parts `ip`, `principal`, `claim:NAME`, `header:NAME`, `rpc`, `route`, `door`, `global`
@@ -42,12 +44,24 @@ export class LimitKey {
   constructor(parts: readonly string[]) {
     this.text = parts.join(" ");
     this.#parts = parts.filter((part) => part !== "global").map(toPart);
+    this.#rest = this.#parts.filter((part) => !isFixed(part));
     this.needsPrincipal = this.#parts.some((part) => part.needsPrincipal);
-    this.isOfRpc = this.#parts.every((part) => part === simpleParts["rpc"]);
+    this.isOfRpc = this.#rest.length === 0;
   }
 
+  /** As stores keep it. */
   write(call: CallHead, sink: KeySink): void {
     for (const { write } of this.#parts) write(call, sink);
+  }
+
+  /** The parts that are the same for all calls of an rpc; for the hash in this process `writeRest` follows. */
+  writeFixed(call: CallHead, sink: KeySink): void {
+    for (const part of this.#parts) if (isFixed(part)) part.write(call, sink);
+  }
+
+  /** All other parts. */
+  writeRest(call: CallHead, sink: KeySink): void {
+    for (const { write } of this.#rest) write(call, sink);
   }
 
   /**
@@ -57,11 +71,26 @@ export class LimitKey {
    * @throws TypeError for another number of texts
    */
   writeTexts(texts: readonly string[], sink: KeySink): void {
+    this.#writeTexts(this.#parts, texts, sink);
+  }
+
+  /** As `writeTexts`, in the order of `writeFixed` and `writeRest`. @throws TypeError as `writeTexts` */
+  writeTextsApart(texts: readonly string[], sink: KeySink): void {
+    this.#writeTexts(this.#parts.filter(isFixed), texts, sink);
+    this.#writeTexts(this.#rest, texts, sink);
+  }
+
+  #writeTexts(some: readonly KeyPart[], texts: readonly string[], sink: KeySink): void {
     if (texts.length !== this.#parts.length) {
       throw new TypeError(`the key [${this.text}] has ${this.#parts.length} parts, not ${texts.length}`);
     }
-    for (const [at, { writeText }] of this.#parts.entries()) writeText(texts[at] ?? "", sink);
+    for (const part of some) part.writeText(texts[this.#parts.indexOf(part)] ?? "", sink);
   }
+}
+
+/** Whether all calls of an rpc have the same. */
+function isFixed(part: KeyPart): boolean {
+  return part === simpleParts["rpc"];
 }
 
 /** The SHA-256 of a key, as stores keep it. */
@@ -102,15 +131,6 @@ function addPrincipal({ provider, id }: Pick<Principal, "provider" | "id">, sink
   sink.add(tags.principal, id);
 }
 
-const rpcNames = new WeakMap<DescMethod, string>();
-
-/** The name is joined once for each rpc: V8 keeps a joined text in parts, and copies them when it is read. */
-function rpcOf({ method }: CallHead): string {
-  let name = rpcNames.get(method);
-  if (name === undefined) rpcNames.set(method, (name = rpcName(method)));
-  return name;
-}
-
 function tagged(tag: number): KeyPart["writeText"] {
   return (text, sink) => sink.add(tag, text);
 }
@@ -131,12 +151,12 @@ const simpleParts: Readonly<Record<string, KeyPart>> = {
   },
   rpc: {
     needsPrincipal: false,
-    write: (call, sink) => sink.add(tags.rpc, rpcOf(call)),
+    write: (call, sink) => sink.add(tags.rpc, rpcName(call.method)),
     writeText: tagged(tags.rpc),
   },
   route: {
     needsPrincipal: false,
-    write: (call, sink) => sink.add(tags.route, call.route ?? rpcOf(call)),
+    write: (call, sink) => sink.add(tags.route, call.route ?? rpcName(call.method)),
     writeText: tagged(tags.route),
   },
   door: {

@@ -32,6 +32,24 @@ export class KeyedHash {
     this.#words = 0;
   }
 
+  /** Keeps what was added so far in five numbers of a list, from `at` on. */
+  save(list: Int32Array, at: number): void {
+    list[at] = this.#v0;
+    list[at + 1] = this.#v1;
+    list[at + 2] = this.#v2;
+    list[at + 3] = this.#v3;
+    list[at + 4] = this.#words;
+  }
+
+  /** Begins with what `save` has kept there. */
+  resume(list: Int32Array, at: number): void {
+    this.#v0 = list[at] ?? 0;
+    this.#v1 = list[at + 1] ?? 0;
+    this.#v2 = list[at + 2] ?? 0;
+    this.#v3 = list[at + 3] ?? 0;
+    this.#words = list[at + 4] ?? 0;
+  }
+
   /** Adds a text with a tag below 32,768: its length counts, so that two texts are never taken for one. */
   add(tag: number, text: string): void {
     const { length } = text;

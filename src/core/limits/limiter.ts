@@ -196,7 +196,7 @@ export class Limiter {
   #hashed(limit: Limit, key: readonly string[]): { high: number; low: number } {
     const hash = this.#hash;
     hash.begin();
-    limit.key.writeTexts(key, hash);
+    limit.key.writeTextsApart(key, hash);
     hash.end();
     return { high: hash.high, low: hash.low };
   }

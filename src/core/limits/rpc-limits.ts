@@ -3,13 +3,16 @@ import type { CallHead } from "../admission/call-head.ts";
 import { BoundLimit, type Part } from "./bound-limit.ts";
 import type { CallClock } from "./call-clock.ts";
 import { setResponseField, whenCallEnds } from "../call/gate-context.ts";
-import { sortTightestFirst, writeLimitHeaders, type Left } from "./headers.ts";
+import { policiesOf, sortTightestFirst, writeLimitHeaders, type Left } from "./headers.ts";
 import type { KeyedHash } from "./keyed-hash.ts";
 import type { ConcurrentLimit, Limit, RateLimit, StoredPart } from "./limit.ts";
 import { overLimit, storeAway } from "./refuse.ts";
 import { batchOf, keyOf, questionOf, type BatchQuestion, type StoreQuestion } from "./store-question.ts";
 import { StoreTalk } from "./store-talk.ts";
 import { Taken, takenKey } from "./taken.ts";
+
+/** Numbers of `KeyedHash.save`. */
+const begunNumbers = 5;
 
 /** How often a call asks the store while others take what it was given; then it is decided without it. */
 const maxTalks = 4;
@@ -22,13 +25,17 @@ export class RpcLimits {
   readonly #limits: readonly BoundLimit[];
   /** The same, the tightest first: in the order of the call before, which is almost that of the next one. */
   readonly #tightest: BoundLimit[];
+  /** `RateLimit-Policy` of those in that order; undefined until it is needed. */
+  #policies: string | undefined;
   /** A limit of each different key. */
   readonly #keys: readonly Limit[];
   readonly #hash: KeyedHash;
   readonly #clock: CallClock;
   /** The halves of the hashes of the keys. */
   readonly #hashes: Int32Array;
-  /** Whether those hashes are there that are the same for all calls of the rpc. */
+  /** The beginnings of the hashes, which are the same for all calls of the rpc. */
+  readonly #begun: Int32Array;
+  /** Whether those are there, and the hashes that are the same as a whole. */
   #isHashed = false;
   /** Whether limits of another place follow, or have gone before. */
   readonly #follows: boolean;
@@ -51,6 +58,7 @@ export class RpcLimits {
     this.#hash = hash;
     this.#clock = clock;
     this.#hashes = new Int32Array(2 * keys.length);
+    this.#begun = new Int32Array(begunNumbers * keys.length);
     this.#follows = place.follows;
     this.#isSecond = place.isSecond;
   }
@@ -108,8 +116,14 @@ export class RpcLimits {
     for (let at = 0; at < this.#keys.length; at++) {
       const key = this.#keys[at]?.key;
       if (key === undefined || (this.#isHashed && key.isOfRpc)) continue;
-      hash.begin();
-      key.write(call, hash);
+      if (this.#isHashed) {
+        hash.resume(this.#begun, begunNumbers * at);
+      } else {
+        hash.begin();
+        key.writeFixed(call, hash);
+        hash.save(this.#begun, begunNumbers * at);
+      }
+      key.writeRest(call, hash);
       hash.end();
       this.#hashes[2 * at] = hash.high;
       this.#hashes[2 * at + 1] = hash.low;
@@ -132,9 +146,9 @@ export class RpcLimits {
     if (this.#follows) this.#leave(call, talk);
     if (!isAnyShown) return;
     const { context } = call;
-    writeLimitHeaders(before === undefined ? this.#shown() : this.#left(before), (name, value) =>
-      setResponseField(context, name, value),
-    );
+    const shown = before === undefined ? this.#shown() : this.#left(before);
+    const policies = shown === this.#tightest ? (this.#policies ??= policiesOf(shown)) : undefined;
+    writeLimitHeaders(shown, (name, value) => setResponseField(context, name, value), policies);
   }
 
   /** Leaves what was counted for the limits that follow, one of which may refuse the call. */
@@ -146,7 +160,7 @@ export class RpcLimits {
 
   #shown(): readonly BoundLimit[] {
     const limits = this.#tightest;
-    sortTightestFirst(limits);
+    if (sortTightestFirst(limits)) this.#policies = undefined;
     for (const bound of limits) if (!isShown(bound)) return limits.filter(isShown);
     return limits;
   }

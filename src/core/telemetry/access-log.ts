@@ -39,8 +39,8 @@ export interface AccessLogOptions extends AccessLogRules {
   readonly fields: readonly (keyof AccessFields)[];
   /** The most lines in a second of failed calls of one rpc with one code. Default: 100. */
   readonly maxPerSecond: number;
-  /** Further names whose values are masked in targets. Default: none. */
-  readonly redact: readonly string[];
+  /** Further names whose values are masked in targets, or what masks them. Default: none. */
+  readonly redact: readonly string[] | Redactor;
 }
 
 /** The defaults of `AccessLogOptions`. */
@@ -101,7 +101,8 @@ export class AccessLog implements CallObserver {
     this.#rules = merged;
     const { destination } = merged;
     this.#writer = typeof destination === "string" ? new LogWriter(destination) : destination;
-    this.#redactor = new Redactor(merged.redact);
+    const { redact } = merged;
+    this.#redactor = redact instanceof Redactor ? redact : new Redactor(redact);
     this.#limit = new LineLimit(merged.maxPerSecond, ({ rpc, code }, leftOut) => {
       const time = new Date().toISOString();
       const line = { time, msg: "lines were left out", rpc, code, left_out: leftOut };

@@ -24,6 +24,7 @@ export function callFields(context: HandlerContext): Record<string, unknown> {
     ...traceFields(context),
     request_id: requestId(context),
     rpc: rpcName(context.method),
+    door: context.protocolName,
     principal: principalIdOf(context),
   };
 }

@@ -36,9 +36,10 @@ export interface LoggerOptions {
   /** Name of the program, as `service` in every line. Default: none. */
   readonly service: string | undefined;
   /**
-   * Further names whose values are never written, beside those of credentials, in any letter case. Default: none.
+   * Further names whose values are never written, beside those of credentials, in any letter case; or what masks them,
+   * whose names may change. Default: none.
    */
-  readonly redact: readonly string[];
+  readonly redact: readonly string[] | Redactor;
 }
 
 /** Formats of logs. */
@@ -73,7 +74,7 @@ const serverFaults: ReadonlySet<Code> = new Set([
 export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
   const { level, destination = "stderr", format, service, redact } = { ...loggerDefaults, ...options };
   const writer = typeof destination === "string" ? new LogWriter(destination) : destination;
-  const redactor = new Redactor(redact);
+  const redactor = redact instanceof Redactor ? redact : new Redactor(redact);
   const masked = (fields: object): Record<string, unknown> =>
     redactor.value(fields) as Record<string, unknown>; // An object stays one.
   const logger = pino(
@@ -172,7 +173,6 @@ function levelOf(
 function fieldsOf(context: CallContext, error: ConnectError | undefined): Record<string, unknown> {
   const fields: Record<string, unknown> = {
     ...callFields(context),
-    door: context.protocolName,
     code: codeName(error?.code ?? 0),
     duration_ms: Math.round((performance.now() - context.startedAt) * 1000) / 1000,
   };

@@ -32,10 +32,15 @@ const maxDepth = 8;
 
 /** Masks what must never be in a log: values of headers, fields and parameters that are credentials. */
 export class Redactor {
-  readonly #names: ReadonlySet<string>;
+  #names: ReadonlySet<string> = new Set();
 
   /** @param names further names of headers, fields and parameters, in any letter case */
   constructor(names: readonly string[] = []) {
+    this.use(names);
+  }
+
+  /** From now on these are the further names, in place of those before. */
+  use(names: readonly string[]): void {
     this.#names = new Set(names.map((name) => name.toLowerCase()));
   }
 

@@ -83,7 +83,7 @@ function isEqual(one: string, other: string): boolean {
 
 function forged(): Error {
   return refusal({
-    kind: "denied",
+    kind: "csrf",
     code: Code.PermissionDenied,
     reason: "CSRF_FAILED",
     message:

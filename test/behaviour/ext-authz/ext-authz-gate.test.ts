@@ -290,6 +290,7 @@ suite("X6: no answer", () => {
     const response = await fetch(`${gateway.url}/test/v1/echo/a`);
     const { code, details } = (await response.json()) as { code: number; details: { reason?: string }[] };
     assert.deepEqual([response.status, code, details[0]?.reason], [503, 14, "AUTHORIZER_UNAVAILABLE"]);
+    assert.equal(response.headers.get("retry-after"), "1");
     assert.deepEqual(outcomes, ["failed"]);
   });
   test("lets pass with onFailure: allow, counted and logged, without a trace for the service", async (t) => {

@@ -304,6 +304,7 @@ suite("an audit log", () => {
         const answer = await curl(...post, world.url(server, "/test/v1/vaults/a:seal"));
         assert.equal(answer.status, isDenied ? 503 : 200);
         if (isDenied) assert.match(answer.body, /AUDIT_UNAVAILABLE/);
+        assert.equal(answer.headers.get("retry-after"), isDenied ? "1" : null);
       }
       const client = createClient(VaultService, createGrpcTransport({ baseUrl: world.url(world.grpc) }));
       const code = await codeOf(client.seal({ name: "a" }, { headers }));

@@ -3,6 +3,7 @@ import { after, before, suite, test } from "node:test";
 import { csrf } from "../../../src/gateway/session/csrf.ts";
 import { createApiKey } from "../../../src/core/security/api-keys.ts";
 import { apiKeys } from "../../../src/core/security/auth-schemes.ts";
+import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 import { TemporaryFiles } from "../../support/temporary-files.ts";
 import { exchangeBytes } from "../../support/gateway-fixture.ts";
 import { cookieOf, SessionSite, textOf } from "./session-site.ts";
@@ -10,6 +11,7 @@ import { cookieOf, SessionSite, textOf } from "./session-site.ts";
 suite("S6 forged requests:", () => {
   const key = createApiKey("robot");
   let files: TemporaryFiles;
+  const metrics = new Metrics({ processMetrics: false });
   let site: SessionSite;
   let cookie: string;
 
@@ -17,7 +19,8 @@ suite("S6 forged requests:", () => {
     files = await TemporaryFiles.create();
     const keysFile = await files.write("keys.json", [{ id: "robot", hash: key.hash }]);
     const providers = { robots: apiKeys({ keysFile }) };
-    site = await SessionSite.start({ providers, trustedOrigins: ["https://app.example.com"] });
+    const trustedOrigins = ["https://app.example.com"];
+    site = await SessionSite.start({ providers, trustedOrigins, http: { observers: [metrics] } });
     cookie = cookieOf(await site.get("login~ada"));
   });
 
@@ -57,6 +60,17 @@ suite("S6 forged requests:", () => {
       assert.match(answer.body, /"reason":"CSRF_FAILED"/);
     });
   }
+
+  test("L6 they are counted with a reason of their own", async () => {
+    const counted = async (): Promise<number> => {
+      const of =
+        /^ts_ms_calls_refused_total\{service="tsms.test.v1.EchoService",method="Echo",protocol="rest",reason="csrf"\} (\d+)$/m;
+      return Number(of.exec(await metrics.page())?.[1] ?? 0);
+    };
+    const before = await counted();
+    assert.equal((await site.post("show", cookie)).status, 403);
+    assert.equal(await counted(), before + 1);
+  });
 
   test("the token of the session is taken, that of another is not", async () => {
     const token = textOf(await site.get("token", cookie));

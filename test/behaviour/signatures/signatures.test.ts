@@ -39,7 +39,8 @@ async function start(t: TestContext, options: Partial<SignatureGateOptions> = {}
       details?: { reason?: string }[];
       text?: string;
     };
-    return { status: response.status, reason: details[0]?.reason, text };
+    const retryAfter = response.headers.get("retry-after") ?? undefined;
+    return { status: response.status, reason: details[0]?.reason, text, ...(retryAfter && { retryAfter }) };
   };
   return { gateway, url, send, principals };
 }
@@ -142,7 +143,8 @@ test("M4, I26: a nonce counts once; a store that is away refuses with 503", asyn
   assert.deepEqual(await send(fields, body), { status: 401, reason: "REPLAYED", text: undefined });
   const away = await start(t, { replay: { claim: () => Promise.reject(new Error("away")) } });
   const refused = await away.send(signed(away.url), body);
-  assert.deepEqual([refused.status, refused.reason], [503, "REPLAY_STORE_UNAVAILABLE"]);
+  const { status, reason, retryAfter } = refused;
+  assert.deepEqual([status, reason, retryAfter], [503, "REPLAY_STORE_UNAVAILABLE", "1"]);
 });
 
 test("M4: a full store refuses, and forgets what is over", () => {

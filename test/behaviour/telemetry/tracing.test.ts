@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setImmediate as turn } from "node:timers/promises";
+import { connect } from "node:http2";
 import { test } from "node:test";
 import { trace as otel } from "@opentelemetry/api";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -14,6 +15,7 @@ import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { callingFace } from "../../support/calling-face.ts";
 import { doorClients, through } from "../../support/door-clients.ts";
 import { OtlpReceiver, type ReceivedSpan } from "../../support/otlp-receiver.ts";
+import { echoFrame, post } from "../../support/running-grpc.ts";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const spanId = "b7ad6b7169203331";
@@ -230,6 +232,31 @@ test("a stream is one span with counts of its messages, and what it calls are it
     spans.filter(({ parentSpanId, kind }) => kind === 3 && parentSpanId === stream.spanId).length,
     3,
   );
+});
+
+test("a request for what is not served is a span too, and no path of its client is the name", async () => {
+  await using servers = await start();
+  const headers = { traceparent: `00-${traceId}-${spanId}-01` };
+  await fetch(`${servers.url}/nothing/here?token=s3cret`, { headers });
+  const [http = assert.fail()] = await servers.spans(1);
+  assert.deepEqual([http.name, http.kind, http.traceId, http.parentSpanId], ["GET", 2, traceId, spanId]);
+  const { attributes } = http;
+  assert.equal(attributes["http.response.status_code"], 404);
+  assert.equal(attributes["url.path"], "/nothing/here");
+  assert.equal(attributes["url.query"], "token=***");
+  assert.equal(attributes["rpc.method"], undefined);
+  assert.equal(http.status.code ?? 0, 0);
+
+  const session = connect(`http://127.0.0.1:${servers.grpcPort}`);
+  const reply = await post(session, { ":path": "/a.b.Service/Nothing", ...headers }, [echoFrame()]);
+  session.destroy();
+  assert.equal(reply.status, Code.Unimplemented);
+  const [rpc = assert.fail()] = await servers.spans(1);
+  assert.deepEqual([rpc.name, rpc.kind, rpc.traceId, rpc.parentSpanId], ["grpc", 2, traceId, spanId]);
+  assert.equal(rpc.attributes["rpc.method"], "_OTHER");
+  assert.equal(rpc.attributes["rpc.method_original"], "a.b.Service/Nothing");
+  assert.equal(rpc.attributes["rpc.response.status_code"], "UNIMPLEMENTED");
+  assert.equal(rpc.status.code, 2);
 });
 
 test("spans of servers are errors for faults of their own, those of clients for all but OK", async () => {

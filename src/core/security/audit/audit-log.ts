@@ -2,6 +2,7 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { Code, createContextKey, type ContextKey } from "@connectrpc/connect";
 import type { Gate, MessageCheck } from "../../admission/gate.ts";
 import { refusal, type RefusalKind } from "../../admission/refusal.ts";
+import { retryInfo } from "../../errors/retry-info.ts";
 import { traceOf } from "../../call/call-trace.ts";
 import { CallContext, type HandlerContext } from "../../call/context.ts";
 import type { CallObserver, RefusedCall } from "../../call/observer.ts";
@@ -282,11 +283,15 @@ function eventOfRefusal(kind: RefusalKind): AuditEvent | undefined {
   }
 }
 
+/** After so many milliseconds a call may be made again that had no record. */
+const retryMs = 1_000;
+
 function unrecorded(): ConnectError {
   return refusal({
     kind: "overload",
     code: Code.Unavailable,
     reason: "AUDIT_UNAVAILABLE",
     message: "there can be no record of this call now, and without one it is not made",
+    details: [retryInfo(retryMs)],
   });
 }

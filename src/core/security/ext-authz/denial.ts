@@ -3,10 +3,13 @@ import type { DeniedHttpResponse } from "../../../../gen/envoy/service/auth/v3/e
 import { refusal } from "../../admission/refusal.ts";
 import { codeOfHttpStatus } from "../../errors/http-status.ts";
 import { setHttpAnswer } from "../../errors/http-answer.ts";
+import { retryInfo } from "../../errors/retry-info.ts";
 import { fieldOf, isProtected } from "./header-changes.ts";
 
 /** The longest text of a denial outside of REST, in bytes. */
 const longestText = 1024;
+/** After so many milliseconds a call may be made again about which there was no answer. */
+const retryMs = 1_000;
 
 /** The error of a call that an authorizer denies: its answer as it is on REST, its status as a code elsewhere. */
 export function denial(answer: DeniedHttpResponse | undefined): ConnectError {
@@ -31,6 +34,7 @@ export function unavailable(answer?: DeniedHttpResponse): ConnectError {
     code: answer === undefined ? Code.Unavailable : codeOfHttpStatus(statusOf(answer, 503)),
     reason: "AUTHORIZER_UNAVAILABLE",
     message: textOf(answer, "the authorizer of this call does not answer"),
+    details: answer === undefined ? [retryInfo(retryMs)] : [], // It says itself when to come again.
     headers: challengeOf(answer),
   });
   return answer === undefined ? error : withAnswer(error, answer, statusOf(answer, 503));

@@ -9,6 +9,7 @@ import {
 import type { CallHead } from "../../admission/call-head.ts";
 import type { Gate } from "../../admission/gate.ts";
 import { refusal } from "../../admission/refusal.ts";
+import { retryInfo } from "../../errors/retry-info.ts";
 import { checkBody } from "../../call/body-check.ts";
 import { Selector } from "../../policy/selector.ts";
 import { type Principal, principalKey } from "../principal.ts";
@@ -187,6 +188,9 @@ function principalOf({ id }: SignatureKey): Principal {
   });
 }
 
+/** After so many milliseconds a call may be signed again whose store was away. */
+const storeRetryMs = 1_000;
+
 async function useOnce(replay: ReplayStore, claim: string, ttlMs: number): Promise<void> {
   let isFirst: boolean;
   try {
@@ -197,6 +201,7 @@ async function useOnce(replay: ReplayStore, claim: string, ttlMs: number): Promi
       code: Code.Unavailable,
       reason: "REPLAY_STORE_UNAVAILABLE",
       message: "whether this signature was used before cannot be found out now",
+      details: [retryInfo(storeRetryMs)],
     });
   }
   if (isFirst) return;

@@ -3,15 +3,12 @@ import {
   convertLegacyHttpOptions,
   createOtlpHttpExportDelegate,
 } from "@opentelemetry/otlp-exporter-base/node-http";
-import { JsonTraceSerializer } from "@opentelemetry/otlp-transformer";
-import type { ReadableSpan } from "@opentelemetry/sdk-trace";
-import { AttributeText } from "./span-text.ts";
+import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer";
+import type { SpanBatch } from "./span-batch.ts";
+import { SpanPlace } from "./span-place.ts";
 
-/** A span that waits for its request: one of the SDK, or one of this library as bytes of the JSON of OTLP. */
-export type QueuedSpan = ReadableSpan | Uint8Array;
-
-/** Sends spans to a collector by OTLP over HTTP as JSON. */
-export type SpanSender = OTLPExporterBase<readonly QueuedSpan[]>;
+/** Sends spans to a collector by OTLP over HTTP, in protobuf. */
+export type SpanSender = OTLPExporterBase<SpanBatch>;
 
 /** Where spans go. */
 export interface SpanSenderOptions {
@@ -24,10 +21,6 @@ export interface SpanSenderOptions {
   readonly scope: string;
 }
 
-/** What the JSON of a request begins with, from the SDK too. */
-const opening = '{"resourceSpans":[';
-const comma = Buffer.from(",");
-
 /** A sender with the transport, the retries and the time-outs of OpenTelemetry's exporter. */
 export function spanSender({ url, headers, timeoutMillis, resource, scope }: SpanSenderOptions): SpanSender {
   // Its successors do not read OTEL_EXPORTER_OTLP_* yet, which OpenTelemetry's own exporter does by it as well.
@@ -36,34 +29,18 @@ export function spanSender({ url, headers, timeoutMillis, resource, scope }: Spa
     { url, headers: { ...headers }, timeoutMillis },
     "TRACES",
     "v1/traces",
-    { "Content-Type": "application/json" },
+    { "Content-Type": "application/x-protobuf" },
   );
-  const attributes = new AttributeText();
-  for (const [key, value] of Object.entries(resource)) attributes.put(key, value);
-  const before =
-    `{"resource":{"attributes":[${attributes.text}],"droppedAttributesCount":0},` +
-    `"scopeSpans":[{"scope":{"name":"${scope}"},"spans":[`;
+  const place = new SpanPlace(resource, scope);
   const serializer = {
-    serializeRequest: (spans: readonly QueuedSpan[]) => requestOf(spans, before),
-    deserializeResponse: (response: Uint8Array) => JsonTraceSerializer.deserializeResponse(response),
+    serializeRequest: ({ own, others }: SpanBatch): Uint8Array | undefined => {
+      const rest = others.length === 0 ? undefined : ProtobufTraceSerializer.serializeRequest(others);
+      return own.count === 0 ? rest : place.request(own.bytes, rest);
+    },
+    deserializeResponse: (response: Uint8Array) => ProtobufTraceSerializer.deserializeResponse(response),
   };
-  const counting = { name: "span", countItems: (spans: readonly QueuedSpan[]) => spans.length } as const;
+  const counting = { name: "span", countItems: (batch: SpanBatch) => batch.count } as const;
   return new OTLPExporterBase(
-    createOtlpHttpExportDelegate(options, serializer, "otlp_http_json_span_exporter", counting, undefined),
+    createOtlpHttpExportDelegate(options, serializer, "otlp_http_span_exporter", counting, undefined),
   );
-}
-
-function requestOf(spans: readonly QueuedSpan[], before: string): Uint8Array | undefined {
-  const parts: Uint8Array[] = [];
-  const others: ReadableSpan[] = [];
-  for (const span of spans) {
-    if (span instanceof Uint8Array)
-      parts.push(parts.length === 0 ? Buffer.from(opening + before) : comma, span);
-    else others.push(span);
-  }
-  const rest = others.length === 0 ? undefined : JsonTraceSerializer.serializeRequest(others);
-  if (parts.length === 0) return rest;
-  if (rest === undefined) parts.push(Buffer.from("]}]}]}"));
-  else parts.push(Buffer.from("]}]},"), rest.subarray(opening.length));
-  return Buffer.concat(parts);
 }

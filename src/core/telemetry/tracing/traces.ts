@@ -37,41 +37,39 @@ import {
 } from "./span-attributes.ts";
 import { CallSpan } from "./call-span.ts";
 import { MessageSpans } from "./message-spans.ts";
+import { MadeSpans, timeOrigin } from "./made-spans.ts";
+import { RefusedSpans } from "./refused-spans.ts";
 import { PassedState, remoteContext } from "./remote-context.ts";
 import { isOfShare, newSpanId, newTraceId } from "./span-ids.ts";
 import { SpanQueue } from "./span-queue.ts";
 import { spanSender } from "./span-sender.ts";
-import { AttributeText, type EndedSpan, spanText } from "./span-text.ts";
 import { Attempt, callKey, type CallInit, SampledCall, UnsampledCall } from "./traced-call.ts";
 import type { TracingOptions, TracingRules } from "./tracing-options.ts";
 
 const scope = "ts-ms";
 /** A request to the collector may take so long, in milliseconds. */
 const exportTimeoutMs = 5_000;
-
-/** A span of this library that has ended. */
-interface MadeSpan extends Pick<EndedSpan, "name" | "kind" | "startMs" | "attributes" | "isError"> {
-  readonly ids: SpanContext;
-  readonly parent: { readonly spanId: string; readonly isRemote?: boolean } | undefined;
-}
-
 /** The traces of a process, by the SDK of OpenTelemetry. There is one at a time: its context is the process's. */
 export class Traces implements ClientTracer {
   readonly sampling: Sampling;
   readonly #provider: TracerProvider;
   readonly #queue: SpanQueue;
+  readonly #spans: MadeSpans;
+  /** Spans of requests that were refused before there was a call. */
+  readonly refused: RefusedSpans;
   readonly #tracer: Tracer;
   readonly #baggage: ReadonlySet<string>;
-  readonly #redactor = new Redactor();
+  readonly #redactor: Redactor;
   readonly #flushTimeoutMs: number;
   /** The ids of the next span, which is sampled; undefined for any span, of which the sampler decides. */
   #next: SpanContext | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: TracingOptions) {
-    const { endpoint, headers, service, resource, baggageKeys, queue, flushTimeoutMs } = options;
+    const { endpoint, headers, service, resource, baggageKeys, redact, queue, flushTimeoutMs } = options;
     this.sampling = new Sampling(options);
     this.#baggage = new Set(baggageKeys);
+    this.#redactor = redact instanceof Redactor ? redact : new Redactor(redact);
     this.#flushTimeoutMs = flushTimeoutMs;
     const url = `${endpoint.replace(/\/+$/, "")}/v1/traces`;
     const ofProcess = {
@@ -83,6 +81,12 @@ export class Traces implements ClientTracer {
     };
     const sender = spanSender({ url, headers, timeoutMillis: exportTimeoutMs, resource: ofProcess, scope });
     this.#queue = new SpanQueue(sender, queue);
+    this.#spans = new MadeSpans(this.#queue);
+    this.refused = new RefusedSpans({
+      sampling: this.sampling,
+      spans: this.#spans,
+      redactor: this.#redactor,
+    });
     this.#provider = new TracerProvider({
       resource: resourceFromAttributes(ofProcess),
       idGenerator: {
@@ -124,10 +128,13 @@ export class Traces implements ClientTracer {
     const name = serverSpanName(context, end);
     const made = span instanceof CallSpan ? span.made : span;
     if (made === undefined) {
-      const attributes = new AttributeText();
-      putServerAttributes(context, arrival, end, this.#redactor, attributes);
-      const startMs = performance.timeOrigin + context.startedAt;
-      this.#add({ ids: span.spanContext(), parent, name, kind: 2, startMs, attributes, isError });
+      const startMs = timeOrigin + context.startedAt;
+      const parentSpanId = parent?.spanId;
+      const spans = this.#spans.begin({ ids: span.spanContext(), parentSpanId, name, kind: 2, startMs });
+      if (spans !== undefined) {
+        putServerAttributes(context, arrival, end, this.#redactor, spans);
+        this.#spans.end(spans, isError, parent?.isRemote === true);
+      }
     } else {
       putServerAttributes(context, arrival, end, this.#redactor, {
         put: (key, value) => made.setAttribute(key, value),
@@ -150,19 +157,20 @@ export class Traces implements ClientTracer {
     const traceFlags = sampled ? TraceFlags.SAMPLED : TraceFlags.NONE;
     const { traceState } = parent ?? {};
     const ids: SpanContext = { traceId, spanId: newSpanId(), traceFlags, ...(traceState && { traceState }) };
-    const startMs = performance.timeOrigin + performance.now();
+    const startMs = timeOrigin + performance.now();
     return new Attempt(ids, this.#baggageOf(context), (error) => {
       if (!sampled) return;
       const name = rpcName(context.method);
+      const spans = this.#spans.begin({ ids, parentSpanId: parent?.spanId, name, kind: 3, startMs });
+      if (spans === undefined) return;
       const code = codeName(error?.code ?? 0);
-      const attributes = new AttributeText();
-      attributes.put("rpc.system.name", "grpc");
-      attributes.put("rpc.method", name);
-      putAddress(authority, false, attributes);
-      if (previousAttempts > 0) attributes.put("previous-rpc-attempts", previousAttempts);
-      attributes.put("rpc.response.status_code", code);
-      if (error !== undefined) attributes.put("error.type", code);
-      this.#add({ ids, parent, name, kind: 3, startMs, attributes, isError: error !== undefined });
+      spans.put("rpc.system.name", "grpc");
+      spans.put("rpc.method", name);
+      putAddress(authority, false, spans);
+      if (previousAttempts > 0) spans.put("previous-rpc-attempts", previousAttempts);
+      spans.put("rpc.response.status_code", code);
+      if (error !== undefined) spans.put("error.type", code);
+      this.#spans.end(spans, error !== undefined, parent?.isRemote === true);
     });
   }
 
@@ -203,29 +211,12 @@ export class Traces implements ClientTracer {
     const span = new CallSpan(ids, () => {
       const remote = parent === undefined ? ROOT_CONTEXT : remoteContext(parent, tracestate);
       this.#next = ids;
-      const startTime = performance.timeOrigin + startedAt;
+      const startTime = timeOrigin + startedAt;
       const made = this.#tracer.startSpan(rpcName(method), { kind: SpanKind.SERVER, startTime }, remote);
       this.#next = undefined;
       return made;
     });
     return new SampledCall(span, init);
-  }
-
-  #add({ ids, parent, ...span }: MadeSpan): void {
-    // As bytes it waits as one object, where the text is a tree of its parts.
-    this.#queue.add(
-      Buffer.from(
-        spanText({
-          ...span,
-          traceId: ids.traceId,
-          spanId: ids.spanId,
-          tracestate: ids.traceState?.serialize(),
-          parentSpanId: parent?.spanId,
-          isParentRemote: parent?.isRemote ?? false,
-          endMs: performance.timeOrigin + performance.now(),
-        }),
-      ),
-    );
   }
 
   /** The span around code that makes a call of its own, or what its headers say. */

@@ -1,3 +1,5 @@
+import type { Redactor } from "../redact.ts";
+
 /** From whom traces are continued: every client, trusted proxies and peers, or none. */
 export const traceAcceptance = ["all", "trusted", "none"] as const;
 
@@ -26,6 +28,8 @@ export interface TracingOptions extends TracingRules {
   readonly resource: Readonly<Record<string, string>>;
   /** Names of the members of `baggage` that go out with calls. Default: none. */
   readonly baggageKeys: readonly string[];
+  /** Further names whose values are masked in queries, beside those of credentials, or what masks them. Default: none. */
+  readonly redact: readonly string[] | Redactor;
   /** The most spans that wait for the collector; further ones are dropped and counted. Default: 2,048. */
   readonly queue: number;
   /** How long the last spans may take when the program stops, in milliseconds. Default: 2,000. */
@@ -41,6 +45,7 @@ export const tracingDefaults: Omit<TracingOptions, "endpoint"> = Object.freeze({
   service: "unknown_service",
   resource: {},
   baggageKeys: [],
+  redact: [],
   queue: 2048,
   flushTimeoutMs: 2_000,
 });

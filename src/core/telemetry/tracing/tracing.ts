@@ -1,5 +1,5 @@
 import type { CallContext } from "../../call/context.ts";
-import type { CallAnswer, CallArrival, CallObserver } from "../../call/observer.ts";
+import type { CallAnswer, CallArrival, CallObserver, RefusedCall } from "../../call/observer.ts";
 import { checkOptions, checkRequired } from "../../config/check-options.ts";
 import { Code, type ConnectError } from "../../errors/errors.ts";
 import { SetupError } from "../../errors/setup-error.ts";
@@ -23,11 +23,17 @@ const packages = [
 
 /** A request over HTTP that has ended, as `HttpObserver.requestEnded` has it. */
 interface EndedRequest {
-  readonly head: { readonly httpVersion: string };
+  readonly head: CallArrival["head"] & {
+    readonly httpVersion: string;
+    readonly requestId?: string | undefined;
+    readonly continues?: boolean;
+  };
   readonly route: string | undefined;
   readonly outcome: number;
   readonly call: CallContext | undefined;
   readonly client: string;
+  readonly isSecure: boolean;
+  readonly arrivedAt: number;
   readonly record: { readonly failure: ConnectError | undefined };
 }
 
@@ -53,12 +59,34 @@ export class Tracing implements CallObserver, AsyncDisposable {
     this.#traces.arrived(context, arrival);
   }
 
-  requestEnded({ head, route, outcome, call, client, record }: EndedRequest): void {
-    if (call?.arrival === undefined) return;
+  requestEnded(request: EndedRequest): void {
+    const { head, route, outcome, call, client, record } = request;
     const { failure } = record;
-    const code = failure?.code ?? (outcome === 499 ? Code.Canceled : 0);
     const { httpVersion } = head;
+    if (call === undefined) {
+      if (failure !== undefined && head.continues !== true) this.#refusedRequest(request, failure);
+      return;
+    }
+    if (call.arrival === undefined) return;
+    const code = failure?.code ?? (outcome === 499 ? Code.Canceled : 0);
     this.#traces.ended(call, call.arrival, { code, status: outcome, route, httpVersion, client });
+  }
+
+  /** A request over HTTP is in `requestEnded`. */
+  refused({ context, arrival, method, protocolName, error, sender }: RefusedCall): void {
+    if (context !== undefined || arrival === undefined) return;
+    const { httpVersion = protocolName === "websocket" ? "1.1" : "2.0" } = arrival.head;
+    const of = { method, protocolName, requestId: sender?.requestId, httpVersion };
+    const end = { code: error.code, status: undefined, route: undefined };
+    this.#traces.refused.add(arrival, { ...of, ...end }, performance.now());
+  }
+
+  #refusedRequest(request: EndedRequest, { code }: ConnectError): void {
+    const { head, route, outcome: status, client, isSecure, arrivedAt } = request;
+    const { requestId, httpVersion } = head;
+    const of = { method: undefined, protocolName: "http", requestId, httpVersion };
+    const arrival = { head, isSecure, isTrusted: false, client };
+    this.#traces.refused.add(arrival, { ...of, code, status, route }, arrivedAt);
   }
 
   answered(context: CallContext, { error }: CallAnswer): void {
