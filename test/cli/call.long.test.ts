@@ -340,6 +340,17 @@ suite("mistakes are named with what to type instead, exit code 2", () => {
     });
   }
 
+  test("an HTTP target where nothing listens", async () => {
+    const { code, stderr } = await tsMs("call", "http://127.0.0.1:1", "GetBook");
+    assert.deepEqual(
+      [code, stderr],
+      [
+        1,
+        "ts-ms call: there is no connection to http://127.0.0.1:1\nnothing listens there; is it running? ts-ms doctor http://127.0.0.1:1\n",
+      ],
+    );
+  });
+
   test("an HTTP target without contracts", async () => {
     const { code, stderr } = await tsMs("call", url, "GetBook");
     assert.equal(code, 1);

@@ -1,4 +1,4 @@
-/** Fault rows of subscriptions: F04, F06, S15, S16, S21, S24 and S25; and rule 1 for those that are open. */
+/** Fault rows of subscriptions: F04, F06, S15, S16, S21, S24, S25 and Z02; and rule 1 for those that are open. */
 import assert from "node:assert/strict";
 import { subscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
@@ -193,6 +193,24 @@ suite("faults of subscriptions", () => {
     socket.ws.pause();
     return () => socket.ws.terminate();
   }
+
+  test("Z02: queries that are under way at a stop are answered", async () => {
+    const stopping = await GraphqlHost.of(kindsServices(built, calls));
+    const client = clientOf(stopping);
+    const begun = calls.open;
+    const asked = [stopping.ask('{ wait(seconds: "2") }'), results(client, '{ wait(seconds: "2") }')];
+    await within(
+      until(() => calls.open === begun + 2),
+      "the calls",
+    );
+    const { cut, notified } = await stopping.http.gracefulStop({ graceMs: 10_000 });
+    assert.deepEqual([cut, notified], [[], []]);
+    const [post, socket] = await Promise.all(asked);
+    assert.match(JSON.stringify(post), /"data":\{"wait":"20/);
+    assert.match(JSON.stringify(socket), /"data":\{"wait":"20/);
+    await client.dispose();
+    await stopping[Symbol.asyncDispose]();
+  });
 
   test("F06: services that another face refuses change nothing for sockets", async () => {
     const faces = [graphql(), openapi()];
