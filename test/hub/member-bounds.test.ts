@@ -9,10 +9,7 @@ import type { TopicInit } from "../../src/hub/topic-options.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { madeMember, settle } from "./made-member.ts";
 
-function startHub(
-  options: Partial<HubOptions> = {},
-  init: TopicInit<never, typeof WatchRoomResponseSchema> = {},
-) {
+function startHub(options: Partial<HubOptions> = {}, init: TopicInit = {}) {
   const hub = new Hub({ maxPerUser: 0, ...options }, { clock: new VirtualClock() });
   return { hub, topic: hub.topic("t", WatchRoomResponseSchema, init) };
 }
