@@ -8,7 +8,7 @@ import type { Confirmations } from "./room/confirmations.ts";
 import { type Deliveries, noDeliveries, type RoomEntry } from "./room/publication.ts";
 import { type BegunWhy, RingBudget } from "./room/ring.ts";
 import { Room, type RoomKind } from "./room/room.ts";
-import type { ReadHistory } from "./room/room-history.ts";
+import type { ReadHistory, ReadTop } from "./room/room-history.ts";
 
 /** What rooms need. */
 export interface RoomsInit {
@@ -125,7 +125,8 @@ export class Rooms {
   #open(kind: RoomKind, name: string): Room {
     const { bus, clock, confirmations } = this.#init;
     const read: ReadHistory = (after, limit) => bus.read(room.path, after, limit);
-    const room: Room = new Room(kind, name, this.#budget, clock, read, confirmations);
+    const readTop: ReadTop = async () => (await bus.tops([{ room: room.path, seen: undefined }]))[0];
+    const room: Room = new Room(kind, name, this.#budget, clock, read, readTop, confirmations);
     this.#rooms.set(room.path, room);
     room.ready = this.#subscribe(room);
     room.ready.catch(() => this.#forget(room)); // The next join tries again.

@@ -76,7 +76,8 @@ async function joined({ hub, topic }: Node, room = "a") {
     async () => {
       await pause(100);
       if (member.header("ts-ms-position") !== null) return true;
-      member = await madeMember(hub, topic, room); // The join was refused, as the bus was away.
+      member.leave(); // The join was refused, as the bus was away, or takes long.
+      member = await madeMember(hub, topic, room);
       await pause(200);
       return member.header("ts-ms-position") !== null;
     },

@@ -19,12 +19,29 @@ export async function beginningOf(
   initial: Initial,
 ): Promise<Beginning> {
   if (!room.kind.hasHistory || asked === undefined) return fresh(room, initial);
-  if (asked === "unknown" || !isOf(room, asked)) return reset(room, initial, "UNKNOWN");
+  if (asked === "unknown") return reset(room, initial, "UNKNOWN");
+  if (!isOf(room, asked)) await catchUp(room, asked);
+  if (!isOf(room, asked)) return reset(room, initial, "UNKNOWN");
   const following = await room.history.after(asked, room.kind.replayMax);
   if (following === "many") return reset(room, initial, "REPLAY_LIMIT");
   if (following === "lost") return reset(room, initial, isOf(room, asked) ? "EXPIRED" : "UNKNOWN");
   const { entries: replay, number } = following;
   return { result: "recovered", reason: undefined, position: asked, replay, number };
+}
+
+/** How long this process may be behind the bus, in milliseconds. */
+const behindMs = 1_000;
+
+/**
+ * A client that comes from another node may have more than has come here yet, and a room that has begun anew elsewhere is
+ * about to begin anew here: then it would be reset for nothing, or twice.
+ */
+async function catchUp(room: Room, asked: Position): Promise<void> {
+  const top = await room.history.top();
+  if (top === undefined) return;
+  const isReached = top.epoch === asked.epoch && asked.offset <= top.offset;
+  if (isReached) await room.reached(asked, behindMs);
+  else if (top.epoch !== room.ring.top.epoch) await room.reached({ epoch: top.epoch, offset: 0 }, behindMs);
 }
 
 /** That of what is published from now on. */

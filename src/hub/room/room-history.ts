@@ -12,6 +12,9 @@ export interface HistoryPage {
 /** Reads what was kept of a room. */
 export type ReadHistory = (after: Position | undefined, limit: number) => Promise<HistoryPage>;
 
+/** Where the bus says that a room stands; undefined where it cannot say so. */
+export type ReadTop = () => Promise<Position | undefined>;
+
 /** Everything behind a position: what is not in the ring, then what is there from a number on. */
 export interface Following {
   readonly entries: readonly RoomEntry[];
@@ -27,11 +30,25 @@ const pageSize = 100;
 export class RoomHistory {
   readonly #ring: Ring;
   readonly #read: ReadHistory;
+  readonly #readTop: ReadTop;
+  /** It is asked once for all that want to know at a time. */
+  #top: Promise<Position | undefined> | undefined;
   #reading: { readonly from: number; readonly page: Promise<HistoryPage> } | undefined;
 
-  constructor(ring: Ring, read: ReadHistory) {
+  constructor(ring: Ring, read: ReadHistory, readTop: ReadTop) {
     this.#ring = ring;
     this.#read = read;
+    this.#readTop = readTop;
+  }
+
+  /** As `ReadTop`. Never rejects. */
+  top(): Promise<Position | undefined> {
+    this.#top ??= this.#readTop()
+      .catch(() => undefined) // The bus is away: then this node knows as much as there is to know.
+      .finally(() => {
+        this.#top = undefined;
+      });
+    return this.#top;
   }
 
   /**

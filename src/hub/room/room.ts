@@ -13,7 +13,7 @@ import {
 } from "./publication.ts";
 import type { ResetMessage } from "./resets.ts";
 import { type BegunWhy, Ring, type RingBounds, type RingBudget } from "./ring.ts";
-import { type ReadHistory, RoomHistory } from "./room-history.ts";
+import { type ReadHistory, type ReadTop, RoomHistory } from "./room-history.ts";
 
 /** A member's place in a room, as the room sees it. */
 export interface RoomPlace extends Live {
@@ -110,14 +110,20 @@ export class Room {
   readonly #clock: Clock;
   readonly #confirmations: Confirmations | undefined;
   readonly #members = new LiveSet<RoomPlace>();
+  /** Called when the ring has something more; undefined while nothing waits for that. */
+  #waiting: Set<() => void> | undefined;
 
-  /** @param confirmations those that publications wait for. Default: none */
+  /**
+   * @param readTop Default: this process knows where the room stands
+   * @param confirmations those that publications wait for. Default: none
+   */
   constructor(
     kind: RoomKind,
     name: string,
     budget: RingBudget,
     clock: Clock,
     read: ReadHistory,
+    readTop: ReadTop = async () => this.ring.top,
     confirmations?: Confirmations,
   ) {
     this.#clock = clock;
@@ -132,11 +138,12 @@ export class Room {
         this.#give(entry, nothing),
       );
     }
-    this.history = new RoomHistory(this.ring, async (after, limit) => {
+    const readStamped: ReadHistory = async (after, limit) => {
       const page = await read(after, limit);
       for (const entry of page.entries) this.#stamp(entry);
       return page;
-    });
+    };
+    this.history = new RoomHistory(this.ring, readStamped, readTop);
   }
 
   get topic(): string {
@@ -160,6 +167,23 @@ export class Room {
     this.#members.delete(place);
   }
 
+  /** Resolves when the ring has reached a position of the room, or `ms` milliseconds have passed. */
+  async reached({ epoch, offset }: Position, ms: number): Promise<void> {
+    const isThere = (): boolean => this.ring.top.epoch === epoch && this.ring.top.offset >= offset;
+    if (isThere()) return;
+    const waiting = (this.#waiting ??= new Set());
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = (): void => {
+      if (isThere()) resolve();
+    };
+    waiting.add(look);
+    const cancel = this.#clock.after(ms, resolve);
+    await promise;
+    cancel();
+    waiting.delete(look);
+    if (waiting.size === 0) this.#waiting = undefined;
+  }
+
   /**
    * Gives a publication to all members: at once to those that wait for it, later to those that are behind. Of several in
    * one turn of the event loop those behind the first are given member by member, which costs less by far.
@@ -178,6 +202,7 @@ export class Room {
     const passes = publication.priority === "high" && entry.position === undefined;
     if (!passes) {
       this.ring.add(entry);
+      if (this.#waiting !== undefined) for (const look of this.#waiting) look();
       this.#gather(publication.bytes);
     }
     const { from, soon } = this.#batch ?? atOnce;
@@ -264,6 +289,7 @@ export class Room {
     this.#settle();
     this.#conflation?.clear(); // What waits is of the room as it was.
     this.ring.begun(top, why);
+    if (this.#waiting !== undefined) for (const look of this.#waiting) look();
     for (const place of this.#members) place.wake();
   }
 
