@@ -4,6 +4,7 @@ import { readStructured, structuredKind } from "./structured-event.ts";
 
 export {
   attributesOf,
+  eachAttribute,
   type CloudEvent,
   type EventData,
   type RawMessage,

@@ -48,16 +48,22 @@ export const specVersion = "1.0";
  * its prefix, and encodes the values where its binding asks for that.
  */
 export function attributesOf(event: CloudEvent): [name: string, value: string][] {
-  const attributes: [string, string][] = [
-    ["specversion", specVersion],
-    ["id", event.id],
-    ["source", event.source],
-    ["type", event.type],
-  ];
-  if (event.subject !== undefined) attributes.push(["subject", event.subject]);
-  if (event.timeMs !== undefined) attributes.push(["time", timeText(event.timeMs)]);
-  for (const extension of event.extensions) attributes.push(extension);
+  const attributes: [string, string][] = [];
+  eachAttribute(event, (name, value) => attributes.push([name, value]));
   return attributes;
+}
+
+/** Calls a function with each attribute that `attributesOf` has, in its order. */
+export function eachAttribute(event: CloudEvent, take: (name: string, value: string) => void): void {
+  const { id, source, type, subject, timeMs, extensions } = event;
+  take("specversion", specVersion);
+  take("id", id);
+  take("source", source);
+  take("type", type);
+  if (subject !== undefined) take("subject", subject);
+  if (timeMs !== undefined) take("time", timeText(timeMs));
+  if (extensions.size === 0) return;
+  for (const [name, value] of extensions) take(name, value);
 }
 
 let lastMs = Number.NaN;

@@ -350,6 +350,19 @@ suite("mistakes are named with what to type instead, exit code 2", () => {
   });
 });
 
+test("replies have colours at a terminal, and none where NO_COLOR is set or their reader is a program", async () => {
+  const command = [process.execPath, tsMsFile, "call", target, "GetBook", book].join(" ");
+  const printed = async (settings: string): Promise<string> => {
+    const line = `env -u FORCE_COLOR -u NO_COLOR TERM=xterm ${settings} ${command}`;
+    const { code, stdout, stderr } = await run("script", "-qec", line, "/dev/null");
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  assert.match(await printed(""), /\u001B\[36m"title"\u001B\[39m: \u001B\[32m"Dune"/);
+  assert.doesNotMatch(await printed("NO_COLOR=1"), /\u001B\[3/);
+  assert.doesNotMatch((await tsMs("call", target, "GetBook", book)).stdout, /\u001B/);
+});
+
 suite("F14", () => {
   test("F14: standard input that is closed at once ends the call by itself", async () => {
     const { code, stdout } = await tsMsWith({ stdin: "" }, "call", target, "Chat", "-o", "lines");

@@ -5,9 +5,15 @@ import type { TlsOptionsFor } from "../net/client-tls.ts";
 import { probeAfter } from "../net/keepalive.ts";
 import type { Address, Target } from "../net/target.ts";
 import { ClientSession } from "./client-session.ts";
-import { closedEarly, connectFailure, withCode } from "./connect-failure.ts";
+import {
+  closedEarly,
+  connectFailure,
+  type ConnectStage,
+  ConnectTimeout,
+  withCode,
+} from "./connect-failure.ts";
 import type { ConnectOptions } from "./connect-options.ts";
-import { Http2Error } from "./http2-error.ts";
+import { errorCode, Http2Error } from "./http2-error.ts";
 import type { Connected } from "./session.ts";
 
 /**
@@ -35,7 +41,8 @@ export function connectByOwnEngine(
   const { tls, timeoutMs, signal, keepalive } = options;
   const { tcpMs } = keepalive;
   return new Promise((resolve, reject) => {
-    let handshaken = false;
+    let stage: ConnectStage = "connecting";
+    let heard = false;
     const settle = (): void => {
       clearTimeout(timer);
       signal.removeEventListener("abort", giveUp);
@@ -43,17 +50,19 @@ export function connectByOwnEngine(
     const fail = (error: unknown): void => {
       settle();
       socket.destroy();
-      reject(connectFailure(error, { secure: tls !== undefined, handshaken }));
+      reject(connectFailure(error, { secure: tls !== undefined, stage, heard }));
     };
     const giveUp = (): void => fail(signal.reason);
-    const timer = setTimeout(
-      () => fail(withCode("the server did not answer in time", "ETIMEDOUT")),
-      timeoutMs,
-    );
+    const timer = setTimeout(() => fail(new ConnectTimeout(timeoutMs)), timeoutMs);
     signal.addEventListener("abort", giveUp, { once: true });
     const onread = {
       buffer: readBuffer,
       callback: (bytes: number): boolean => {
+        if (!heard && isHttp1(bytes)) {
+          fail(speaksHttp1());
+          return true;
+        }
+        heard = true;
         session.read(readBuffer, bytes);
         return true;
       },
@@ -67,13 +76,14 @@ export function connectByOwnEngine(
         settle();
         resolve(session);
       },
-      onFailed: (error) => fail(asNodeSays(error)),
+      onFailed: (error) => fail(asNodeSays(error, options)),
     });
     if (tls !== undefined) socket.on("session", (ticket: Buffer) => keepTicket(tls, target.host, ticket));
     socket.setNoDelay(true);
     if (tcpMs > 0) probeAfter(socket, tcpMs);
+    socket.once("connect", () => (stage = "connected"));
     socket.once(tls === undefined ? "connect" : "secureConnect", () => {
-      handshaken = true;
+      if (tls !== undefined) stage = "handshaken";
       const protocol = tls === undefined ? "h2" : (socket as TLSSocket).alpnProtocol; // Made by `connectTls`.
       if (protocol === "h2") session.greet();
       else fail(noHttp2(protocol));
@@ -92,9 +102,22 @@ function keepTicket(tls: TlsOptionsFor, host: string, ticket: Buffer): void {
 }
 
 /** The error of a connection that ended before it was of use, with the code that Node's own HTTP/2 would give. */
-function asNodeSays(error: unknown): unknown {
+function asNodeSays(error: unknown, { http2 }: ConnectOptions): unknown {
   if (error === undefined) return withCode("the connection was closed before HTTP/2 began", closedEarly);
-  return error instanceof Http2Error ? withCode(error.message, "ERR_HTTP2_ERROR") : error;
+  if (!(error instanceof Http2Error)) return error;
+  if (error.code === errorCode.settingsTimeout) return new ConnectTimeout(http2.settingsTimeoutMs);
+  return withCode(error.message, "ERR_HTTP2_ERROR");
+}
+
+/** Whether the first bytes of a server are an answer of HTTP/1. @param bytes how many of the buffer they are */
+function isHttp1(bytes: number): boolean {
+  return bytes >= http1.length && readBuffer.toString("latin1", 0, http1.length) === http1;
+}
+
+const http1 = "HTTP/1.";
+
+function speaksHttp1(): ConnectError {
+  return new ConnectError("the server speaks HTTP/1.1, is this its gRPC port?", Code.Unavailable);
 }
 
 function noHttp2(protocol: string | false | null): ConnectError {

@@ -2,7 +2,13 @@ import { connect } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { Address, Target } from "../net/target.ts";
-import { closedEarly, connectFailure, withCode } from "./connect-failure.ts";
+import {
+  closedEarly,
+  connectFailure,
+  type ConnectStage,
+  ConnectTimeout,
+  withCode,
+} from "./connect-failure.ts";
 import type { ConnectOptions } from "./connect-options.ts";
 import { Http2Session } from "./http2-session.ts";
 import type { Connected } from "./session.ts";
@@ -31,8 +37,15 @@ export function connectByNode(address: Address, target: Target, options: Connect
       maxHeaderListSize: http2.maxHeaderListBytes,
     },
   });
-  let handshaken = false;
-  if (tls !== undefined) socket.once("secureConnect", () => (handshaken = true));
+  let stage: ConnectStage = "connecting";
+  let bytesOfTls = 0;
+  socket.once("connect", () => (stage = "connected"));
+  if (tls !== undefined) {
+    socket.once("secureConnect", () => {
+      stage = "handshaken";
+      bytesOfTls = socket.bytesRead;
+    });
+  }
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       clearTimeout(timer);
@@ -41,16 +54,14 @@ export function connectByNode(address: Address, target: Target, options: Connect
     };
     const fail = (error: unknown): void => {
       settle();
+      const heard = socket.bytesRead > bytesOfTls;
       session.destroy();
       socket.destroy();
-      reject(connectFailure(error, { secure: tls !== undefined, handshaken }));
+      reject(connectFailure(error, { secure: tls !== undefined, stage, heard }));
     };
     const aborted = (): void => fail(signal.reason);
     const onClose = (): void => fail(withCode("the connection was closed before HTTP/2 began", closedEarly));
-    const timer = setTimeout(
-      () => fail(withCode("the server did not answer in time", "ETIMEDOUT")),
-      timeoutMs,
-    );
+    const timer = setTimeout(() => fail(new ConnectTimeout(timeoutMs)), timeoutMs);
     signal.addEventListener("abort", aborted, { once: true });
     // Both listeners stay: an `error` event without a listener would end the process.
     session.on("error", fail);

@@ -1,7 +1,7 @@
 import { Agent } from "node:http";
 import { connect as connectSocket, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { connectFailure, withCode } from "../http2/connect-failure.ts";
+import { connectFailure, ConnectTimeout, type ConnectStage } from "../http2/connect-failure.ts";
 import type { ConnectOptions } from "../http2/connect-options.ts";
 import { probeAfter } from "../net/keepalive.ts";
 import type { Address, Target } from "../net/target.ts";
@@ -41,7 +41,7 @@ export class SocketMaker {
     if (keepalive.tcpMs > 0) probeAfter(socket, keepalive.tcpMs);
     if (background === true) socket.unref();
     const timer = setTimeout(() => {
-      socket.destroy(withCode("the server did not answer in time", "ETIMEDOUT"));
+      socket.destroy(new ConnectTimeout(timeoutMs));
     }, timeoutMs);
     socket.once("close", () => clearTimeout(timer));
     socket.once(tls === undefined ? "connect" : "secureConnect", () => {
@@ -56,6 +56,8 @@ export class SocketMaker {
     const { tls, signal } = this.#options;
     return new Promise((resolve, reject) => {
       const socket = this.make();
+      let stage: ConnectStage = "connecting";
+      socket.once("connect", () => (stage = "connected"));
       const giveUp = (): void => void socket.destroy(signal.reason as Error); // A `ConnectError`.
       const settle = (): void => signal.removeEventListener("abort", giveUp);
       signal.addEventListener("abort", giveUp, { once: true });
@@ -65,7 +67,7 @@ export class SocketMaker {
       });
       socket.on("error", (error) => {
         settle();
-        reject(connectFailure(error, { secure: tls !== undefined, handshaken: false }));
+        reject(connectFailure(error, { secure: tls !== undefined, stage, heard: false }));
       });
     });
   }

@@ -8,15 +8,19 @@ const sharingSystems: ReadonlySet<string> = new Set(["linux", "freebsd", "sunos"
 /**
  * Warns where the balance "kernel" loses connections.
  *
+ * @param platform the system
+ * @param isMigrating whether connections that wait at a port go to another process that has bound it
  * @throws SetupError for a system that does not share a port out
  */
-export function checkKernelBalance(log: PrimaryLog): void {
-  if (!sharingSystems.has(process.platform)) {
-    throw new SetupError(
-      `inWorkers: ${process.platform} does not share a port out: use the balance "connections"`,
-    );
+export function checkKernelBalance(
+  log: Pick<PrimaryLog, "warn">,
+  platform: string = process.platform,
+  isMigrating: () => boolean = migrates,
+): void {
+  if (!sharingSystems.has(platform)) {
+    throw new SetupError(`inWorkers: ${platform} does not share a port out: use the balance "connections"`);
   }
-  if (migrates()) return;
+  if (isMigrating()) return;
   log.warn(
     {},
     'the balance "kernel" loses connections when a worker closes its port, unless net.ipv4.tcp_migrate_req is 1',
