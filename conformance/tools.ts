@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -366,7 +366,7 @@ async function fetchLists(suite: string): Promise<string> {
   await run("apt-get", ["--version"]).catch(() => {
     throw new Missing("apt-get is not installed");
   });
-  const folder = join(toolCache, `debian-${suite}-lists.${process.pid}`);
+  const folder = mkdtempSync(join(tmpdir(), `ts-ms-debian-${suite}-`));
   for (const part of ["lists/partial", "cache/archives/partial"])
     mkdirSync(join(folder, part), { recursive: true });
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
