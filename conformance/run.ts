@@ -52,7 +52,7 @@ import { xds } from "./xds/xds.ts";
  * A suite with failed cases is run a second time, whose result counts, because its cases depend on real sockets and
  * clocks. Cases that failed only once are printed.
  *
- * Exits with 1 if a case failed, and in CI also if a suite was skipped.
+ * Exits with 1 if a case failed, and where the environment variable `CI` is set also if a suite was skipped.
  */
 
 /** Suites that mostly wait for what they start: they run beside one another. */
@@ -107,8 +107,8 @@ const alone: readonly Suite[] = [
   grpcJavaInterop,
 ];
 
-/** How many suites run beside one another. */
-const lanes = 2;
+/** How many suites run beside one another: each waits for a network or a server most of its time. */
+const lanes = 3;
 
 const words = process.argv.slice(2);
 const all = words.includes("--all");
@@ -128,7 +128,9 @@ let passed = 0;
 await runSuites(besideOthers, lanes);
 await runSuites(alone, 1);
 console.log(`conformance: ${passed} passed, ${failed} failed, ${skipped} skipped`);
-if (failed > 0 || (skipped > 0 && process.env["CI"] === "true")) process.exitCode = 1;
+const isCi = !["", "0", "false"].includes(process.env["CI"] ?? "");
+if (skipped > 0 && isCi) console.log("A suite was skipped, which CI must not: this run counts as failed.");
+if (failed > 0 || (skipped > 0 && isCi)) process.exitCode = 1;
 
 /** Runs those suites that are asked for, so many at a time. */
 async function runSuites(of: readonly Suite[], atATime: number): Promise<void> {

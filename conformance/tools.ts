@@ -340,29 +340,53 @@ export async function debianPackages(suite: string, packages: readonly string[])
 }
 
 async function unpack(suite: string, packages: readonly string[], folder: string): Promise<void> {
+  const lists = await debianLists(suite);
+  process.stderr.write(`unpacking ${packages.join(", ")} of Debian ${suite}\n`);
+  for (const part of ["cache/archives/partial", "root"]) mkdirSync(join(folder, part), { recursive: true });
+  const script = `
+    ${aptIn(lists)} -o "Dir::Cache=$PWD/cache" download $PACKAGES
+    for package in *.deb; do dpkg-deb -x "$package" root; done
+    touch done
+  `;
+  const env = { ...process.env, PACKAGES: packages.join(" ") };
+  await run("bash", ["-ec", script], { cwd: folder, env });
+}
+
+/** The folders of lists by Debian suite: of this process alone, since they name what the archive has now. */
+const fetchedLists = new Map<string, Promise<string>>();
+
+/** The folder with the lists of packages of a Debian suite, fetched once for all suites of conformance that need them. */
+function debianLists(suite: string): Promise<string> {
+  let lists = fetchedLists.get(suite);
+  if (lists === undefined) fetchedLists.set(suite, (lists = fetchLists(suite)));
+  return lists;
+}
+
+async function fetchLists(suite: string): Promise<string> {
   await run("apt-get", ["--version"]).catch(() => {
     throw new Missing("apt-get is not installed");
   });
-  process.stderr.write(`unpacking ${packages.join(", ")} of Debian ${suite}\n`);
-  for (const part of ["lists/partial", "cache/archives/partial", "root"]) {
+  const folder = join(toolCache, `debian-${suite}-lists.${process.pid}`);
+  for (const part of ["lists/partial", "cache/archives/partial"])
     mkdirSync(join(folder, part), { recursive: true });
-  }
-  const shell = (script: string) =>
-    run("bash", ["-ec", script], {
-      cwd: folder,
-      env: { ...process.env, SUITE: suite, PACKAGES: packages.join(" ") },
-    });
-  await shell(`
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const script = `
     touch status
     awk 'BEGIN { RS = ""; ORS = "\\n\\n" } NR == 1' /etc/apt/sources.list.d/debian.sources |
       sed "s/^Suites:.*/Suites: $SUITE/" > suite.sources
-    apt="apt-get -q -o Dir::Etc::sourcelist=$PWD/suite.sources -o Dir::Etc::sourceparts=/dev/null
-      -o Dir::State::lists=$PWD/lists -o Dir::State::status=$PWD/status -o Dir::Cache=$PWD/cache -o APT::Sandbox::User=root"
-    $apt update
-    $apt download $PACKAGES
-    for package in *.deb; do dpkg-deb -x "$package" root; done
-    touch done
-  `);
+    ${aptIn(folder)} -o "Dir::Cache=$PWD/cache" update
+  `;
+  await run("bash", ["-ec", script], { cwd: folder, env: { ...process.env, SUITE: suite } });
+  return folder;
+}
+
+/** apt-get as far as it knows the lists in a folder and nothing of this machine. */
+function aptIn(folder: string): string {
+  const at = folder.replaceAll("'", "'\\''");
+  return (
+    `apt-get -q -o Dir::Etc::sourcelist='${at}/suite.sources' -o Dir::Etc::sourceparts=/dev/null ` +
+    `-o Dir::State::lists='${at}/lists' -o Dir::State::status='${at}/status' -o APT::Sandbox::User=root`
+  );
 }
 
 /**

@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, statSync } from "node:fs";
 import { sep } from "node:path";
 
 /**
@@ -10,26 +10,35 @@ export function allStages(cpuSlots) {
   const busy = busyGroups(files.filter((file) => !waits(file)));
   return [
     [
-      { groups: ["check", ...busy], concurrency: cpuSlots },
+      { groups: ["check", ...busy], concurrency: cpuSlots, spare: 1 },
       { groups: files.filter(waits).map(alone), concurrency: cpuSlots + 1 },
     ],
   ];
 }
 
 /**
- * The stages of `npm test -- --long`: files that measure, one at a time; behind them all others. With `--all` also those
- * that take minutes of a whole processor.
+ * The stages of `npm test -- --long`: files that measure, one at a time; behind them all others, more of them at a time
+ * while they wait. With `--all` also those that take minutes of a whole processor.
  */
 export function longStages(cpuSlots, withFull) {
   const files = testFiles().filter((file) => isLong(file) && (withFull || !isFull(file)));
-  // Those of `test/long/` take longest.
   const others = files
     .filter((file) => !measures(file))
-    .sort((a, b) => Number(isOfLong(b)) - Number(isOfLong(a)));
+    .sort((a, b) => Number(takesLong(b)) - Number(takesLong(a)));
   return [
     [{ groups: files.filter(measures).map(alone), concurrency: 1 }],
-    [{ groups: others.map(alone), concurrency: cpuSlots + 1 }],
+    [{ groups: others.map(alone), concurrency: cpuSlots + 1, spare: cpuSlots + 1 }],
   ];
+}
+
+/** What takes most of a minute begins first, so that none is left to run by itself at the end. */
+function takesLong(file) {
+  return (
+    isOfLong(file) ||
+    /\/(?:rabbitmq|adoption|kept-model|presence-model|saga-model|model|docs|stop|workers|chat-page|command-line|frame-attacks|topics|ports|gates)[\w-]*\.[\w.]*long\./.test(
+      file,
+    )
+  );
 }
 
 /** The one stage of `npm test -- FILE…`: each file in a process of its own, as if there were no others. */
@@ -37,9 +46,12 @@ export function stagesOf(files, cpuSlots) {
   return [[{ groups: files.map(alone), concurrency: cpuSlots }]];
 }
 
+/** So many processes share the topics of `test/behaviour`: few, for each loads what is under test once more. */
+const topicGroups = 6;
+
 /**
- * Files by the process that runs them. Half a second of a process is loading what is under test, so the tables of pure
- * parts share one, and tests of behaviour share one for each topic. Those of whole programs have one each.
+ * Files by the process that runs them. A second of the processor is loading what is under test, so the tables of pure
+ * parts share one, and topics of behaviour share some. Those of whole programs have one each.
  *
  * Those that take long come first, so that none is left to run by itself at the end.
  */
@@ -49,18 +61,43 @@ function busyGroups(files) {
     nameOfGroup,
   );
   const groups = [...shared].map(([name, ofGroup]) => ({ name, files: ofGroup }));
+  const topics = groups.filter(({ name }) => name.startsWith(behaviour));
   return [
-    ...groups.sort((a, b) => b.files.length - a.files.length),
+    ...[...groups.filter((group) => !topics.includes(group)), ...gathered(topics, topicGroups)].sort(
+      (a, b) => sizeOf(b) - sizeOf(a),
+    ),
     ...files.filter(needsProcess).map(alone),
   ];
 }
+
+/** Groups gathered into so many of about the same size, each named after those that are in it. */
+function gathered(groups, count) {
+  const bins = Array.from({ length: count }, () => []);
+  const sizeOfBin = (bin) => bin.reduce((sum, group) => sum + sizeOf(group), 0);
+  for (const group of groups.toSorted((a, b) => sizeOf(b) - sizeOf(a)))
+    bins.reduce((least, bin) => (sizeOfBin(bin) < sizeOfBin(least) ? bin : least)).push(group);
+  return bins
+    .filter((bin) => bin.length > 0)
+    .map((bin) => ({
+      name: behaviour + bin.map(({ name }) => name.slice(behaviour.length)).join(","),
+      files: bin.flatMap((group) => group.files),
+    }));
+}
+
+/** The bytes of a group's files, which stand for the time that it takes. */
+function sizeOf({ files }) {
+  return files.reduce((sum, file) => sum + statSync(file).size, 0);
+}
+
+const behaviour = "test/behaviour/";
 
 /** The name of the group that a file shares with others. */
 function nameOfGroup(file) {
   const [, kind, topic] = file.split("/");
   if (["core", "gateway", "hub", "hub-client"].includes(kind)) return "pure parts";
-  if (["messaging", "dispatch", "saga", "services"].includes(kind)) return "parts of messages and services";
-  return kind === "behaviour" ? `test/behaviour/${topic}` : `test/${kind}`;
+  if (["messaging", "dispatch", "saga", "services", "types"].includes(kind))
+    return "parts of messages and services";
+  return kind === "behaviour" ? `${behaviour}${topic}` : `test/${kind}`;
 }
 
 function alone(file) {
@@ -93,9 +130,7 @@ function measures(file) {
 
 /** Whether a file cannot share the process of others. */
 function needsProcess(file) {
-  return (
-    /^test\/(?:bench|cli|contracts|programs)\//.test(file) || measuresMemory(file) || runsSuiteAgain(file)
-  );
+  return /^test\/(?:bench|programs)\//.test(file) || measuresMemory(file) || runsSuiteAgain(file);
 }
 
 /** Such a file sets a variable that the others must not see, and imports one of them, which a process does only once. */

@@ -13,8 +13,9 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { availableParallelism, cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { allStages, longStages, stagesOf } from "./test-groups.js";
 import { failingFiles, outcomeOf, printOutcome, report, takeAgain } from "./test-outcome.js";
@@ -22,11 +23,18 @@ import { failingFiles, outcomeOf, printOutcome, report, takeAgain } from "./test
 /** A test that takes longer than this has hung, in milliseconds. */
 const testTimeoutMs = 120_000;
 
-/** The same for a process of tests; it is ended. */
+/** The same for a process of tests, and so much more for each of its files; it is ended. */
 const groupTimeoutMs = 300_000;
+const fileTimeoutMs = 2_000;
 
 /** The same for everything, which only a test that never lets go of its thread reaches. */
 const runTimeoutMs = process.argv.includes("--all") ? 3_600_000 : 2_400_000;
+
+/** Of so many milliseconds at a time it is seen how much the processors have to do. */
+const watchMs = 2_000;
+
+/** Processors that are idle for this part of the time have room for one more process of tests. */
+const idleShare = 0.35;
 
 /** How often a test may fail before it fails the run. */
 const maxRuns = 3;
@@ -54,7 +62,8 @@ const cpuSlots = Math.min(Math.max(availableParallelism(), 2), 4);
 const chosen = files.length > 0 ? stagesOf(files, cpuSlots) : undefined;
 const stages =
   chosen ?? (args.includes("--long") ? longStages(cpuSlots, args.includes("--all")) : allStages(cpuSlots));
-await bundleFor(stages.flat());
+const bundled = bundleFor(stages.flat());
+bundled.catch(() => {}); // The first group that needs it fails by it.
 const outcomes = [];
 for (const lanes of stages) outcomes.push(...(await Promise.all(lanes.map(runLane))).flat());
 for (let run = 2; run <= maxRuns; run++) {
@@ -67,10 +76,9 @@ for (let run = 2; run <= maxRuns; run++) {
 clearTimeout(timeout);
 process.exit(report(outcomes, performance.now() - startedAt));
 
-/** Bundles the programs that many tests start; the tests find them by `TEST_PROGRAMS`. */
+/** Bundles the programs that many tests start, if one of them is to run; they find these by `TEST_PROGRAMS`. */
 async function bundleFor(lanes) {
-  const files = lanes.flatMap(({ groups }) => groups.flatMap(({ files = [] }) => files));
-  if (!files.some((file) => /^test\/(?:programs|cli)\//.test(file))) return;
+  if (!lanes.some(({ groups }) => groups.some(startsPrograms))) return;
   const { bundlePrograms, commandProgram, ownPrograms } = await import("./bundle.js");
   const folder = join(memory, "programs");
   const fixtures = globSync("test/programs/fixtures/*-program.ts");
@@ -78,16 +86,50 @@ async function bundleFor(lanes) {
   process.env.TEST_PROGRAMS = folder;
 }
 
-/** Runs the groups of a lane, so many at a time; resolves with their outcomes. */
-async function runLane({ groups, concurrency }) {
-  const waiting = groups.values();
+/** Whether tests of a group start programs, which have to be bundled before. */
+function startsPrograms({ files = [] }) {
+  return files.some((file) => /^test\/(?:programs|cli)\//.test(file));
+}
+
+/**
+ * Runs the groups of a lane, so many at a time, and up to `spare` more while the processors have little to do; resolves
+ * with their outcomes.
+ */
+async function runLane({ groups, concurrency, spare = 0 }) {
+  const waiting = [...groups];
   const outcomes = [];
-  // They take from the same iterator.
-  const slots = Array.from({ length: concurrency }, async () => {
-    for (const group of waiting) outcomes.push(await (group === "check" ? runCheck() : runGroup(group)));
-  });
-  await Promise.all(slots);
+  const runNext = async () => {
+    const group = waiting.shift();
+    outcomes.push(await (group === "check" ? runCheck() : runGroup(group)));
+  };
+  const slot = async () => {
+    while (waiting.length > 0) await runNext();
+  };
+  const others = new Set();
+  const watch = async () => {
+    while (waiting.length > 0) {
+      const isIdle = await watchProcessors();
+      if (!isIdle || waiting.length === 0 || others.size >= spare) continue;
+      const one = runNext().finally(() => others.delete(one));
+      others.add(one);
+    }
+    await Promise.all(others);
+  };
+  await Promise.all([...Array.from({ length: concurrency }, slot), ...(spare > 0 ? [watch()] : [])]);
   return outcomes.filter((outcome) => outcome !== undefined);
+}
+
+/** Whether the processors of this machine were idle for a good part of a short time. */
+async function watchProcessors() {
+  const times = () => {
+    const all = cpus().map((one) => one.times);
+    const idle = all.reduce((sum, one) => sum + one.idle, 0);
+    return { idle, all: all.reduce((sum, { user, nice, sys, irq }) => sum + user + nice + sys + irq, idle) };
+  };
+  const before = times();
+  await sleep(watchMs);
+  const after = times();
+  return after.idle - before.idle > idleShare * (after.all - before.all);
 }
 
 /** Runs the check in one slot, by one thread of each tool; ends the whole run if it fails. */
@@ -99,7 +141,9 @@ async function runCheck() {
 
 /** Runs the files of a group in one process and prints what came out; resolves with it. */
 async function runGroup(group) {
+  if (startsPrograms(group)) await bundled;
   const file = join(memory, group.name.replaceAll("/", "-"));
+  const limitMs = groupTimeoutMs + fileTimeoutMs * group.files.length;
   rmSync(`${file}.events`, { force: true });
   const code = await runNode(
     [
@@ -109,7 +153,7 @@ async function runGroup(group) {
       `--test-reporter=${pathToFileURL(join(root, "tools/test-events.js")).href}`,
       // Not by standard output: a line that a test leaves unfinished there would spoil an event.
       `--test-reporter-destination=${file}.events`,
-      `--import=${pathToFileURL(join(root, "tools/test-limit.js")).href}?ms=${groupTimeoutMs}`,
+      `--import=${pathToFileURL(join(root, "tools/test-limit.js")).href}?ms=${limitMs}`,
       join(root, "tools/test-files.js"),
     ],
     { ...process.env, ...compiled, TEST_FILES: group.files.join("\n") },

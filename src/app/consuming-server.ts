@@ -1,23 +1,34 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { AnyService } from "../core/call/service.ts";
 import type { ServerState, StopOptions, StopReport } from "../core/lifecycle/lifecycle.ts";
-import type { ConsumeOverride } from "../messaging/consume-settings.ts";
+import type { ConsumedContracts, ConsumeOverrides } from "../messaging/consumed-services.ts";
 import { consumedRpcs } from "../messaging/contract.ts";
 import type { MessageServer } from "../messaging/message-server.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { AppServer } from "./app-server.ts";
 
 /** What a configuration says of the rpcs of a service otherwise than its contract. */
-export type OverridesOf = (service: DescService) => Readonly<Record<string, ConsumeOverride>>;
+export type OverridesOf = (service: DescService) => ConsumeOverrides;
 
-/** A server of messages in an app: of the services of the app it reads messages for those that handle some. */
+/** Where a `ConsumingServer` says what has changed. */
+export interface ConsumingLog {
+  info(text: string): void;
+  warn(text: string): void;
+}
+
+/**
+ * A server of messages in an app: of the services of the app, and of those that it serves of upstreams, it reads messages
+ * for those that handle some.
+ */
 export class ConsumingServer implements AppServer {
   readonly messages: MessageServer;
   readonly #overridesOf: OverridesOf;
+  readonly #log: ConsumingLog;
 
-  constructor(messages: MessageServer, overrides: OverridesOf) {
+  constructor(messages: MessageServer, overrides: OverridesOf, log: ConsumingLog) {
     this.messages = messages;
     this.#overridesOf = overrides;
+    this.#log = log;
   }
 
   get name(): string {
@@ -37,6 +48,26 @@ export class ConsumingServer implements AppServer {
     const overrides = this.#overridesOf(service.descriptor);
     if (consumedRpcs(service.descriptor, overrides).length === 0) return;
     this.messages.addService(service, overrides);
+  }
+
+  /**
+   * Reads messages for these services of an upstream, in place of those before, and for those of the app. What cannot be
+   * consumed is left out and logged: it is no reason to serve none of them.
+   */
+  replaceServices(services: readonly DescService[], registry?: Registry): void {
+    for (const [{ typeName }, { message }] of this.serveContracts({ services, registryOf: () => registry })) {
+      this.#log.warn(`${typeName} is not consumed: ${message}`);
+    }
+  }
+
+  /** As that of `MessageServer`, with what the configuration says of rpcs. */
+  serveContracts(contracts: Omit<ConsumedContracts, "overridesOf">): ReadonlyMap<DescService, Error> {
+    const before = this.describe();
+    const leftOut = this.messages.serveContracts({ ...contracts, overridesOf: this.#overridesOf });
+    const after = this.describe();
+    for (const line of after) if (!before.includes(line)) this.#log.info(line);
+    for (const line of before) if (!after.includes(line)) this.#log.info(`${line}: no more`);
+    return leftOut;
   }
 
   onStateChange(listener: (state: ServerState) => void): () => void {

@@ -36,6 +36,12 @@ export interface HttpProgram {
   readonly mock?: MockUpstream;
   /** Whether changed contracts and rules are used at once. Default: false. */
   readonly watch?: boolean;
+  /**
+   * The error of an upstream that gives no contracts, with what to do about it. Default: the error itself.
+   *
+   * @param target the upstream as the command line has it
+   */
+  readonly explain?: (error: unknown, target: string, isTls: boolean) => unknown;
 }
 
 /** The one upstream of a program. */
@@ -49,6 +55,9 @@ interface Parts {
   readonly program: HttpProgram;
   readonly http: HttpServer;
   readonly logger: Logger;
+  /** The one upstream, for errors. */
+  readonly target: string;
+  readonly isTls: boolean;
   /** Lines for the start-up message, besides those of the gateway. */
   readonly about: readonly string[];
   /** Ends what goes on in the background. */
@@ -95,7 +104,8 @@ export async function runHttpProgram(flags: HttpProgramFlags, program: HttpProgr
   const ended = new AbortController();
   const where = program.mock?.about ?? `[HTTP] calling ${target}`;
   const about = [...(several === undefined ? [where] : []), ...(exporter?.describe() ?? [])];
-  const parts: Parts = { flags, program, http, logger, about, signal: ended.signal };
+  const isTls = options.tls !== undefined && options.tls !== false;
+  const parts: Parts = { flags, program, http, logger, target, isTls, about, signal: ended.signal };
   await ("serve" in upstream ? serveSeveral(upstream, parts) : serveOne(upstream, parts));
   await register();
 
@@ -164,7 +174,7 @@ function use(schema: Schema, { http, logger, program }: Parts, rules?: readonly 
 }
 
 function loaderOf(parts: Parts) {
-  const { http, logger } = parts;
+  const { http, logger, program, target, isTls } = parts;
   return {
     apply(schema: Schema): void {
       use(schema, parts);
@@ -172,7 +182,8 @@ function loaderOf(parts: Parts) {
       suggest(http);
     },
     onFailure(err: unknown, retryMs: number): void {
-      logger.warn({ reason: textOf(err), retryMs }, "no contracts yet");
+      const explained = program.explain?.(err, target, isTls) ?? err;
+      logger.warn({ reason: textOf(explained), retryMs }, "no contracts yet");
       logger.debug({ err }, "why there are no contracts yet");
     },
   };

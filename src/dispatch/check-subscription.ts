@@ -8,7 +8,7 @@ import { messageServerDefaults } from "../messaging/message-server-options.ts";
 import { checkName } from "../messaging/queue-names.ts";
 import type { DispatchOptions } from "./dispatch-options.ts";
 import type { EventTypes } from "./event-types.ts";
-import { compileFilter, type EventFilter } from "./filter.ts";
+import { compileFilter } from "./filter.ts";
 import { type CheckedSubscription, schemasOf } from "./live-subscription.ts";
 import type { PublicAddresses } from "./public-address.ts";
 import { RoomName, RoomTarget, roomsNamed } from "./room-target.ts";
@@ -24,10 +24,11 @@ export interface CheckParts {
   readonly options: Pick<DispatchOptions, "rooms" | "webhooks">;
   readonly types: EventTypes;
   readonly registry: Registry;
-  readonly broker: Pick<Broker, "publish">;
+  readonly broker: Pick<Broker, "publish" | "capabilities" | "system">;
   readonly connections: RpcConnections;
   readonly addresses: PublicAddresses;
   readonly webhooks: WebhookParts;
+  readonly webhookSchedule: TargetSchedule;
   readonly box: SecretBox;
 }
 
@@ -52,36 +53,77 @@ export async function checkSubscription(
   parts: CheckParts,
 ): Promise<CheckedSubscription> {
   const { types, registry } = parts;
+  if (subscription.ordered) checkOrdered(parts.broker);
   const filter = await compileFilter(subscription.filter, { types, registry }, "subscription.filter");
   const { case: kind, value } = subscription.target;
   switch (kind) {
     case "rpc": {
       const rpc = checkRpc(value, parts, filter.types);
-      const { target } = value;
-      const open = (): Target => new RpcTarget(target, rpc.method, parts.connections, callSchedule.timeoutMs);
-      open().close(); // A target that cannot be dialled is refused now.
-      return { filter: narrowed(filter, rpc.types), schedule: callSchedule, open };
+      targetOf({ ...stored, subscription }, parts).close(); // A target that cannot be dialled is refused now.
+      return { filter: filter.narrowed(rpc.types), schedule: callSchedule };
     }
     case "topic":
       checkTopic(value);
-      return { filter, schedule: callSchedule, open: () => new TopicTarget(value, parts.broker) };
-    case "room": {
-      const rooms = roomsNamed(parts.options.rooms, value.topic);
-      const name = new RoomName(value.name, schemasOf(types, filter));
-      return { filter, schedule: callSchedule, open: () => new RoomTarget(rooms, name) };
-    }
-    case "webhook": {
+      return { filter, schedule: callSchedule };
+    case "room":
+      roomsNamed(parts.options.rooms, value.topic);
+      void new RoomName(value.name, schemasOf(types, filter)); // It checks the name.
+      return { filter, schedule: callSchedule };
+    case "webhook":
       parts.addresses.checkUrl(value.url);
       checkWebhookHeaders(value.headers);
-      const open = (): Target => new WebhookTarget(value, signerOf(stored, parts.box), parts.webhooks);
-      return { filter, schedule: webhookSchedule(parts.options.webhooks), open };
-    }
+      return { filter, schedule: parts.webhookSchedule };
     case undefined:
-      throw wrong("subscription", "needs a target: rpc, webhook, topic or room");
+      throw noTarget();
   }
 }
 
-function webhookSchedule({ delaysMs, perTarget, timeoutMs }: DispatchOptions["webhooks"]): TargetSchedule {
+/** The target of a subscription that has been checked. @throws ConnectError as `checkSubscription` */
+export function targetOf(
+  stored: Pick<StoredSubscription, "uid" | "secrets" | "subscription">,
+  parts: CheckParts,
+): Target {
+  const { case: kind, value } = stored.subscription?.target ?? { case: undefined };
+  switch (kind) {
+    case "rpc": {
+      const { method } = checkRpc(value, parts, undefined);
+      return new RpcTarget(value.target, method, parts.connections, callSchedule.timeoutMs);
+    }
+    case "topic":
+      return new TopicTarget(value, parts.broker);
+    case "room":
+      return new RoomTarget(roomsNamed(parts.options.rooms, value.topic), new RoomName(value.name, []));
+    case "webhook":
+      return new WebhookTarget(value, signerOf(stored, parts.box), parts.webhooks);
+    case undefined:
+      throw noTarget();
+  }
+}
+
+function noTarget(): ConnectError {
+  return wrong("subscription", "needs a target: rpc, webhook, topic or room");
+}
+
+/** Whether a broker delivers the events of a key to all processes together one after another. */
+export function isOrderedBy({ capabilities }: Pick<Broker, "capabilities">): boolean {
+  return capabilities.ordered !== false;
+}
+
+function checkOrdered(broker: Pick<Broker, "capabilities" | "system">): void {
+  if (isOrderedBy(broker)) return;
+  throw wrong(
+    "subscription.ordered",
+    `cannot be had over ${broker.system}, which keeps no order of a key among processes: have one process at a time ` +
+      "dispatch, and say so by the broker's option `singleReader: true`, or leave it out",
+  );
+}
+
+/** When webhooks are tried again: one for all of a dispatcher. */
+export function webhookScheduleOf({
+  delaysMs,
+  perTarget,
+  timeoutMs,
+}: DispatchOptions["webhooks"]): TargetSchedule {
   return { delaysMs, orderedDelaysMs: orderedWebhookMs, concurrency: perTarget, timeoutMs };
 }
 
@@ -96,12 +138,6 @@ function signerOf(
       untilMs: secret.until === undefined ? undefined : timestampMs(secret.until),
     })),
   );
-}
-
-/** A filter that lets only events of some types through. */
-function narrowed(filter: EventFilter, types: ReadonlySet<string>): EventFilter {
-  if (filter.types !== undefined) return filter;
-  return { ...filter, key: [filter.key, ...types].join("\n"), types };
 }
 
 function checkTopic(topic: string): void {

@@ -7,7 +7,7 @@ import { newRequestId } from "../core/metadata/request-id.ts";
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import { Moves } from "../messaging/moves.ts";
 import { createPublisher, type Publisher } from "../messaging/publisher.ts";
-import { checkSubscription, type CheckParts } from "./check-subscription.ts";
+import { checkSubscription, type CheckParts, targetOf, webhookScheduleOf } from "./check-subscription.ts";
 import { Deliveries } from "./deliveries.ts";
 import { DeliverySlots } from "./delivery-slots.ts";
 import { DispatchCounts } from "./dispatch-counts.ts";
@@ -85,7 +85,10 @@ export function dispatcherCore(
     throw new ConnectError("subscription: must be set", Code.InvalidArgument);
   };
   const sweep = async (): Promise<void> => store?.sweep(wallMs() - retentionMs);
-  const live: LiveSubscriptions = new LiveSubscriptions({ store, check, clock, log, sweep, changed });
+  const live: LiveSubscriptions = new LiveSubscriptions({
+    ...{ store, check, clock, log, sweep, changed },
+    open: (stored) => targetOf(stored, checking),
+  });
   const states = new SubscriptionStates({
     live: () => live,
     publisher,
@@ -144,6 +147,7 @@ function checkParts(
     ...{ options, types, registry, broker, addresses },
     connections: new RpcConnections(dialOptions),
     webhooks: { client, registry, maxPayloadBytes, timeoutMs, wallMs },
+    webhookSchedule: webhookScheduleOf(webhooks),
     box: new SecretBox(secretKey, store?.isDurable ?? false),
   };
 }

@@ -27,6 +27,7 @@ import {
 } from "./dispatch-options.ts";
 import { type DispatcherCore, type DispatcherParts, dispatcherCore } from "./dispatcher-core.ts";
 import type { MetricsPage } from "./dispatch-counts.ts";
+import { isOrderedBy } from "./check-subscription.ts";
 import { DispatcherQueues } from "./dispatcher-queues.ts";
 import { eventsOf } from "./event-types.ts";
 import { eventService } from "./event-service.ts";
@@ -74,6 +75,8 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
     const common = { broker, logger, identity: undefined, breaker: false } as const;
     const { fanOut, flow, tasks, types } = core;
     const events = eventsOf(types, topics);
+    // Without it all processes match, and there are no subscriptions with an order: `checkSubscription` refuses them.
+    const ordering = isOrderedBy(broker) ? "key" : "none";
     const server = (given: Omit<ConstructorParameters<typeof MessageServer>[0], "broker">): MessageServer =>
       new MessageServer({ ...common, ...given }, core.parts);
     this.#matching = server({
@@ -81,7 +84,7 @@ export class EventDispatcher implements ManagedServer, AsyncDisposable {
       concurrency,
       from: "new",
       retry: { delaysMs: [1_000, 5_000, 10_000] },
-    }).addRpcs(events.map((type) => matchRpc(type, group)));
+    }).addRpcs(events.map((type) => matchRpc(type, group, ordering)));
     this.#tasks = server({
       upstream: toTransport(bodyInvoker((body, context) => flow.handle(body, context))),
       concurrency: tasksAtOnce,

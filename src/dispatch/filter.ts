@@ -3,28 +3,33 @@ import { type Filter, FilterSchema } from "../../gen/ts_ms/dispatch/v1/dispatch_
 import { compileEventCondition, type ConditionEvent } from "../core/condition/event-condition.ts";
 import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import { type EventTypes, unknownType } from "./event-types.ts";
-
-/** What was found of a part of a filter. */
-export interface Finding {
-  /** Where the part is, such as `filter.any[0].exact.subject`. */
-  readonly path: string;
-  readonly holds: boolean;
-  /** For people. */
-  readonly why: string;
-}
+import {
+  AllOfTest,
+  AllTest,
+  AnyOfTest,
+  AttributeTest,
+  type Comparison,
+  ConditionTest,
+  type FilterTest,
+  type Finding,
+  NotTest,
+  TypesTest,
+} from "./filter-tests.ts";
 
 /** A filter that was compiled. */
 export interface EventFilter {
   /** Filters with equal keys are equal. */
   readonly key: string;
   /** The types of the events that can match; undefined: events of any type can. */
-  readonly types: ReadonlySet<string> | undefined;
+  readonly types: readonly string[] | undefined;
   /** Whether it has a condition in CEL. */
   readonly hasCondition: boolean;
   /** Whether an event of one of `types` matches. @throws Error what a condition cannot compute, for people */
   holds(event: ConditionEvent): boolean;
   /** What is found of each part; a part that cannot be computed does not hold. */
   findings(event: ConditionEvent): readonly Finding[];
+  /** The same filter for events of some types alone, unless it names some itself. */
+  narrowed(types: readonly string[]): EventFilter;
 }
 
 /** What filters are compiled against. */
@@ -40,15 +45,6 @@ const mostParts = 128;
 const mostBytes = 16_384;
 
 const attributeName = /^[a-z0-9]{1,64}$/;
-
-/** A part of a filter. */
-interface Test {
-  readonly path: string;
-  readonly holds: (event: ConditionEvent) => boolean;
-  why(event: ConditionEvent): string;
-  /** The filters in it. */
-  readonly inner: readonly Test[];
-}
 
 /** What a filter has used up of its limits. */
 interface Budget {
@@ -69,25 +65,60 @@ export async function compileFilter(
   scope: FilterScope,
   place = "filter",
 ): Promise<EventFilter> {
-  if (filter === undefined) {
-    return { key: "", types: undefined, hasCondition: false, holds: () => true, findings: () => [] };
-  }
+  if (filter === undefined)
+    return new CompiledFilter("", undefined, { place, tests: [], hasCondition: false });
   const budget: Budget = { parts: 0, bytes: 0, hasCondition: false };
   const types = typesOf(filter);
-  const tests = await testsOf(filter, { ...scope, possible: types, budget }, place, 1);
-  return {
-    key: Buffer.from(toBinary(FilterSchema, filter)).toString("latin1"),
-    types,
-    hasCondition: budget.hasCondition,
-    holds: allHold(filter.types.length > 0 ? tests.slice(1) : tests), // The first one looks at the type.
-    findings: (event) => tests.flatMap((test) => findingsOf(test, event)),
-  };
+  const possible = types && [...types].map((type) => scope.types.get(type)?.type ?? type);
+  const tests = await testsOf(filter, { ...scope, possible, budget }, place, 1);
+  const key = Buffer.from(toBinary(FilterSchema, filter)).toString("latin1");
+  return new CompiledFilter(key, possible, { place, tests, hasCondition: budget.hasCondition });
 }
 
-function allHold(tests: readonly Test[]): EventFilter["holds"] {
+/** What a filter is made of besides its types. */
+interface FilterParts {
+  readonly place: string;
+  readonly tests: readonly FilterTest[];
+  readonly hasCondition: boolean;
+}
+
+class CompiledFilter implements EventFilter {
+  readonly key: string;
+  readonly types: readonly string[] | undefined;
+  readonly #parts: FilterParts;
+  /** What is asked of an event of one of the types. */
+  readonly #others: FilterTest;
+
+  constructor(key: string, types: readonly string[] | undefined, parts: FilterParts) {
+    this.key = key;
+    this.types = types;
+    this.#parts = parts;
+    const { tests } = parts;
+    this.#others = allOf(tests[0] instanceof TypesTest ? tests.slice(1) : tests);
+  }
+
+  get hasCondition(): boolean {
+    return this.#parts.hasCondition;
+  }
+
+  holds(event: ConditionEvent): boolean {
+    return this.#others.holds(event);
+  }
+
+  findings(event: ConditionEvent): readonly Finding[] {
+    const { tests, place } = this.#parts;
+    return tests.flatMap((test) => test.findings(event, place));
+  }
+
+  narrowed(types: readonly string[]): EventFilter {
+    if (this.types !== undefined) return this;
+    return new CompiledFilter([this.key, ...types].join("\n"), types, this.#parts);
+  }
+}
+
+function allOf(tests: readonly FilterTest[]): FilterTest {
   const [only] = tests;
-  if (only !== undefined && tests.length === 1) return only.holds;
-  return (event) => tests.every((test) => test.holds(event));
+  return only !== undefined && tests.length === 1 ? only : new AllTest(tests);
 }
 
 /** The types that can match; undefined for any. Attributes say nothing of them but by `exact`. */
@@ -107,131 +138,72 @@ function typesOf({ types, exact, all, any }: Filter): ReadonlySet<string> | unde
 
 interface Compiling extends FilterScope {
   /** As `typesOf`, of the whole filter. */
-  readonly possible: ReadonlySet<string> | undefined;
+  readonly possible: readonly string[] | undefined;
   readonly budget: Budget;
 }
 
 /** The parts of a filter, the cheap ones first: that of `types` before all others. */
-async function testsOf(filter: Filter, compiling: Compiling, path: string, depth: number): Promise<Test[]> {
+async function testsOf(
+  filter: Filter,
+  compiling: Compiling,
+  path: string,
+  depth: number,
+): Promise<readonly FilterTest[]> {
   if (depth > deepest) throw wrong(path, `filters can be in one another ${deepest} deep`);
   const { types, exact, prefix, suffix, all, any, not, cel } = filter;
-  const tests = [
+  const tests: FilterTest[] = [
     ...(types.length > 0 ? [typesTest(types, compiling, `${path}.types`)] : []),
-    ...attributeTests(exact, "is", (value, text) => value === text, compiling, `${path}.exact`),
-    ...attributeTests(prefix, "begins with", startsWith, compiling, `${path}.prefix`),
-    ...attributeTests(suffix, "ends with", endsWith, compiling, `${path}.suffix`),
+    ...attributeTests("exact", exact, compiling, path),
+    ...attributeTests("prefix", prefix, compiling, path),
+    ...attributeTests("suffix", suffix, compiling, path),
   ];
-  const inner = async (each: Filter, at: string): Promise<Test> =>
-    allTest(await testsOf(each, compiling, at, depth + 1), at);
-  for (const [place, each] of all.entries()) tests.push(await inner(each, `${path}.all[${place}]`));
-  if (any.length > 0) {
-    const choices: Test[] = [];
-    for (const [place, each] of any.entries()) choices.push(await inner(each, `${path}.any[${place}]`));
-    tests.push(anyTest(choices, `${path}.any`));
-  }
-  if (not !== undefined) tests.push(notTest(await inner(not, `${path}.not`), `${path}.not`));
+  const inner = async (each: Filter, at: string): Promise<AllTest> =>
+    new AllTest(await testsOf(each, compiling, at, depth + 1));
+  const innerOf = async (filters: readonly Filter[], at: string): Promise<readonly AllTest[]> => {
+    const made: AllTest[] = [];
+    for (const [place, each] of filters.entries()) made.push(await inner(each, `${at}[${place}]`));
+    return made;
+  };
+  if (all.length > 0) tests.push(new AllOfTest(await innerOf(all, `${path}.all`)));
+  if (any.length > 0) tests.push(new AnyOfTest(await innerOf(any, `${path}.any`)));
+  if (not !== undefined) tests.push(new NotTest(await inner(not, `${path}.not`)));
   if (cel !== "") tests.push(await conditionTest(cel, compiling, `${path}.cel`));
-  return tests;
+  return tests.slice(); // An array that has grown has room to grow further.
 }
 
-function typesTest(types: readonly string[], { types: known, budget }: Compiling, path: string): Test {
-  for (const type of types) {
-    spend(budget, type.length, path);
-    if (!known.has(type)) throw wrong(path, unknownType(known, type));
-  }
-  const set = new Set(types);
-  return {
-    path,
-    inner: [],
-    holds: ({ attributes }) => set.has(attributes.get("type") ?? ""),
-    why: ({ attributes }) => `type is ${JSON.stringify(attributes.get("type"))}`,
-  };
+function typesTest(types: readonly string[], { types: known, budget }: Compiling, path: string): TypesTest {
+  return new TypesTest(
+    types.map((type) => {
+      spend(budget, type.length, path);
+      const found = known.get(type);
+      if (found === undefined) throw wrong(path, unknownType(known, type));
+      return found.type; // The same text for all subscriptions.
+    }),
+  );
 }
 
 function attributeTests(
+  by: Comparison,
   values: Readonly<Record<string, string>>,
-  verb: string,
-  isMatch: (value: string, text: string) => boolean,
   { budget }: Compiling,
   path: string,
-): Test[] {
+): AttributeTest[] {
   return Object.entries(values).map(([name, text]) => {
-    const at = `${path}.${name}`;
-    spend(budget, name.length + text.length, path);
+    const at = `${path}.${by}.${name}`;
+    spend(budget, name.length + text.length, `${path}.${by}`);
     if (!attributeName.test(name))
       throw wrong(at, "is no name of an attribute: those have a-z and 0-9 alone");
     if (text === "") throw wrong(at, "is empty, and no attribute is");
-    return {
-      path: at,
-      inner: [],
-      holds: ({ attributes }) => {
-        const value = attributes.get(name);
-        return value !== undefined && isMatch(value, text);
-      },
-      why({ attributes }) {
-        const value = attributes.get(name);
-        const asked = `asked is that it ${verb} ${JSON.stringify(text)}`;
-        return value === undefined
-          ? `the event has no ${name}`
-          : `${name} is ${JSON.stringify(value)}; ${asked}`;
-      },
-    };
+    return new AttributeTest(by, name, text);
   });
 }
 
-function startsWith(value: string, text: string): boolean {
-  return value.startsWith(text);
-}
-
-function endsWith(value: string, text: string): boolean {
-  return value.endsWith(text);
-}
-
-function allTest(inner: readonly Test[], path: string): Test {
-  return {
-    path,
-    inner,
-    holds: allHold(inner),
-    why: () => "all of it must hold",
-  };
-}
-
-function anyTest(inner: readonly Test[], path: string): Test {
-  return {
-    path,
-    inner,
-    holds: (event) => inner.some((test) => test.holds(event)),
-    why: () => "one of it must hold",
-  };
-}
-
-function notTest(inner: Test, path: string): Test {
-  return { path, inner: [], holds: (event) => !inner.holds(event), why: () => "it must not hold" };
-}
-
-async function conditionTest(text: string, compiling: Compiling, path: string): Promise<Test> {
+async function conditionTest(text: string, compiling: Compiling, path: string): Promise<ConditionTest> {
   const { possible, types, registry, budget } = compiling;
   spend(budget, 0, path);
   budget.hasCondition = true;
-  const schemas = [...(possible ?? [])].flatMap((type) => types.get(type)?.schema ?? []);
-  const condition = await compileEventCondition(text, { registry, schemas }, path);
-  return {
-    path,
-    inner: [],
-    holds: (event) => condition.holds(event),
-    why: () => "the condition is computed",
-  };
-}
-
-function findingsOf(test: Test, event: ConditionEvent): Finding[] {
-  const { path } = test;
-  const inner = test.inner.flatMap((each) => findingsOf(each, event));
-  try {
-    return [{ path, holds: test.holds(event), why: test.why(event) }, ...inner];
-  } catch (reason) {
-    const why = reason instanceof Error ? reason.message : String(reason);
-    return [{ path, holds: false, why: `it cannot be computed: ${why}` }, ...inner];
-  }
+  const schemas = (possible ?? []).flatMap((type) => types.get(type)?.schema ?? []);
+  return new ConditionTest(await compileEventCondition(text, { registry, schemas }, path));
 }
 
 function spend(budget: Budget, bytes: number, path: string): void {

@@ -6,7 +6,7 @@ import type { Clock } from "../core/time/clock.ts";
 import { WakeablePause } from "../core/time/wakeable-pause.ts";
 import type { DispatchLog } from "./dispatch-log.ts";
 import type { DispatchStore, KeptSubscription } from "./dispatch-store.ts";
-import { type CheckedSubscription, LiveSubscription } from "./live-subscription.ts";
+import { type CheckedSubscription, LiveSubscription, type OpenTarget } from "./live-subscription.ts";
 import { type Alike, SubscriptionIndex } from "./subscription-index.ts";
 
 /** What the subscriptions of a process need. */
@@ -14,6 +14,7 @@ export interface LiveParts {
   /** Undefined: there are those of the configuration alone. */
   readonly store: DispatchStore | undefined;
   readonly check: (stored: StoredSubscription) => Promise<CheckedSubscription>;
+  readonly open: OpenTarget;
   readonly clock: Clock;
   readonly log: DispatchLog;
   /** Removes what is old. */
@@ -155,7 +156,7 @@ export class LiveSubscriptions {
 
   #put(kept: KeptSubscription, stored: StoredSubscription, checked: CheckedSubscription): void {
     const filter = this.#index.shared(checked.filter);
-    const subscription = new LiveSubscription(kept, stored, { ...checked, filter });
+    const subscription = new LiveSubscription(kept, stored, { ...checked, filter }, this.#parts.open);
     const before = this.#byUid.get(subscription.uid);
     if (before !== undefined) {
       this.#index.remove(before);

@@ -58,9 +58,13 @@ function rpcOf(
   };
 }
 
-/** Reads an event, in the order of its key. */
-export function matchRpc({ type, topic, schema }: EventType, group: string): ConsumedRpc {
-  return rpcOf(DispatchQueues.method.match, schema, { topic, group, type, ordering: "key" });
+/** Reads an event. @param ordering `key` where subscriptions with an order are to get events in it */
+export function matchRpc(
+  { type, topic, schema }: EventType,
+  group: string,
+  ordering: "key" | "none",
+): ConsumedRpc {
+  return rpcOf(DispatchQueues.method.match, schema, { topic, group, type, ordering });
 }
 
 /** Reads tasks. @param attempts undefined: those that fail here stay */

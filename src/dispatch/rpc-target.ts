@@ -42,7 +42,7 @@ export class RpcConnections {
 export interface CheckedRpc {
   readonly method: DescMethodUnary;
   /** CloudEvents types. */
-  readonly types: ReadonlySet<string>;
+  readonly types: readonly string[];
 }
 
 /**
@@ -54,7 +54,7 @@ export interface CheckedRpc {
 export function checkRpc(
   { target, method: name }: Pick<RpcTargetConfig, "target" | "method">,
   { registry, types }: { readonly registry: Registry; readonly types: EventTypes },
-  wanted: ReadonlySet<string> | undefined,
+  wanted: readonly string[] | undefined,
 ): CheckedRpc {
   if (target === "") throw wrong("target", "must be set, such as dns:///mail:42001");
   const [service = "", rpc = ""] = name.split("/", 2);
@@ -72,9 +72,9 @@ export function checkRpc(
   }
   if (method.methodKind !== "unary") throw wrong("method", `${name} is no unary rpc`);
   const taken = [...types.values()].filter(({ schema }) => schema.typeName === method.input.typeName);
-  const own = new Set(taken.map(({ type }) => type));
-  const other = [...(wanted ?? [])].find((type) => !own.has(type));
-  if (own.size === 0 || other !== undefined) {
+  const own = taken.map(({ type }) => type);
+  const other = wanted?.find((type) => !own.includes(type));
+  if (own.length === 0 || other !== undefined) {
     throw wrong(
       "method",
       `${name} takes ${method.input.typeName}, which is not the message of ${other ?? "an event"}`,

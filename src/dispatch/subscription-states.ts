@@ -79,8 +79,7 @@ export class SubscriptionStates {
       const since = new Date(sinceMs).toISOString();
       return this.#disable(subscription, `no delivery has succeeded since ${since}`);
     }
-    const isKept = subscription.stored.subscription?.failingSince !== undefined;
-    if (isKept || failingMs < disableAfterMs * keptAfter) return;
+    if (subscription.isFailureKept || failingMs < disableAfterMs * keptAfter) return;
     await this.#once(subscription.uid, async () => {
       await this.#parts.live().change(subscription.uid, ({ subscription: kept }) => {
         if (kept === undefined || kept.failingSince !== undefined) return false;
@@ -92,7 +91,7 @@ export class SubscriptionStates {
 
   async #succeeded(subscription: LiveSubscription): Promise<void> {
     subscription.failingSinceMs = undefined;
-    if (subscription.stored.subscription?.failingSince === undefined) return;
+    if (!subscription.isFailureKept) return;
     await this.#once(subscription.uid, async () => {
       await this.#parts.live().change(subscription.uid, ({ subscription: kept }) => {
         if (kept?.failingSince === undefined) return false;

@@ -12,7 +12,8 @@ import { DispatchedEvent } from "./dispatched-event.ts";
 import type { DispatcherCore } from "./dispatcher-core.ts";
 import { stateName } from "./dispatch-counts.ts";
 import { eventType, messageOf, readEvent } from "./event-service.ts";
-import { compileFilter, type Finding } from "./filter.ts";
+import { compileFilter } from "./filter.ts";
+import type { Finding } from "./filter-tests.ts";
 
 /**
  * Says whether an event would match a subscription, and why.

@@ -45,6 +45,7 @@ export type {
   Receipt,
   RoomPublication,
   RpcTopicInit,
+  SendingMember,
   SendOptions,
   Snapshot,
   TopicInit,

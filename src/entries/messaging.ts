@@ -36,6 +36,7 @@ export type { CloudEvent } from "../messaging/cloud-event.ts";
 export type { ConsumeOverride } from "../messaging/consume-settings.ts";
 export { messageOf, type ConsumedMessage } from "../messaging/message-context.ts";
 export type { Outcome as ConsumeOutcome, Ordering } from "../messaging/consume-settings.ts";
+export type { ConsumedContracts } from "../messaging/consumed-services.ts";
 export { MessageServer } from "../messaging/message-server.ts";
 export {
   messageServerDefaults,

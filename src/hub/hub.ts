@@ -1,4 +1,4 @@
-import type { DescMessage, DescMethodServerStreaming, MessageInitShape, Registry } from "@bufbuild/protobuf";
+import type { DescMessage, MessageInitShape, Registry } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { HubAdminService } from "../../gen/ts_ms/hub/v1/admin_pb.ts";
 import type { HubService } from "../../gen/ts_ms/hub/v1/hub_pb.ts";
@@ -37,10 +37,11 @@ import { NodePresence } from "./presence/node-presence.ts";
 import type { RoomPage, RoomsQuery } from "./room-listing.ts";
 import { Rooms } from "./rooms.ts";
 import { HubTopic, serveTopic } from "./topic.ts";
+import { serveTalks } from "./talk.ts";
 import type { TopicKit } from "./topic-kit.ts";
 import type { RpcTopic, Topic } from "./typed-topic.ts";
 import type { Receipt, RpcTopicInit, TopicInit } from "./topic-options.ts";
-import { shapeOfRpc, shapeOfType } from "./topic-shape.ts";
+import { shapeOfRpc, shapeOfType, type TopicMethod } from "./topic-shape.ts";
 import { hubService } from "./services/hub-service.ts";
 import { type AdminOptions, hubAdminService } from "./services/hub-admin-service.ts";
 import { type HubStatistics, Topics } from "./topics.ts";
@@ -212,26 +213,31 @@ export class Hub implements ConnectionBook {
   }
 
   /**
-   * An rpc whose stream is a topic: `serve` of the result is its handler.
+   * An rpc whose stream is a topic: `serve` of the result is its handler. Of a bidirectional rpc the first message of a call
+   * names the room, and those behind it are `onMessage`'s.
    *
    * @throws SetupError naming rpc and field for what its contract says wrongly, or both topics of one name
    */
-  topic<M extends DescMethodServerStreaming>(method: M, init?: RpcTopicInit<M>): RpcTopic<M>;
+  topic<M extends TopicMethod>(method: M, init?: RpcTopicInit<M>): RpcTopic<M>;
   /** A topic of a type of messages, for handlers that join its rooms. @throws SetupError as for an rpc */
   topic<D extends DescMessage>(name: string, schema: D, init?: TopicInit): Topic<D>;
   topic(
-    from: DescMethodServerStreaming | string,
-    second: DescMessage | TopicInit = {},
+    from: TopicMethod | string,
+    second: DescMessage | RpcTopicInit<TopicMethod> = {},
     third: TopicInit = {},
-  ): RpcTopic<DescMethodServerStreaming> | Topic<DescMessage> {
-    const init = typeof from === "string" ? third : (second as TopicInit); // As the overloads say.
+  ): RpcTopic<TopicMethod> | Topic<DescMessage> {
     if (typeof from === "string") {
-      const shape = shapeOfType(from, second as DescMessage);
-      return this.#topics.add(new HubTopic(shape, init, this.#kit, from), from);
+      const shape = shapeOfType(from, second as DescMessage); // As the overloads say.
+      return this.#topics.add(new HubTopic(shape, third, this.#kit, from), from);
     }
+    const init = second as RpcTopicInit<TopicMethod>; // The same.
     const { roomsOf, ...stated } = shapeOfRpc(from);
     const shape = { ...stated, name: init.name ?? stated.name };
     const topic = this.#topics.add(new HubTopic(shape, init, this.#kit, rpcName(from)), rpcName(from));
+    if (from.methodKind === "bidi_streaming")
+      return Object.assign(topic, { serve: serveTalks(topic, roomsOf, init) });
+    if (init.onMessage !== undefined)
+      throw new SetupError(`${rpcName(from)}: onMessage is for bidirectional streams`);
     return Object.assign(topic, { serve: serveTopic(topic, roomsOf) });
   }
 

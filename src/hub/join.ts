@@ -74,6 +74,7 @@ export interface Joined {
 }
 
 const burst = 4;
+const none: readonly Message[] = Object.freeze([]);
 
 /**
  * **The story of a join**: limits; whether the client may; the rooms, where what is published comes from then on; where it
@@ -90,7 +91,7 @@ export async function join(
 ): Promise<Joined> {
   const { entry, context, request, options, seen } = joining;
   const { kind, shape } = topic;
-  const names = [...new Set(joining.rooms)];
+  const names = joining.rooms.length === 1 ? joining.rooms : [...new Set(joining.rooms)];
   for (const name of names) checkRoom(name, "room", shape.isNamed);
   checkLimits(0, names.length, entry, limits, clock.nowMs());
   const own = options.filter && compileFilter(options.filter);
@@ -98,12 +99,14 @@ export async function join(
   const held: Room[] = [];
   const patience = new Patience(context, clock, limits.joinTimeoutMs);
   try {
-    const grants = await authorizeRooms(topic, joining, names, wallMs, patience);
+    const granting = authorizeRooms(topic, joining, names, wallMs, patience);
+    const grants = granting instanceof Promise ? await granting : granting;
     for (const name of names) held.push(rooms.hold(kind, name, pathOf(kind.topic, name)));
     checkPlaces(topic, entry, 0, held, limits);
     if (held.some(({ isReady }) => !isReady)) await patience.of(Promise.all(held.map(({ ready }) => ready)));
     const asked = seen === undefined ? vector && askedOf(context, vector) : vector && seen.asked;
-    const beginnings = await begin(topic, held, asked, patience);
+    const begun = begin(topic, held, asked, patience);
+    const beginnings = begun instanceof Promise ? await begun : begun;
     if (context.reason !== undefined) throw context.reason;
     checkPlaces(topic, entry, 0, held, limits); // Other calls may have joined meanwhile.
     const { maxDirectBytes } = limits;
@@ -180,15 +183,16 @@ interface Found {
   readonly state: readonly Message[];
 }
 
-/** Where a call begins in each of its rooms. */
+/** Where a call begins in each of its rooms. No promise where nothing has to be read for that, as for most calls. */
 function begin(
   { kind, initial }: JoinedTopic,
   held: readonly Room[],
   asked: JoinedBy["asked"],
   patience: Patience,
 ): Promise<readonly Found[]> | readonly Found[] {
-  if (!kind.hasHistory && kind.snapshot === undefined) {
-    return held.map(({ ring }) => ({ beginning: withoutHistory(ring), state: [] }));
+  const isNew = !kind.hasHistory || (asked === undefined && initial === 0);
+  if (isNew && kind.snapshot === undefined) {
+    return held.map(({ ring }) => ({ beginning: withoutHistory(ring), state: none }));
   }
   const all = held.map(async (room, place): Promise<Found> => {
     const own = asked === undefined || asked === "unknown" ? asked : asked[place];
@@ -218,18 +222,15 @@ function checkPlaces(
   held: readonly Room[],
   limits: JoinLimits,
 ): void {
-  checkLimits(before, held.length, entry, { ...limits, joinsPerSecond: 0 }, 0);
+  checkCounts(before, held.length, entry, limits);
   const full = held.find(({ size }) => maxMembers > 0 && size >= maxMembers);
   if (full !== undefined) throw tooManyRooms(`the room ${JSON.stringify(full.name)} is full`);
 }
 
 /** @param before how many rooms the call is in. @throws ConnectError RESOURCE_EXHAUSTED */
 function checkLimits(before: number, count: number, entry: Entry, limits: JoinLimits, nowMs: number): void {
-  const { maxRoomsPerCall, maxRoomsPerConnection, joinsPerSecond } = limits;
-  if (before + count > maxRoomsPerCall) throw tooManyRooms(`a call joins at most ${maxRoomsPerCall} rooms`);
-  if (entry.memberships + count > maxRoomsPerConnection) {
-    throw tooManyRooms(`the calls of a connection are in at most ${maxRoomsPerConnection} rooms`);
-  }
+  checkCounts(before, count, entry, limits);
+  const { joinsPerSecond } = limits;
   if (joinsPerSecond === 0) return;
   // A token bucket as one number, the time at which it is full again.
   const intervalMs = 1_000 / joinsPerSecond;
@@ -237,4 +238,13 @@ function checkLimits(before: number, count: number, entry: Entry, limits: JoinLi
   const lateMs = fullAtMs - nowMs - burst * 1_000;
   if (lateMs > 0) throw tooManyRooms("the connection joins rooms too often", lateMs);
   entry.joinsFullAtMs = fullAtMs;
+}
+
+/** As `checkLimits`, whatever the joins of the last second were. */
+function checkCounts(before: number, count: number, entry: Entry, limits: JoinLimits): void {
+  const { maxRoomsPerCall, maxRoomsPerConnection } = limits;
+  if (before + count > maxRoomsPerCall) throw tooManyRooms(`a call joins at most ${maxRoomsPerCall} rooms`);
+  if (entry.memberships + count > maxRoomsPerConnection) {
+    throw tooManyRooms(`the calls of a connection are in at most ${maxRoomsPerConnection} rooms`);
+  }
 }

@@ -11,24 +11,24 @@ import { resetOf } from "./topic-messages.ts";
 /** Reads a member that the first `next()` makes, or `push`. */
 export class JoiningReader implements PushSource<Message> {
   readonly [pushesItems] = true;
-  readonly #join: () => Promise<Member>;
-  #joining: Promise<Member> | undefined;
+  readonly #join: () => Promise<Pick<Joined, "member">>;
+  #joining: Promise<Pick<Joined, "member">> | undefined;
   #member: Member | undefined;
 
-  constructor(join: () => Promise<Member>) {
+  constructor(join: () => Promise<Pick<Joined, "member">>) {
     this.#join = join;
   }
 
   next(): Promise<IteratorResult<Message, undefined>> {
     if (this.#member !== undefined) return this.#member.next();
     this.#joining ??= this.#join();
-    return this.#joining.then((member) => (this.#member = member).next());
+    return this.#joining.then(({ member }) => (this.#member = member).next());
   }
 
   push(sink: PushSink): void {
     this.#joining ??= this.#join();
     this.#joining.then(
-      (member) => (this.#member = member).push(sink),
+      ({ member }) => (this.#member = member).push(sink),
       (reason: unknown) => sink.failed(reason),
     );
   }
@@ -40,7 +40,7 @@ export class JoiningReader implements PushSource<Message> {
   async return(): Promise<IteratorResult<Message, undefined>> {
     if (this.#joining !== undefined)
       void this.#joining.then(
-        (member) => member.return(),
+        ({ member }) => member.return(),
         () => {},
       ); // Refused: in no room.
     return { done: true, value: undefined };

@@ -225,8 +225,8 @@ export function listened(
   room: string,
 ): ListenResponse {
   const known = sharedOf(message);
-  const before = known?.forms.get(listened);
-  if (before !== undefined) return before as ListenResponse; // As it was set below.
+  const before = known?.formBy(listened);
+  if (before !== undefined) return before as ListenResponse; // As it was kept below.
   const { position = "", headers = {}, event: name, made } = known ?? {};
   const value = anyPack(topic.schema, message);
   const event = create(ListenResponseSchema, {
@@ -236,6 +236,6 @@ export function listened(
   });
   if (known === undefined) return event;
   shareMessage(event, { event: name, headers, made });
-  known.forms.set(listened, event);
+  known.keepForm(listened, event);
   return event;
 }

@@ -7,7 +7,8 @@ export class Patience {
   readonly #context: CallContext;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  readonly #late = Promise.withResolvers<never>();
+  /** Most joins wait for nothing. */
+  #late: PromiseWithResolvers<never> | undefined;
   #cancel: (() => void) | undefined;
 
   constructor(context: CallContext, clock: Clock, timeoutMs: number) {
@@ -18,13 +19,19 @@ export class Patience {
 
   /** Rejects when the call ends, and with UNAVAILABLE when it takes too long since the first of its kind. */
   of<T>(work: Promise<T>): Promise<T> {
-    this.#cancel ??= this.#clock.after(this.#timeoutMs, () => {
-      this.#late.reject(new ConnectError("joining the room takes too long", Code.Unavailable));
-    });
-    return this.#context.race(Promise.race([work, this.#late.promise]));
+    const late = (this.#late ??= this.#begin());
+    return this.#context.race(Promise.race([work, late.promise]));
   }
 
   end(): void {
     this.#cancel?.();
+  }
+
+  #begin(): PromiseWithResolvers<never> {
+    const late = Promise.withResolvers<never>();
+    this.#cancel = this.#clock.after(this.#timeoutMs, () => {
+      late.reject(new ConnectError("joining the room takes too long", Code.Unavailable));
+    });
+    return late;
   }
 }

@@ -230,7 +230,7 @@ export class Publisher {
     const { bus, clock, limits } = this.#kit;
     if (signal?.aborted === true)
       throw new ConnectError("the publisher does not want it any more", Code.Canceled);
-    const ending = new AbortController();
+    const ending = bus.ignoresSignal === true ? undefined : new AbortController();
     const late = Promise.withResolvers<never>();
     const cancel = clock.after(limits.publishTimeoutMs, () =>
       late.reject(unknownOutcome(publication.publication.id)),
@@ -238,9 +238,9 @@ export class Publisher {
     const aborted = (): void => late.reject(new ConnectError("the publisher waits no longer", Code.Canceled));
     signal?.addEventListener("abort", aborted);
     try {
-      return await Promise.race([bus.publish(publication, ending.signal), late.promise]);
+      return await Promise.race([bus.publish(publication, ending?.signal ?? neverAborted), late.promise]);
     } catch (reason) {
-      ending.abort();
+      ending?.abort();
       throw reason;
     } finally {
       publication.publication.encoded = undefined; // Rings keep publications.
@@ -249,6 +249,8 @@ export class Publisher {
     }
   }
 }
+
+const neverAborted = new AbortController().signal;
 
 /** A message that is to be confirmed. */
 interface Confirming {

@@ -39,6 +39,7 @@ const longestMs = 2 ** 31 - 1;
 const headerName = /^(?!ts-ms-)[a-z0-9-]{1,64}$/;
 const eventName = /^[A-Za-z0-9_.-]{1,64}$/;
 const priorities: ReadonlySet<string> = new Set<Priority>(["low", "normal", "high"]);
+const noHeaders: EventHeaders = Object.freeze({});
 const control = /[\u0000-\u001f\u007f]/;
 
 /**
@@ -104,7 +105,17 @@ export function messageOf({ name, schema }: TopicShape, init: MessageInitShape<D
   if ($typeName !== undefined && $typeName !== schema.typeName) {
     throw invalidArgument(`the topic ${name} is of ${schema.typeName}, and the message of ${$typeName}`);
   }
-  return encoded(() => clone(schema, create(schema, init)));
+  return encoded(() => {
+    const message = create(schema, init);
+    // Of plain values `create` has made a message that shares nothing with them.
+    return $typeName === undefined && isFlat(init) ? message : clone(schema, message);
+  });
+}
+
+/** Whether no value can be changed. */
+function isFlat(init: object): boolean {
+  for (const value of Object.values(init)) if (typeof value === "object" && value !== null) return false;
+  return true;
 }
 
 function bytesOf(schema: DescMessage, message: Message, maxBytes: number): Uint8Array {
@@ -152,6 +163,7 @@ function checkedHeaders(headers: EventHeaders, token: string | undefined): Event
     }
   }
   if (token !== undefined) entries.push([confirmHeader, token]);
+  if (entries.length === 0) return noHeaders; // Rings keep them.
   return Object.freeze(Object.fromEntries(entries));
 }
 

@@ -56,13 +56,37 @@ export class TopicMembers implements MemberOwner {
     options: JoinOptions,
   ): AsyncIterable<Message> {
     const subscribers = this.#subscribers;
-    const name = context instanceof CallContext ? context.requestField(subscriberHeader) : undefined;
-    if (subscribers !== undefined && name !== undefined) {
-      return this.#subscribe(subscribers, name, names, context, request, options);
+    if (subscribers !== undefined && context instanceof CallContext) {
+      const name = context.requestField(subscriberHeader);
+      if (name !== undefined) return this.#subscribe(subscribers, name, names, context, request, options);
     }
     return {
       [Symbol.asyncIterator]: () => new JoiningReader(() => this.#join(names, context, request, options)),
     };
+  }
+
+  /**
+   * As `read`, for a call whose own messages say what it joins.
+   *
+   * @param begin asks for the rooms, and the request that names them
+   * @param joined is told of the member
+   */
+  readTalk(
+    context: HandlerContext,
+    begin: () => Promise<{ readonly names: readonly string[]; readonly request: Message }>,
+    joined: (member: Member) => void,
+  ): AsyncIterable<Message> {
+    const join = async (): Promise<Joined> => {
+      const isNamed = context instanceof CallContext && context.requestField(subscriberHeader) !== undefined;
+      if (this.#subscribers !== undefined && isNamed) {
+        throw new ConnectError(`${this.#name}: only server streams acknowledge`, Code.FailedPrecondition);
+      }
+      const { names, request } = await begin();
+      const done = await this.#join(names, context, request, {});
+      joined(done.member);
+      return done;
+    };
+    return { [Symbol.asyncIterator]: () => new JoiningReader(join) };
   }
 
   /**
@@ -160,17 +184,13 @@ export class TopicMembers implements MemberOwner {
     this.#kit.owner.joined(membership);
   }
 
-  async #join(
+  #join(
     names: readonly string[],
     context: HandlerContext,
     request: Message | undefined,
     options: JoinOptions,
-  ): Promise<Member> {
-    return this.#asked(async () => {
-      const joined = await this.#enter(names, context, request, options, undefined);
-      tellBeginning(joined.member.context, joined);
-      return joined.member;
-    });
+  ): Promise<Joined> {
+    return this.#asked(() => this.#enter(names, context, request, options, undefined));
   }
 
   /** As `read`, for a client that acknowledges what it gets by a name. */
@@ -222,6 +242,7 @@ export class TopicMembers implements MemberOwner {
     if (result !== undefined) owner.resumed(this.#name, result);
     for (const reset of resets) owner.reset(member, reset);
     member.live();
+    if (seen === undefined) tellBeginning(member.context, joined);
     return joined;
   }
 

@@ -59,8 +59,27 @@ export type Snapshot<D extends DescMessage> =
   | Iterable<MessageInitShape<D>>
   | AsyncIterable<MessageInitShape<D>>;
 
+/** A member whose call sends messages, too. */
+export interface SendingMember {
+  /** Its call: `from` of what is published for it. */
+  readonly context: HandlerContext;
+  /** The rooms that it is in, as selectors write them. */
+  readonly rooms: readonly string[];
+  /** Undefined for an anonymous client. */
+  readonly user: string | undefined;
+  /** Id of its connection. */
+  readonly connection: string;
+}
+
 /** The options of a topic that is an rpc. */
-export type RpcTopicInit<M extends DescMethod> = TopicInit<MessageShape<M["input"]>, M["output"]>;
+export interface RpcTopicInit<M extends DescMethod> extends TopicInit<MessageShape<M["input"]>, M["output"]> {
+  /**
+   * Of a bidirectional rpc: called with each message of a call behind the first one, when the call is a member; the next one
+   * follows when the promise is settled. What it throws ends that call. Default: such a message is refused,
+   * INVALID_ARGUMENT.
+   */
+  readonly onMessage?: (message: MessageShape<M["input"]>, member: SendingMember) => void | Promise<void>;
+}
 
 /** How a handler joins rooms. */
 export interface JoinOptions {

@@ -1,6 +1,7 @@
 import {
   type DescField,
   type DescMessage,
+  type DescMethodBiDiStreaming,
   type DescMethodServerStreaming,
   getOption,
   hasOption,
@@ -47,8 +48,11 @@ export type RoomsOf = (request: Message) => readonly string[];
 const nameForm = /^[A-Za-z0-9_.:-]{1,128}$/;
 const placeholder = /\{([^{}]*)\}/g;
 
+/** An rpc that can be a topic. */
+export type TopicMethod = DescMethodServerStreaming | DescMethodBiDiStreaming;
+
 /** What an rpc says of its topic. @throws SetupError naming rpc and field */
-export function shapeOfRpc(method: DescMethodServerStreaming): TopicShape & { readonly roomsOf: RoomsOf } {
+export function shapeOfRpc(method: TopicMethod): TopicShape & { readonly roomsOf: RoomsOf } {
   const rpc = rpcName(method);
   const stated = hasOption(method, topicOption) ? getOption(method, topicOption) : undefined;
   const { name = "", room = "" } = stated ?? {};
@@ -150,7 +154,7 @@ function isTextMap(field: DescField): boolean {
   );
 }
 
-function compileRooms(template: string, method: DescMethodServerStreaming): RoomsOf {
+function compileRooms(template: string, method: TopicMethod): RoomsOf {
   if (template === "") return () => [""];
   const rpc = rpcName(method);
   const wrong = (why: string): SetupError =>

@@ -1,10 +1,4 @@
-import type {
-  DescMessage,
-  DescMethodServerStreaming,
-  Message,
-  MessageInitShape,
-  MessageShape,
-} from "@bufbuild/protobuf";
+import type { DescMessage, Message, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { HandlerContext, MethodImpl } from "@connectrpc/connect";
 import type { ConnectError } from "../core/errors/errors.ts";
 import type { PresenceSnapshot } from "./presence/presence-events.ts";
@@ -18,6 +12,7 @@ import type {
   RoomPublication,
   SendOptions,
 } from "./topic-options.ts";
+import type { TopicMethod } from "./topic-shape.ts";
 
 /** Messages of one type, published in rooms: what is published in a room reaches all members of it. */
 export interface Topic<D extends DescMessage> {
@@ -77,7 +72,7 @@ export interface Topic<D extends DescMessage> {
   clear(room: string): Promise<void>;
 }
 
-/** A topic that is an rpc: its handler is `serve`. */
-export interface RpcTopic<M extends DescMethodServerStreaming> extends Topic<M["output"]> {
+/** A topic that is an rpc: its handler is `serve`. Of a bidirectional one the first message of a call names the room. */
+export interface RpcTopic<M extends TopicMethod> extends Topic<M["output"]> {
   readonly serve: MethodImpl<M>;
 }

@@ -122,8 +122,8 @@ export class BrokerInvoker implements Invoker {
     span?.end(undefined);
     const { error, data, headers, trailers } = readReply(reply);
     if (error !== undefined) throw error;
-    context.receiveHeader(() => headers);
-    context.receiveTrailer(() => trailers);
+    context.receiveHeader(headers);
+    context.receiveTrailer(trailers);
     // The size is the callee's affair, as the broker has carried it.
     const read = await decodeBodyBytes(rpc.replies, data, { maxMessageBytes: Infinity, framing: "none" });
     if (read.kind === "message") return read.value;
@@ -141,17 +141,21 @@ export class BrokerInvoker implements Invoker {
     const isPlain = request instanceof Uint8Array && rpc.key === undefined && encoding === "protobuf";
     const message = isPlain ? undefined : messageOf(rpc, request);
     const id = sentId(rpc.name, context.requestField("idempotency-key"), context);
+    const caller = this.#route.context ?? context;
+    const { contentType, body } =
+      message === undefined
+        ? { contentType: "application/protobuf", body: request as Uint8Array } // As `isPlain` says.
+        : encodeBody(input, message, encoding, registry);
     return newMessage(this.#parts, {
       topic: rpc.topic,
       type: rpc.type,
       key: message && keyOf(rpc, message),
       subject: undefined,
       expiresAfterMs,
-      ...(message === undefined
-        ? { contentType: "application/protobuf", body: request as Uint8Array } // As `isPlain` says.
-        : encodeBody(input, message, encoding, registry)),
+      contentType,
+      body,
       mandatory: true,
-      given: { context: this.#route.context ?? context, ...(id === undefined ? {} : { id }) },
+      given: id === undefined ? { context: caller } : { context: caller, id },
       callHeaders: (take) => context.eachRequestHeader(take),
     });
   }

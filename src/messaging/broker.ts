@@ -90,6 +90,11 @@ export interface BrokerCapabilities {
   readonly replies: boolean;
   /** Who keeps the order of a key: the broker among all readers of a `group`, or each `process` among its own lanes. */
   readonly keyOrder: "group" | "process";
+  /**
+   * Whether a group with an order can be read. Not on NATS, unless its option `singleReader` says that one process at a
+   * time does. Default: true.
+   */
+  readonly ordered?: boolean;
   /** Whether `Delivery.deliveries` counts what was delivered to processes that have died. */
   readonly deliveryCount: boolean;
   /** Whether it takes back what is not settled in time, as RabbitMQ does by its `consumer_timeout`. Default: false. */

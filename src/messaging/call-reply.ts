@@ -23,8 +23,10 @@ export interface ReadReply {
   /** Its metadata has headers and trailers. */
   readonly error: ConnectError | undefined;
   readonly data: EventData;
-  readonly headers: Headers;
-  readonly trailers: Headers;
+  /** Makes the headers; mostly they are not looked at. */
+  readonly headers: () => Headers;
+  /** As `headers`. */
+  readonly trailers: () => Headers;
 }
 
 /** A message for `Delivery.reply`. */
@@ -56,16 +58,13 @@ export function replyMessage({ error, body, headers, trailers }: CallResult): Re
 /** Reads the reply of a call. @throws ConnectError INTERNAL for a message that is none */
 export function readReply(message: IncomingMessage): ReadReply {
   const read = eventOf(message);
-  const [headers, trailers] = [new Headers(), new Headers()];
-  for (const [name, value] of read.headers) {
-    if (name.startsWith(headerPrefix)) put(headers, name.slice(headerPrefix.length), value);
-    else if (name.startsWith(trailerPrefix)) put(trailers, name.slice(trailerPrefix.length), value);
-  }
+  const headers = (): Headers => fieldsOf(read.headers, headerPrefix);
+  const trailers = (): Headers => fieldsOf(read.headers, trailerPrefix);
   const { contentType, contentEncoding, body } = message;
   const data: EventData = { contentType, contentEncoding, body };
   const status = read.headers.get(statusHeader);
   if (status === "0") return { error: undefined, data, headers, trailers };
-  return { error: errorOf(status, new Headers([...headers, ...trailers])), data, headers, trailers };
+  return { error: errorOf(status, new Headers([...headers(), ...trailers()])), data, headers, trailers };
 }
 
 function errorOf(status: string | undefined, metadata: Headers): ConnectError {
@@ -80,6 +79,14 @@ function errorOf(status: string | undefined, metadata: Headers): ConnectError {
 
 function add(all: Map<string, string>, prefix: string, fields: Headers | undefined): void {
   for (const [name, value] of fields ?? []) if (!isReservedHeader(name)) all.set(prefix + name, value);
+}
+
+function fieldsOf(headers: ReadonlyMap<string, string>, prefix: string): Headers {
+  const fields = new Headers();
+  for (const [name, value] of headers) {
+    if (name.startsWith(prefix)) put(fields, name.slice(prefix.length), value);
+  }
+  return fields;
 }
 
 /** Values that no header can have are left out. */

@@ -1,9 +1,10 @@
 import { isUtf8 } from "node:buffer";
-import { eventFrom, type RawMessage, type ReadEvent } from "./event-attributes.ts";
+import { type RawMessage, ReadAttributes, type ReadEvent } from "./event-attributes.ts";
 import { readStructured, structuredKind } from "./structured-event.ts";
 
 export {
   attributesOf,
+  eachAttribute,
   type CloudEvent,
   type EventData,
   type RawMessage,
@@ -46,7 +47,7 @@ function headerNameOf(name: string): HeaderName {
  */
 export function eventOf(message: RawMessage): ReadEvent {
   const headers = new Map<string, string>();
-  const attributes = new Map<string, string>();
+  const attributes = new ReadAttributes();
   let twice: string | undefined;
   for (const [name, value] of message.headers) {
     const text = textOf(value);
@@ -56,8 +57,7 @@ export function eventOf(message: RawMessage): ReadEvent {
       headers.set(lowerCase, text);
       continue;
     }
-    if (attributes.has(attribute)) twice ??= attribute;
-    attributes.set(attribute, isPercentEncoded ? percentDecoded(text) : text);
+    if (!attributes.add(attribute, isPercentEncoded ? percentDecoded(text) : text)) twice ??= attribute;
   }
   if (twice !== undefined) {
     return { kind: "undecodable", why: `the attribute ${twice} is there twice`, headers };
@@ -65,10 +65,10 @@ export function eventOf(message: RawMessage): ReadEvent {
   const structured = structuredKind(message.contentType);
   if (structured !== undefined) return readStructured(structured, message, headers);
   const { contentEncoding, body } = message;
-  const contentType = message.contentType ?? attributes.get("datacontenttype");
+  const contentType = message.contentType ?? attributes.datacontenttype;
   const data = { contentType, contentEncoding, body };
-  if (attributes.size === 0) return { kind: "untyped", data, headers };
-  const event = eventFrom(attributes);
+  if (attributes.isEmpty) return { kind: "untyped", data, headers };
+  const event = attributes.toEvent();
   if (typeof event === "string") return { kind: "undecodable", why: event, headers };
   return { kind: "event", event, data, headers };
 }

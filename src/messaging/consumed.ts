@@ -1,4 +1,5 @@
 import type { CallContext } from "../core/call/context.ts";
+import type { Live } from "../core/call/live-set.ts";
 import type { ConnectError } from "../core/errors/errors.ts";
 import type { Delivery } from "./broker.ts";
 import type { ReplyMessage } from "./call-reply.ts";
@@ -8,6 +9,7 @@ import { attemptHeader, countIn } from "./dead-letters.ts";
 import { expiresAtMs } from "./expiry.ts";
 import { headerBytes } from "./message-metadata.ts";
 import type { DeadReason } from "./outcome.ts";
+import type { Booked } from "./settle-ledger.ts";
 
 /** What is known of a message before it is run. */
 export type Fate =
@@ -20,7 +22,7 @@ export type Fate =
   | { readonly kind: "dead"; readonly reason: DeadReason; readonly why: string };
 
 /** A delivery on its way through a subscription. */
-export interface Consumed {
+export interface Consumed extends Live, Booked {
   readonly delivery: Delivery;
   /** Undefined for a message without attributes. */
   readonly event: CloudEvent | undefined;
@@ -90,6 +92,8 @@ export function consumedOf(delivery: Delivery, rules: FateRules, nowMs: number):
     hasBegun: false,
     answer: undefined,
     isHandled: false,
+    livePlace: -1,
+    waitingBytes: -1,
   };
 }
 

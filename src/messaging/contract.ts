@@ -6,6 +6,7 @@ import {
   getOption,
   hasOption,
   type Message,
+  type Registry,
 } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import {
@@ -65,6 +66,8 @@ export interface ConsumedRpc extends MessageContract {
   readonly oneWay: boolean;
   /** How its bodies begin; undefined: as the server has it. */
   readonly framing: BodyFraming | undefined;
+  /** Types that `google.protobuf.Any` in its JSON bodies may contain. Default: the server's. */
+  readonly registry?: Registry | undefined;
 }
 
 const events = new WeakMap<DescMessage, EventContract | false>();

@@ -1,3 +1,4 @@
+import { LiveSet } from "../core/call/live-set.ts";
 import { stopReply } from "./call-runs.ts";
 import type { Consumed } from "./consumed.ts";
 import type { Disposition } from "./disposition.ts";
@@ -22,7 +23,7 @@ export class DeliveryEnds {
   readonly ledger: SettleLedger<Consumed>;
   readonly #parts: DeliveryEndsParts;
   /** Deliveries that are not settled. */
-  readonly #open = new Set<Consumed>();
+  readonly #open = new LiveSet<Consumed>();
 
   constructor(parts: DeliveryEndsParts) {
     this.#parts = parts;
@@ -30,7 +31,7 @@ export class DeliveryEnds {
   }
 
   /** Deliveries that are not settled. */
-  get open(): ReadonlySet<Consumed> {
+  get open(): Iterable<Consumed> {
     return this.#open;
   }
 
@@ -108,7 +109,7 @@ export class DeliveryEnds {
 
   /** Gives a message back, unless it is settled already. */
   release(message: Consumed, why: ReleasedFor): void {
-    if (!this.#open.has(message)) return;
+    if (message.livePlace < 0) return;
     if (why === "drain" && this.#refuse(message)) return;
     message.delivery.release();
     this.gone(message, why);
@@ -133,7 +134,8 @@ export class DeliveryEnds {
 
   /** A delivery is no more here. @param why it was not settled; undefined where it was */
   gone(message: Consumed, why?: ReleasedFor): void {
-    if (!this.#open.delete(message)) return;
+    if (message.livePlace < 0) return;
+    this.#open.delete(message);
     if (why !== undefined) this.#parts.counts.release(why);
     this.ledger.gone(message);
     this.#parts.changed();

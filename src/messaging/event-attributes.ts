@@ -48,16 +48,22 @@ export const specVersion = "1.0";
  * its prefix, and encodes the values where its binding asks for that.
  */
 export function attributesOf(event: CloudEvent): [name: string, value: string][] {
-  const attributes: [string, string][] = [
-    ["specversion", specVersion],
-    ["id", event.id],
-    ["source", event.source],
-    ["type", event.type],
-  ];
-  if (event.subject !== undefined) attributes.push(["subject", event.subject]);
-  if (event.timeMs !== undefined) attributes.push(["time", timeText(event.timeMs)]);
-  for (const extension of event.extensions) attributes.push(extension);
+  const attributes: [string, string][] = [];
+  eachAttribute(event, (name, value) => attributes.push([name, value]));
   return attributes;
+}
+
+/** Calls a function with each attribute that `attributesOf` has, in its order. */
+export function eachAttribute(event: CloudEvent, take: (name: string, value: string) => void): void {
+  const { id, source, type, subject, timeMs, extensions } = event;
+  take("specversion", specVersion);
+  take("id", id);
+  take("source", source);
+  take("type", type);
+  if (subject !== undefined) take("subject", subject);
+  if (timeMs !== undefined) take("time", timeText(timeMs));
+  if (extensions.size === 0) return;
+  for (const [name, value] of extensions) take(name, value);
 }
 
 let lastMs = Number.NaN;
@@ -72,42 +78,81 @@ export function timeText(ms: number): string {
   return lastText;
 }
 
-/** Attributes that are no extensions; the content type of the message says the last one. */
-const ownAttributes: ReadonlySet<string> = new Set([
-  "specversion",
-  "id",
-  "source",
-  "type",
-  "subject",
-  "time",
-  "datacontenttype",
-]);
-
 /** The event with these attributes, or what is wrong with them. */
 export function eventFrom(attributes: ReadonlyMap<string, string>): CloudEvent | string {
-  const specversion = attributes.get("specversion");
-  const id = attributes.get("id");
-  const source = attributes.get("source");
-  const type = attributes.get("type");
-  if (!specversion || !id || !source || !type) {
-    const missing = ["specversion", "id", "source", "type"].filter((name) => !attributes.get(name));
-    return `it has attributes of CloudEvents, but not ${missing.join(", ")}`;
+  const read = new ReadAttributes();
+  for (const [name, value] of attributes) read.add(name, value);
+  return read.toEvent();
+}
+
+/** The attributes of a message as they are read, one after the other, with names in lower case. */
+export class ReadAttributes {
+  /** Whether there is none. */
+  isEmpty = true;
+  specversion: string | undefined = undefined;
+  id: string | undefined = undefined;
+  source: string | undefined = undefined;
+  type: string | undefined = undefined;
+  subject: string | undefined = undefined;
+  time: string | undefined = undefined;
+  /** No extension either: the content type of the message says the same. */
+  datacontenttype: string | undefined = undefined;
+  readonly #extensions = new Map<string, string>();
+
+  /** @returns whether it was not there yet */
+  add(name: string, value: string): boolean {
+    this.isEmpty = false;
+    let before: string | undefined;
+    // Each by its name: a name that is read from a message is looked up slowly.
+    switch (name) {
+      case "specversion":
+        [before, this.specversion] = [this.specversion, value];
+        break;
+      case "id":
+        [before, this.id] = [this.id, value];
+        break;
+      case "source":
+        [before, this.source] = [this.source, value];
+        break;
+      case "type":
+        [before, this.type] = [this.type, value];
+        break;
+      case "subject":
+        [before, this.subject] = [this.subject, value];
+        break;
+      case "time":
+        [before, this.time] = [this.time, value];
+        break;
+      case "datacontenttype":
+        [before, this.datacontenttype] = [this.datacontenttype, value];
+        break;
+      default:
+        before = this.#extensions.get(name);
+        this.#extensions.set(name, value);
+    }
+    return before === undefined;
   }
-  if (specversion !== specVersion) {
-    return `its specversion is ${JSON.stringify(specversion.slice(0, 40))}: ${specVersion} can be read`;
+
+  /** The event with these attributes, or what is wrong with them. */
+  toEvent(): CloudEvent | string {
+    const { specversion, id, source, type, subject, time } = this;
+    if (!specversion || !id || !source || !type) {
+      const missing = (["specversion", "id", "source", "type"] as const).filter((name) => !this[name]);
+      return `it has attributes of CloudEvents, but not ${missing.join(", ")}`;
+    }
+    if (specversion !== specVersion) {
+      return `its specversion is ${JSON.stringify(specversion.slice(0, 40))}: ${specVersion} can be read`;
+    }
+    const timeMs = time === undefined ? Number.NaN : parsedTime(time);
+    return {
+      id,
+      source,
+      type,
+      subject: subject || undefined,
+      timeMs: Number.isNaN(timeMs) ? undefined : timeMs,
+      extensions: this.#extensions,
+    };
   }
-  const time = attributes.get("time");
-  const timeMs = time === undefined ? Number.NaN : parsedTime(time);
-  const extensions = new Map<string, string>();
-  for (const [name, value] of attributes) if (!ownAttributes.has(name)) extensions.set(name, value);
-  return {
-    id,
-    source,
-    type,
-    subject: attributes.get("subject") || undefined,
-    timeMs: Number.isNaN(timeMs) ? undefined : timeMs,
-    extensions,
-  };
 }
 
 let parsedText = "";

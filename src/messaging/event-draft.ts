@@ -24,13 +24,15 @@ export function draftOf(
   const contract = eventContract(schema) ?? unmarked(schema, given.topic);
   if (given.topic !== undefined) checkName("publish", "topic", given.topic);
   const message = checkedMessage(schema, init);
+  const { contentType, body } = encodeBody(schema, message, encoding, registry);
   return {
     topic: given.topic ?? contract.topic,
     type: contract.type,
     key: given.key === undefined ? keyOf(contract, message) : givenKey(given.key),
     subject: given.subject === undefined ? contract.subject?.textOf(message) : undefined,
     expiresAfterMs: contract.expiresAfterMs,
-    ...encodeBody(schema, message, encoding, registry),
+    contentType,
+    body,
     mandatory: false,
     given,
     callHeaders: undefined,

@@ -1,3 +1,4 @@
+import { type Live, LiveSet } from "../core/call/live-set.ts";
 import type { Clock } from "../core/time/clock.ts";
 
 /** What becomes of an item when its run has ended: it leaves its lane, or is run again after a time. */
@@ -17,7 +18,9 @@ export interface LanesParts<T> {
 }
 
 /** Items that run one after another. */
-interface Lane<T> {
+interface Lane<T> extends Live {
+  /** Lanes with smaller numbers are older. */
+  readonly number: number;
   /** Undefined for a lane of one item. */
   readonly key: string | undefined;
   /** The first one runs, is held, or is the next. */
@@ -43,8 +46,9 @@ export class Lanes<T> {
   readonly #parts: LanesParts<T>;
   readonly #keyed = new Map<string, Lane<T>>();
   /** All lanes, keyed or not. */
-  readonly #all = new Set<Lane<T>>();
+  readonly #all = new LiveSet<Lane<T>>();
   readonly #ready: Lane<T>[] = [];
+  #last = 0;
   #running = 0;
   #held = 0;
   #isClosed = false;
@@ -78,7 +82,8 @@ export class Lanes<T> {
       known.items.push(item);
       return;
     }
-    const lane: Lane<T> = { key, items: [item], state: "ready", unhold: undefined };
+    const number = ++this.#last;
+    const lane: Lane<T> = { key, items: [item], state: "ready", unhold: undefined, number, livePlace: -1 };
     if (key !== undefined) this.#keyed.set(key, lane);
     this.#all.add(lane);
     this.#ready.push(lane);
@@ -111,7 +116,7 @@ export class Lanes<T> {
    */
   take(isTaken: (item: T) => boolean): T[] {
     const taken: T[] = [];
-    for (const lane of this.#all) {
+    for (const lane of this.#oldestFirst()) {
       const from = lane.items.findIndex(
         (item, place) => (place > 0 || lane.state !== "running") && isTaken(item),
       );
@@ -125,7 +130,7 @@ export class Lanes<T> {
   /** As `take`, without those behind them. */
   takeOnly(isTaken: (item: T) => boolean): T[] {
     const taken: T[] = [];
-    for (const lane of this.#all) {
+    for (const lane of this.#oldestFirst()) {
       const first = lane.items[0];
       for (let place = lane.items.length - 1; place >= 0; place--) {
         const item = lane.items[place];
@@ -137,6 +142,10 @@ export class Lanes<T> {
       else if (lane.state === "held" && lane.items[0] !== first) this.#release(lane); // The wait was for another.
     }
     return taken;
+  }
+
+  #oldestFirst(): Lane<T>[] {
+    return [...this.#all].sort((a, b) => a.number - b.number);
   }
 
   #start(lane: Lane<T>): void {

@@ -179,7 +179,7 @@ function runOf(rpc: ConsumedRpc, parts: CallParts): Run {
   }
   const decode = (message: Consumed) => decodeBodyBytes(reader, dataOf(message), options);
   return (messages, context, isAnswered) =>
-    withBodies(messages, decode, async ([value]) =>
+    withBodies(messages, decode, ([value]) =>
       value === undefined ? undefined : unaryBytes(unary, value, context, isAnswered ? same : nothing),
     );
 }
@@ -187,17 +187,17 @@ function runOf(rpc: ConsumedRpc, parts: CallParts): Run {
 async function withBodies<T>(
   messages: readonly Consumed[],
   decode: (message: Consumed) => DecodedBody<T> | Promise<DecodedBody<T>>,
-  call: (values: readonly T[]) => Promise<Uint8Array | undefined>,
+  call: (values: readonly T[]) => Promise<Uint8Array | undefined> | undefined,
 ): Promise<CallEnd> {
   const values: T[] = [];
-  const unreadable = new Map<Consumed, Extract<DecodedBody<unknown>, { why: string }>>();
+  let unreadable: Map<Consumed, Extract<DecodedBody<unknown>, { why: string }>> | undefined;
   for (const message of messages) {
     const decoding = decode(message);
     const decoded = decoding instanceof Promise ? await decoding : decoding;
     if (decoded.kind === "message") values.push(decoded.value);
-    else unreadable.set(message, decoded);
+    else (unreadable ??= new Map()).set(message, decoded);
   }
-  if (unreadable.size > 0) return { kind: "unreadable", messages: unreadable };
+  if (unreadable !== undefined) return { kind: "unreadable", messages: unreadable };
   try {
     return { kind: "ok", reply: await call(values) };
   } catch (reason) {

@@ -82,7 +82,7 @@ export class MessageFlow {
   }
 
   /** Deliveries that are not settled. */
-  get open(): ReadonlySet<Consumed> {
+  get open(): Iterable<Consumed> {
     return this.#ends.open;
   }
 
@@ -140,14 +140,16 @@ export class MessageFlow {
 
   /** Never rejects. */
   async #run(work: Work): Promise<Then> {
-    for (const message of work.messages) if (message.isLost) this.#ends.gone(message, "lost");
-    keep(work.messages, ({ isLost }) => !isLost);
+    if (work.messages.some(({ isLost }) => isLost)) {
+      for (const message of work.messages) if (message.isLost) this.#ends.gone(message, "lost");
+      keep(work.messages, ({ isLost }) => !isLost);
+    }
     if (work.messages.length > 1 && !work.isSplit) {
       const then = await this.#handle(work.messages, (all) => this.#parts.runs.together(all));
       if (then !== undefined) return then;
       work.isSplit = true;
     }
-    const first = work.messages.slice(0, 1);
+    const first = work.messages.length === 1 ? work.messages : work.messages.slice(0, 1);
     const then = await this.#handle(first, ([message]) => this.#parts.runs.one(message));
     if (then !== "done") return then ?? "done";
     work.messages.shift();
@@ -161,20 +163,19 @@ export class MessageFlow {
    */
   async #handle(
     messages: Consumed[],
-    decide: (begun: readonly [Consumed, ...Consumed[]]) => Promise<Disposition>,
+    decide: (begun: readonly [Consumed, ...Consumed[]]) => Disposition | Promise<Disposition>,
   ): Promise<Then | undefined> {
     keep(messages, (message) => this.ledger.begin(message, message.identity));
-    const [first, ...rest] = messages;
-    if (first === undefined) return "done";
+    if (!hasSome(messages)) return "done";
     let disposition: Disposition;
     try {
-      disposition = await decide([first, ...rest]);
+      disposition = await decide(messages);
     } catch (reason) {
       this.#parts.log.fault(reason);
       disposition = { kind: "hold", ms: faultPauseMs };
     }
     let then: Then | undefined = "done";
-    for (const message of [...messages]) then = this.#ends.conclude(message, disposition);
+    for (const message of messages) then = this.#ends.conclude(message, disposition);
     return then;
   }
 
@@ -233,6 +234,11 @@ export class MessageFlow {
 }
 
 function keep<T>(items: T[], isKept: (item: T) => boolean): void {
-  const kept = items.filter(isKept);
-  if (kept.length < items.length) items.splice(0, items.length, ...kept);
+  let kept = 0;
+  for (const item of items) if (isKept(item)) items[kept++] = item;
+  items.length = kept;
+}
+
+function hasSome<T>(items: T[]): items is [T, ...T[]] {
+  return items.length > 0;
 }

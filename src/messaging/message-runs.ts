@@ -41,7 +41,7 @@ export class MessageRuns {
   }
 
   /** Handles one message. */
-  async one(message: Consumed): Promise<Disposition> {
+  one(message: Consumed): Disposition | Promise<Disposition> {
     const { fate } = message;
     const { plan } = this.#parts;
     if (this.#hasExpired(message)) return settle("expired");

@@ -85,6 +85,8 @@ export interface MessageServerOptions extends FaultLogOptions {
   readonly broadcast: boolean;
   /** Types that `google.protobuf.Any` in JSON bodies may contain. Default: none. */
   readonly registry: Registry | undefined;
+  /** Whether services come later, by `serveContracts`: until then the server is not ready. Default: false. */
+  readonly awaitServices: boolean;
 }
 
 /** What only the library and its tests set. */
@@ -135,6 +137,7 @@ export const messageServerDefaults: Omit<MessageServerOptions, keyof RequiredMes
   declare: true,
   broadcast: false,
   registry: undefined,
+  awaitServices: false,
 });
 
 /** What a caller gives: groups of options may be given in part. */

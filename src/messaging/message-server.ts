@@ -19,8 +19,8 @@ import {
 import { type Clock, systemClock } from "../core/time/clock.ts";
 import { upstreamInvoker, type Upstream } from "../core/upstream/upstream.ts";
 import { type MessageAdminOptions, messageAdminService } from "./admin-service.ts";
-import type { ConsumeOverride } from "./consume-settings.ts";
-import { checkConsumed, type ConsumedRpc, consumedRpcs } from "./contract.ts";
+import { type ConsumedContracts, type ConsumeOverrides, ConsumedServices } from "./consumed-services.ts";
+import type { ConsumedRpc } from "./contract.ts";
 import { MessageMetadata } from "./message-metadata.ts";
 import {
   type GivenMessageOptions,
@@ -59,8 +59,8 @@ export class MessageServer extends OperatedSubscriptions implements ManagedServe
   #admission: Admission | undefined;
   readonly #metadata: MessageMetadata;
   readonly #log: SubscriptionLog;
-  readonly #services: DescService[] = [];
-  readonly #rpcs: ConsumedRpc[] = [];
+  readonly #services = new ConsumedServices();
+  #isAwaiting = true;
   /** Made at the start. */
   #subscriptions: Subscriptions | undefined;
   readonly #boot = new AbortController();
@@ -86,19 +86,32 @@ export class MessageServer extends OperatedSubscriptions implements ManagedServe
    * @param overrides what is said otherwise than in the contract, by the names of rpcs
    * @throws SetupError naming rpc and file, for what cannot be consumed, and after the start
    */
-  addService(
-    service: AnyService | DescService,
-    overrides: Readonly<Record<string, ConsumeOverride>> = {},
-  ): this {
+  addService(service: AnyService | DescService, overrides: ConsumeOverrides = {}): this {
     const descriptor = "descriptor" in service ? service.descriptor : service;
     checkProtobufCopy(descriptor);
     if (this.state !== "init")
       throw new SetupError(`${this.name}: add services before start(), as ${descriptor.typeName}`);
-    const rpcs = consumedRpcs(descriptor, overrides);
-    checkConsumed([...this.#rpcs, ...rpcs]);
-    this.#services.push(descriptor);
-    this.#rpcs.push(...rpcs);
+    this.#services.add(descriptor, overrides);
     return this;
+  }
+
+  /**
+   * Consumes by the rpcs of these contracts that are marked for that, beside the services that were added, and in place
+   * of the contracts before: those that come and go while a gateway runs. `Upstreams.serve` calls it.
+   *
+   * Subscriptions follow: new ones begin, and those whose contracts have not changed go on without a break. Those that are
+   * gone begin no more runs, give back what waits, and end with their last run; what is published for their group
+   * waits at the broker. A changed one begins again when it has ended.
+   *
+   * @returns the services that cannot be consumed beside those before them, with the reason
+   */
+  serveContracts(contracts: ConsumedContracts): ReadonlyMap<DescService, SetupError> {
+    for (const service of contracts.services) checkProtobufCopy(service);
+    const selected = this.#services.select(contracts, (rpcs) => this.#subscriptions?.check(rpcs));
+    this.#services.use(selected);
+    this.#isAwaiting = false;
+    this.#subscriptions?.replace(this.#services.rpcs);
+    return selected.leftOut;
   }
 
   get state(): ServerState {
@@ -117,14 +130,13 @@ export class MessageServer extends OperatedSubscriptions implements ManagedServe
    */
   addRpcs(rpcs: readonly ConsumedRpc[]): this {
     if (this.state !== "init") throw new SetupError(`${this.name}: add rpcs before start()`);
-    checkConsumed([...this.#rpcs, ...rpcs]);
-    this.#rpcs.push(...rpcs);
+    this.#services.addRpcs(rpcs);
     return this;
   }
 
-  /** The services that were added, in their order. */
+  /** The services that were added, in their order, and those of contracts by which it consumes. */
   get services(): readonly DescService[] {
-    return this.#services;
+    return this.#services.services;
   }
 
   /** What each subscription is doing, and has done; none before the start. */
@@ -140,7 +152,9 @@ export class MessageServer extends OperatedSubscriptions implements ManagedServe
   /** Lines for a log or terminal: what is read by which rpcs. */
   describe(): string[] {
     const { broker } = this.#options;
-    const lines = this.#rpcs.map(({ topic, group, type, name }) => `${topic} (${group}) ${type} → ${name}`);
+    const lines = this.#services.rpcs.map(
+      ({ topic, group, type, name }) => `${topic} (${group}) ${type} → ${name}`,
+    );
     return [`consuming from ${broker.name}`, ...lines].map((line) => `[${this.name}] ${line}`);
   }
 
@@ -190,7 +204,7 @@ export class MessageServer extends OperatedSubscriptions implements ManagedServe
   async check(): Promise<void> {
     if (this.state !== "ready") throw new ConnectError(`${this.name} is ${this.state}`, Code.Unavailable);
     await this.#options.broker.check();
-    this.#subscriptions?.check();
+    this.#subscriptions?.checkConnected();
   }
 
   /** A server of messages has no clients that could go elsewhere: what is fetched is handled until the stop. */
@@ -226,7 +240,7 @@ export class MessageServer extends OperatedSubscriptions implements ManagedServe
   }
 
   #plan(): Subscriptions {
-    return new Subscriptions(this.#rpcs, {
+    return new Subscriptions(this.#services.rpcs, {
       ...this.#parts,
       owner: this.name,
       options: this.#options,
@@ -234,6 +248,7 @@ export class MessageServer extends OperatedSubscriptions implements ManagedServe
       admission: this.#admission,
       metadata: this.#metadata,
       log: this.#log,
+      isAwaiting: this.#isAwaiting,
     });
   }
 

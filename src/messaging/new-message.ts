@@ -61,6 +61,8 @@ const namedAttributes: ReadonlySet<string> = new Set([
   "data",
   "partitionkey",
 ]);
+/** Of messages without any; it is never changed. */
+const noHeaders = new Map<string, string>();
 const control = /[\p{Cc}\p{Cs}]/u;
 
 /**
@@ -71,7 +73,7 @@ const control = /[\p{Cc}\p{Cs}]/u;
 export function newMessage(parts: MessageParts, draft: Draft): MadeMessage {
   const { options, wallMs } = parts;
   const { given, key } = draft;
-  const headers = headersOf(parts, draft);
+  let headers = headersOf(parts, draft);
   const id = textOf("id", given.id) ?? parts.newId();
   const time = given.time === undefined ? wallMs() : Number(given.time);
   if (!(Math.abs(time) <= 8.64e15)) throw invalidArgument("time must be milliseconds since 1970, or a date");
@@ -82,7 +84,11 @@ export function newMessage(parts: MessageParts, draft: Draft): MadeMessage {
     context: given.context,
     header: (name) => headers.get(name),
   });
-  span?.eachHeader((name, value) => void headers.set(name, value));
+  if (span !== undefined) {
+    if (headers === noHeaders) headers = new Map();
+    const into = headers;
+    span.eachHeader((name, value) => void into.set(name, value));
+  }
   const event: CloudEvent = {
     id,
     source: textOf("source", given.source) ?? options.source,
@@ -125,6 +131,8 @@ function textOf(name: keyof MessageOptions, text: string | undefined): string | 
 }
 
 function headersOf({ metadata }: MessageParts, { given, callHeaders }: Draft): Map<string, string> {
+  if (given.headers === undefined && given.context === undefined && callHeaders === undefined)
+    return noHeaders;
   const headers = new Map<string, string>();
   if (given.headers !== undefined) addGiven(given.headers, headers);
   if (callHeaders !== undefined) metadata.add(callHeaders, headers);

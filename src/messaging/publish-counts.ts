@@ -10,8 +10,18 @@ export interface MessagingMetrics {
   watch(metric: WatchedMetric, read: ReadWatched): () => void;
 }
 
+const publishResults = ["confirmed", "refused", "returned", "timeout", "unavailable"] as const;
+
 /** What became of a message that was published. */
-export type PublishResult = "confirmed" | "refused" | "returned" | "timeout" | "unavailable";
+export type PublishResult = (typeof publishResults)[number];
+
+/** What is counted of one topic. */
+interface TopicCounts extends Record<PublishResult, number> {
+  readonly topic: string;
+  readonly took: Durations;
+}
+
+const noResults = { confirmed: 0, refused: 0, returned: 0, timeout: 0, unavailable: 0 };
 
 /** Counts what is published to one broker, by all publishers of this process. */
 export class PublishCounts {
@@ -19,26 +29,35 @@ export class PublishCounts {
   inFlight = 0;
   /** Messages that wait for a place. */
   waiting = 0;
-  readonly #topics = new Map<
-    string,
-    { readonly results: Map<PublishResult, number>; readonly took: Durations }
-  >();
+  readonly #topics = new Map<string, TopicCounts>();
+  /** Of the topic that was counted last: mostly it is the next one, too. */
+  #last: TopicCounts | undefined;
 
   /** @param ms how long it took */
   ended(topic: string, result: PublishResult, ms: number): void {
-    let counts = this.#topics.get(topic);
-    if (counts === undefined)
-      this.#topics.set(topic, (counts = { results: new Map(), took: new Durations() }));
-    counts.results.set(result, (counts.results.get(result) ?? 0) + 1);
+    const counts = this.#last?.topic === topic ? this.#last : this.#of(topic);
+    counts[result]++;
     counts.took.observe(ms / 1_000);
+  }
+
+  #of(topic: string): TopicCounts {
+    let counts = this.#topics.get(topic);
+    if (counts === undefined) {
+      counts = { topic, took: new Durations(), ...noResults };
+      this.#topics.set(topic, counts);
+    }
+    this.#last = counts;
+    return counts;
   }
 
   /** Adds what is counted to a page of metrics. @returns a function that takes it from there */
   watch(metrics: MessagingMetrics): () => void {
     const watched = [
       metrics.watch("queuePublished", () =>
-        [...this.#topics].flatMap(([topic, { results }]) =>
-          [...results].map(([result, value]) => ({ labels: { topic, result }, value })),
+        [...this.#topics.values()].flatMap((counts) =>
+          publishResults
+            .filter((result) => counts[result] > 0)
+            .map((result) => ({ labels: { topic: counts.topic, result }, value: counts[result] })),
         ),
       ),
       metrics.watch("queuePublishSeconds", () =>

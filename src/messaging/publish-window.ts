@@ -74,7 +74,7 @@ export class PublishWindow {
    */
   run<T>(bytes: number, end: WaitEnd, send: () => Promise<T>): Promise<T> {
     if (end.aborted) return Promise.reject(notSent(end.reason));
-    if (this.#waiting === 0 && this.#fits(bytes)) return this.#begin(bytes, send);
+    if (this.enter(bytes, end)) return this.#entered(bytes, send);
     if (this.#waiting >= this.#bounds.maxWaiting) return Promise.reject(this.refusal());
     return new Promise((resolve, reject) => {
       const giveUp: WaitListener = {
@@ -92,7 +92,8 @@ export class PublishWindow {
         bytes,
         begin: () => {
           end.removeEventListener("abort", giveUp);
-          this.#begin(bytes, send).then(resolve, reject);
+          this.#take(bytes);
+          this.#entered(bytes, send).then(resolve, reject);
         },
       };
       end.addEventListener("abort", giveUp);
@@ -100,6 +101,25 @@ export class PublishWindow {
       this.#waiting++;
       this.#gauge.waiting++;
     });
+  }
+
+  /**
+   * Takes a place at once. What it is taken for must call `leave` at its end; `run` does all that, and waits.
+   *
+   * @returns whether there was one
+   */
+  enter(bytes: number, end: WaitEnd): boolean {
+    if (end.aborted || this.#waiting > 0 || !this.#fits(bytes)) return false;
+    this.#take(bytes);
+    return true;
+  }
+
+  /** Gives back a place that `enter` has taken. */
+  leave(bytes: number): void {
+    this.#inFlight--;
+    this.#gauge.inFlight--;
+    this.#bytes -= bytes;
+    if (this.#waiting > 0) this.#next();
   }
 
   /** What a caller gets for whom there is no room. */
@@ -116,17 +136,17 @@ export class PublishWindow {
     return this.#inFlight < maxInFlight && this.#bytes + bytes <= maxInFlightBytes;
   }
 
-  async #begin<T>(bytes: number, send: () => Promise<T>): Promise<T> {
+  #take(bytes: number): void {
     this.#inFlight++;
     this.#gauge.inFlight++;
     this.#bytes += bytes;
+  }
+
+  async #entered<T>(bytes: number, send: () => Promise<T>): Promise<T> {
     try {
       return await send();
     } finally {
-      this.#inFlight--;
-      this.#gauge.inFlight--;
-      this.#bytes -= bytes;
-      if (this.#waiting > 0) this.#next();
+      this.leave(bytes);
     }
   }
 

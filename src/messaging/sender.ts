@@ -96,13 +96,26 @@ export class Sender {
 
   #inWindow(message: OutgoingMessage, wait: { readonly signal: AbortSignal }): Promise<Published> {
     const bytes = message.body?.length ?? 0;
-    return this.#window.run(bytes, waitEndOf(wait), async () => {
-      const [outcome] = await this.#broker.publish([message], wait);
-      if (outcome === undefined) throw new ConnectError("the broker gave no outcome", Code.Internal);
-      if (outcome instanceof ConnectError) throw outcome;
-      return outcome;
-    });
+    const end = waitEndOf(wait);
+    // The usual way, with as few promises as may be.
+    if (this.#window.enter(bytes, end)) return this.#entered(message, wait, bytes);
+    return this.#window.run(bytes, end, async () => stored(await this.#broker.publish([message], wait)));
   }
+
+  async #entered(message: OutgoingMessage, wait: { readonly signal: AbortSignal }, bytes: number) {
+    try {
+      return stored(await this.#broker.publish([message], wait));
+    } finally {
+      this.#window.leave(bytes);
+    }
+  }
+}
+
+/** @throws ConnectError that a message has as its outcome */
+function stored([outcome]: readonly (Published | ConnectError)[]): Published {
+  if (outcome === undefined) throw new ConnectError("the broker gave no outcome", Code.Internal);
+  if (outcome instanceof ConnectError) throw outcome;
+  return outcome;
 }
 
 /** How long one message may take. */

@@ -4,16 +4,25 @@ export interface LedgerLimits {
   readonly maxBufferedBytes: number;
 }
 
+/** A delivery, as the ledger sees it. */
+export interface Booked {
+  /** What waits of it, in bytes; below 0 while it does not. Only the ledger writes it. */
+  waitingBytes: number;
+}
+
+/** The followers of a run that has none. */
+const none: readonly never[] = [];
+
 /**
  * The books of a subscription: what was delivered and is not settled, how much of it waits, and which messages run, so
  * that none runs twice at once.
  *
  * A message that comes again while its run is under way waits for that run, and takes its outcome.
  */
-export class SettleLedger<D extends object> {
+export class SettleLedger<D extends Booked> {
   readonly #limits: LedgerLimits;
-  readonly #waiting = new Map<D, number>();
-  readonly #running = new Map<string, D[]>();
+  #waiting = 0;
+  readonly #running = new Map<string, readonly D[]>();
   #bytes = 0;
   #unsettled = 0;
   #isFull = false;
@@ -29,7 +38,7 @@ export class SettleLedger<D extends object> {
 
   /** How many of them wait. */
   get buffered(): number {
-    return this.#waiting.size;
+    return this.#waiting;
   }
 
   get bufferedBytes(): number {
@@ -49,8 +58,9 @@ export class SettleLedger<D extends object> {
 
   /** A delivery whose run has ended waits for another one. */
   waits(delivery: D, bytes: number): void {
-    if (this.#waiting.has(delivery)) return;
-    this.#waiting.set(delivery, bytes);
+    if (delivery.waitingBytes >= 0) return;
+    delivery.waitingBytes = bytes;
+    this.#waiting++;
     this.#bytes += bytes;
     if (this.#bytes > this.#limits.maxBufferedBytes) this.#isFull = true;
   }
@@ -65,18 +75,14 @@ export class SettleLedger<D extends object> {
     this.#leaveBuffer(delivery);
     if (identity === undefined) return true;
     const followers = this.#running.get(identity);
-    if (followers === undefined) {
-      this.#running.set(identity, []);
-      return true;
-    }
-    followers.push(delivery);
-    return false;
+    this.#running.set(identity, followers === undefined ? none : [...followers, delivery]);
+    return followers === undefined;
   }
 
   /** The run of a message has ended. @returns the deliveries that have waited for it */
   end(identity: string | undefined): readonly D[] {
-    if (identity === undefined) return [];
-    const followers = this.#running.get(identity) ?? [];
+    if (identity === undefined) return none;
+    const followers = this.#running.get(identity) ?? none;
     this.#running.delete(identity);
     return followers;
   }
@@ -88,10 +94,11 @@ export class SettleLedger<D extends object> {
   }
 
   #leaveBuffer(delivery: D): void {
-    const bytes = this.#waiting.get(delivery);
-    if (bytes === undefined) return;
-    this.#waiting.delete(delivery);
-    this.#bytes -= bytes;
+    const { waitingBytes } = delivery;
+    if (waitingBytes < 0) return;
+    delivery.waitingBytes = -1;
+    this.#waiting--;
+    this.#bytes -= waitingBytes;
     if (this.#bytes <= this.#limits.maxBufferedBytes / 2) this.#isFull = false;
   }
 }

@@ -5,7 +5,10 @@ import type { OutgoingMessage } from "./broker.ts";
 import type { Consumed } from "./consumed.ts";
 import type { DeadReason } from "./outcome.ts";
 
-/** What a subscription logs, all of it as errors: messages that wait for a queue, are dead letters or are dropped, and faults of ours. */
+/**
+ * What a subscription logs, all of it as errors: messages that wait for a queue, are dead letters or are dropped,
+ * subscriptions that cannot be made, and faults of ours.
+ */
 export class SubscriptionLog {
   readonly #logger: FaultLogger | undefined;
 
@@ -37,6 +40,11 @@ export class SubscriptionLog {
   unanswered({ event, fate }: Consumed, reason: unknown): void {
     const rpc = fate.kind === "run" ? fate.rpc.name : undefined;
     this.#write({ id: event?.id, source: event?.source, rpc, err: reason }, "a call cannot be answered");
+  }
+
+  /** The subscription of a contract that has come later cannot be made: its messages wait at the broker. */
+  unusable(topic: string, group: string, reason: unknown): void {
+    this.#write({ topic, group, err: reason }, "messages cannot be read");
   }
 
   fault(reason: unknown): void {

@@ -85,7 +85,8 @@ export function planOf(rpcs: readonly [ConsumedRpc, ...ConsumedRpc[]], parts: Pl
 
 function rpcPlan(rpc: ConsumedRpc, group: string, parts: PlanParts): RpcPlan {
   const { options, invoker, admission, metadata, random } = parts;
-  const { maxMessageBytes, framing, registry, identity, broker } = options;
+  const { maxMessageBytes, framing, identity, broker } = options;
+  const registry = rpc.registry ?? options.registry;
   const body = { maxMessageBytes, framing, ...(registry && { json: { registry } }) };
   const common = { invoker, protocolName: broker.system, group, identity, metadata, body };
   const timeoutMs = rpc.timeoutMs ?? options.timeoutMs;

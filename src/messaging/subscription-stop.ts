@@ -13,11 +13,13 @@ export interface StopParts {
   /** Whether what waits may only go back when what runs is settled. */
   readonly isOrdered: boolean;
   /** Deliveries that are not settled. */
-  readonly open: ReadonlySet<Consumed>;
+  readonly open: Iterable<Consumed>;
   /** Resolves when no run is under way. */
   readonly idle: () => Promise<void>;
   readonly releaseWaiting: () => void;
   readonly release: (message: Consumed) => void;
+  /** Ends the grace period at once when it fires. */
+  readonly cutting: AbortSignal;
   /** Ends the subscription at the broker; resolves when nothing is unsettled. */
   readonly ended: () => Promise<void> | undefined;
 }
@@ -29,11 +31,11 @@ export interface StopParts {
  * Of an ordered subscription nothing goes back before what runs has ended, so that no other process overtakes it.
  */
 export async function stopRuns(graceMs: number, parts: StopParts): Promise<StopReport> {
-  const { clock, isOrdered, open, idle, releaseWaiting, release } = parts;
+  const { clock, isOrdered, open, idle, releaseWaiting, release, cutting } = parts;
   const ended = parts.ended();
   if (!isOrdered) releaseWaiting();
   const running = [...open].filter(({ call }) => call !== undefined);
-  const isInTime = await within(clock, idle(), graceMs);
+  const isInTime = await within(clock, idle(), graceMs, cutting);
   const cut: string[] = [];
   if (!isInTime) {
     const reason = new ConnectError("the server stops", Code.Unavailable);
@@ -52,12 +54,20 @@ export async function stopRuns(graceMs: number, parts: StopParts): Promise<StopR
   return { finished: running.length - cut.length, notified: [], cut };
 }
 
-/** Whether something is done in time. */
-async function within(clock: Clock, work: Promise<void>, ms: number): Promise<boolean> {
+/** Whether something is done in time, and before `cutting` fires. */
+async function within(
+  clock: Clock,
+  work: Promise<void>,
+  ms: number,
+  cutting?: AbortSignal,
+): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.after(ms, () => resolve(false));
+    const late = (): void => resolve(false);
+    const cancel = clock.after(ms, late);
+    cutting?.addEventListener("abort", late);
     work.then(() => {
       cancel();
+      cutting?.removeEventListener("abort", late);
       resolve(true);
     }, reject);
   });

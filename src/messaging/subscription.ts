@@ -23,6 +23,8 @@ export interface SubscriptionParts {
   readonly wallMs: () => number;
   readonly random: () => number;
   readonly log: SubscriptionLog;
+  /** One of the same topic and group that this one follows: its figures, pauses and skips go on. */
+  readonly before?: Subscription | undefined;
 }
 
 /** Why nothing is run, or fetched. */
@@ -34,7 +36,7 @@ const sweeps = 20;
 /** The messages of one topic that one group gets: deliveries go into lanes, runs take them from there. */
 export class Subscription {
   readonly plan: SubscriptionPlan;
-  readonly counts = new SubscriptionCounts();
+  readonly counts: SubscriptionCounts;
   readonly moves: Moves;
   readonly #options: MessageServerOptions;
   readonly #clock: Clock;
@@ -42,22 +44,26 @@ export class Subscription {
   readonly #breaker: ConsumeBreaker | undefined;
   readonly #cancelled: CancelledCalls;
   readonly #stopping = new AbortController();
+  readonly #cutting = new AbortController();
   /** Messages that are settled without a run when they come. */
-  readonly #skips = new Set<string>();
+  readonly #skips: Set<string>;
   #source: BrokerSubscription | undefined;
-  #isPaused = false;
+  #isPaused: boolean;
   #isFetching = true;
   #inboxAway = false;
   #unsweep: (() => void) | undefined;
   #unlisten: (() => void) | undefined;
   #stopped: Promise<StopReport> | undefined;
 
-  constructor({ plan, options, clock, wallMs, random, log }: SubscriptionParts) {
+  constructor({ plan, options, clock, wallMs, random, log, before }: SubscriptionParts) {
     const { broker, breaker, concurrency, maxBufferedBytes, deadLetters, inbox, inboxPrecheck, crashLimit } =
       options;
     this.plan = plan;
     this.#options = options;
     this.#clock = clock;
+    this.counts = before?.counts ?? new SubscriptionCounts();
+    this.#skips = before === undefined ? new Set() : before.#skips;
+    this.#isPaused = before !== undefined && before.#isPaused;
     this.moves = new Moves({
       broker,
       clock,
@@ -107,6 +113,10 @@ export class Subscription {
   async start(): Promise<void> {
     const { broker } = this.#options;
     this.#source = await broker.subscribe(this.plan.spec, (delivery) => this.#flow.receive(delivery));
+    if (this.#stopping.signal.aborted) {
+      await this.#source.stop(); // The stop came before there was something to stop at the broker.
+      return;
+    }
     if ([...this.plan.rpcs.keys()].some(({ kind }) => kind === "command")) {
       this.#unlisten = broker.onCancelledCall?.(this.plan.topic, (call) => this.#cancelled.add(call));
     }
@@ -174,9 +184,14 @@ export class Subscription {
     return (await this.#source?.lag()) ?? new Map();
   }
 
-  /** Begins no more runs, and gives back what waits; runs may end within `graceMs`, then they are aborted. Idempotent. */
+  /**
+   * Begins no more runs, and gives back what waits; runs may end within `graceMs`, then they are aborted. Of several calls
+   * the one counts whose time is over first.
+   */
   stop(graceMs: number): Promise<StopReport> {
-    return (this.#stopped ??= this.#stop(graceMs));
+    if (this.#stopped === undefined) return (this.#stopped = this.#stop(graceMs));
+    const cancel = this.#clock.after(graceMs, () => this.#cutting.abort());
+    return this.#stopped.finally(cancel);
   }
 
   #stop(graceMs: number): Promise<StopReport> {
@@ -188,6 +203,7 @@ export class Subscription {
     return stopRuns(graceMs, {
       clock: this.#clock,
       isOrdered: this.plan.ordering !== "none",
+      cutting: this.#cutting.signal,
       open: this.#flow.open,
       idle: () => this.#flow.whenIdle(),
       releaseWaiting: () => this.#flow.releaseWaiting(),

@@ -340,6 +340,17 @@ suite("mistakes are named with what to type instead, exit code 2", () => {
     });
   }
 
+  test("an HTTP target where nothing listens", async () => {
+    const { code, stderr } = await tsMs("call", "http://127.0.0.1:1", "GetBook");
+    assert.deepEqual(
+      [code, stderr],
+      [
+        1,
+        "ts-ms call: there is no connection to http://127.0.0.1:1\nnothing listens there; is it running? ts-ms doctor http://127.0.0.1:1\n",
+      ],
+    );
+  });
+
   test("an HTTP target without contracts", async () => {
     const { code, stderr } = await tsMs("call", url, "GetBook");
     assert.equal(code, 1);
@@ -348,6 +359,19 @@ suite("mistakes are named with what to type instead, exit code 2", () => {
       /gives no contracts, by its console at \/docs or by gRPC: .*--proto FILE, --descriptors FILE, or --contracts-of HOST:PORT/,
     );
   });
+});
+
+test("replies have colours at a terminal, and none where NO_COLOR is set or their reader is a program", async () => {
+  const command = [process.execPath, tsMsFile, "call", target, "GetBook", book].join(" ");
+  const printed = async (settings: string): Promise<string> => {
+    const line = `env -u FORCE_COLOR -u NO_COLOR TERM=xterm ${settings} ${command}`;
+    const { code, stdout, stderr } = await run("script", "-qec", line, "/dev/null");
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  assert.match(await printed(""), /\u001B\[36m"title"\u001B\[39m: \u001B\[32m"Dune"/);
+  assert.doesNotMatch(await printed("NO_COLOR=1"), /\u001B\[3/);
+  assert.doesNotMatch((await tsMs("call", target, "GetBook", book)).stdout, /\u001B/);
 });
 
 suite("F14", () => {

@@ -148,6 +148,23 @@ suite("a project", () => {
     assert.match(found["packages"]?.text ?? "", /not installed: missing/);
   });
 
+  test("whose set of comments is old; buf, and ports that are taken with the process that has them", async () => {
+    write("gen/contract.binpb", "");
+    utimesSync(join(folder, "gen/contract.binpb"), 1, 1);
+    const { found } = await findings(folder);
+    const { state, text, cure } = found["gen/contract.binpb"] ?? assert.fail();
+    assert.deepEqual(
+      [state, text, cure],
+      ["broken", "older than proto/", "npx buf build -o gen/contract.binpb"],
+    );
+    rmSync(join(folder, "gen/contract.binpb"));
+    assert.ok(found["buf"]);
+    for (const name of ["HTTP 8080", "gRPC 42001", "metrics 4242"]) {
+      const port = found[name] ?? assert.fail(name);
+      assert.match(port.text, port.state === "ok" ? /^free$/ : /^taken by (?:a process|process \d+ \(.+\))$/);
+    }
+  });
+
   test("whose peer is of a wrong version", async () => {
     write("package.json", JSON.stringify({ name: "x", type: "module" }));
     install("@bufbuild/protobuf", "1.10.0");

@@ -42,6 +42,28 @@ test("serve TARGET serves what the reflection of a server has, with documents", 
   assert.equal((await program.stop()).code, 0);
 });
 
+test("serve says why there are no contracts yet, and what to do, and serves them as soon as it has them", async () => {
+  const later = new GrpcServer({ port: 0, host: "127.0.0.1" });
+  await later.start();
+  const { port = 0 } = later.address ?? {};
+  await later.gracefulStop();
+  await using program = serve(`127.0.0.1:${port}`);
+  await program.error(
+    new RegExp(
+      `"reason":"127\\.0\\.0\\.1:${port} gives no contracts: UNAVAILABLE: .*nothing listens there; is it running\\? ts-ms doctor 127\\.0\\.0\\.1:${port}"`,
+    ),
+  );
+  await using now = new GrpcServer({ port, host: "127.0.0.1" }).addService(new LibraryService(seedLibrary()));
+  await now.start();
+  await program.line(/^Try: curl http/);
+  await using mute = new GrpcServer({ port: 0, host: "127.0.0.1", reflection: false });
+  await mute.start();
+  await using other = serve(`127.0.0.1:${mute.address?.port}`);
+  await other.error(
+    /has no server reflection: say where its contracts are, --proto FILE or --descriptors FILE/,
+  );
+});
+
 test("serve --mock answers by the contracts alone", async () => {
   await using program = serve("--mock", "--proto-path", "proto", "--proto", "library/v1/library.proto");
   const address = await program.address("HTTP");

@@ -13,6 +13,7 @@ import { seeded, VirtualClock } from "../support/virtual-clock.ts";
 interface Entry {
   readonly id: string;
   readonly bytes: number;
+  waitingBytes: number;
 }
 
 suite("the ledger of a subscription:", () => {
@@ -37,7 +38,7 @@ suite("the ledger of a subscription:", () => {
         const [id] = running.keys();
         const action = pick(3);
         if (action === 0) {
-          const entry = { id: `m${pick(4)}`, bytes: 1 + pick(200) };
+          const entry = { id: `m${pick(4)}`, bytes: 1 + pick(200), waitingBytes: -1 };
           waiting.add(entry);
           ledger.received(entry, entry.bytes);
         } else if (action === 1 && first !== undefined) {

@@ -106,3 +106,19 @@ test("a message that fails gives its place back", async () => {
   await assert.rejects(failed, { message: "no" });
   assert.equal(await next, "yes");
 });
+
+test("a place that is taken at once overtakes nothing that waits, and goes to the next when it is given back", async () => {
+  const sends = new Sends({});
+  const { signal } = new AbortController();
+  assert.ok(sends.window.enter(60, signal));
+  assert.equal(sends.window.enter(60, signal), false); // Too many bytes.
+  const waiting = sends.send("a", 60);
+  assert.equal(sends.window.enter(1, signal), false);
+  assert.equal(sends.window.enter(1, AbortSignal.abort()), false);
+  assert.deepEqual([sends.window.inFlight, sends.begun], [1, []]);
+  sends.window.leave(60);
+  assert.deepEqual([sends.window.inFlight, sends.begun], [1, ["a"]]);
+  await sends.end("a");
+  assert.equal(await waiting, "a");
+  assert.equal(sends.window.inFlight, 0);
+});

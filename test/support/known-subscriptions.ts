@@ -7,7 +7,11 @@ import {
   mergeDispatchOptions,
 } from "../../src/dispatch/dispatch-options.ts";
 import { DispatchedEvent } from "../../src/dispatch/dispatched-event.ts";
-import { type DispatcherCore, dispatcherCore } from "../../src/dispatch/dispatcher-core.ts";
+import {
+  type DispatcherCore,
+  dispatcherCore,
+  type DispatcherParts,
+} from "../../src/dispatch/dispatcher-core.ts";
 import { memoryBroker } from "../../src/messaging/memory/memory-broker.ts";
 
 /** The parts of a dispatcher that reads nothing, with subscriptions that it knows. */
@@ -15,9 +19,10 @@ export async function coreWith(
   registry: Registry,
   subscriptions: Readonly<Record<string, GivenSubscription>>,
   options: Partial<EventDispatcherOptions> = {},
+  parts: DispatcherParts = {},
 ): Promise<DispatcherCore> {
   const given = { broker: memoryBroker(), topics: ["made"], registry, logger: false, ...options } as const;
-  const core = dispatcherCore(mergeDispatchOptions(given), {}, () => {});
+  const core = dispatcherCore(mergeDispatchOptions(given), parts, () => {});
   await core.live.configure(configuredSubscriptions(subscriptions));
   return core;
 }

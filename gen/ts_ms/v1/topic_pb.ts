@@ -370,7 +370,8 @@ export const TopicOverflowSchema: GenEnum<TopicOverflow> = /*@__PURE__*/
   enumDesc(file_ts_ms_v1_topic, 0);
 
 /**
- * The topic that the rpc, a server stream, is.
+ * The topic that the rpc, a server or bidirectional stream, is. Of a bidirectional one the first message of a call is the
+ * request that names the room.
  *
  * @generated from extension: ts_ms.v1.Topic topic = 61150;
  */

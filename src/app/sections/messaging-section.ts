@@ -3,6 +3,7 @@ import type { MessagingConfig } from "../../../gen/ts_ms/config/v1/messaging_pb.
 import { checkConsumed, consumedRpcs } from "../../messaging/contract.ts";
 import { MessageServer } from "../../messaging/message-server.ts";
 import { watchPublishing } from "../../messaging/publish-counts.ts";
+import type { ConsumeOverrides } from "../../messaging/consumed-services.ts";
 import type { Inbox } from "../../messaging/inbox.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import type { ServerParts } from "../app-server.ts";
@@ -98,12 +99,12 @@ class Consuming {
   }
 
   #make({ http }: ServerParts): ConsumingServer {
-    const { upstream, gates, observers, interceptors } = http;
+    const { upstream, gates, observers, interceptors, awaitServices = false } = http;
     const messages = new MessageServer({
       ...this.#options,
       ...this.#parts,
       inboxPrecheck: this.#kit.config.outbox?.inboxPrecheck ?? true,
-      upstream,
+      ...{ upstream, awaitServices },
       ...(gates && { gates }),
       ...(observers && { observers }),
       ...(interceptors && { interceptors }),
@@ -112,7 +113,8 @@ class Consuming {
     this.unwatch();
     this.unwatch = messages.watch(this.#kit.metrics);
     this.#kit.shared(makeMessagesPlace).running = messages;
-    this.#current = new ConsumingServer(messages, (service) => overridesOf(service, this.#section));
+    const overrides = (service: DescService): ConsumeOverrides => overridesOf(service, this.#section);
+    this.#current = new ConsumingServer(messages, overrides, this.#kit.logger);
     return this.#current;
   }
 

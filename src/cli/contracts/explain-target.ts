@@ -30,13 +30,20 @@ export function cureOf(error: unknown, target: string, isTls: boolean): string |
   const code = codeOf(error);
   if (code === undefined) return undefined;
   const name = /^https?:/.test(target) ? new URL(target).host : target;
-  if (Object.hasOwn(cures, code)) return cures[code]?.(name);
+  const unreached = cureOfUnreached(error, name);
+  if (unreached !== undefined) return unreached;
   if (!isTls) return maybeTls.has(code) ? "add --grpc-tls if it speaks TLS" : undefined;
   if (plainText.has(code)) return "leave out --grpc-tls if it speaks plain text";
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "give the name of its certificate by --authority NAME";
   return untrusted.test(code)
     ? "give its authority by --grpc-ca FILE, or accept any certificate by --insecure"
     : undefined;
+}
+
+/** What to type instead, where nothing answers at an address, whatever is spoken there; undefined for other errors. */
+export function cureOfUnreached(error: unknown, target: string): string | undefined {
+  const code = codeOf(error);
+  return code !== undefined && Object.hasOwn(cures, code) ? cures[code]?.(target) : undefined;
 }
 
 /** The code of the error of Node below an error. */

@@ -46,7 +46,11 @@ export const command = defineCommand({
     const mock = flags.mock
       ? (await import("../../app/mock-upstream.ts")).mockUpstream(flags.mockSeed)
       : undefined;
-    const program = { name: "ts-ms", builtIn: [], comments: [], watch: flags.watch };
+    const { explainNoReflection } = await import("../contracts/explain-target.ts");
+    const program = {
+      ...{ name: "ts-ms", builtIn: [], comments: [], watch: flags.watch },
+      explain: explainNoReflection,
+    };
     try {
       await runHttpProgram(all, mock === undefined ? program : { ...program, mock });
     } catch (error) {

@@ -244,6 +244,22 @@ export class CallContext implements HandlerContext, Live {
     return this.#responseHeader instanceof FieldList ? undefined : this.responseHeaderIfAny;
   }
 
+  /** The response headers as long as gates and hubs alone have set them; undefined for none, and for `Headers`. */
+  get responseFields(): FieldList | undefined {
+    return this.#responseHeader instanceof FieldList ? this.#responseHeader : undefined;
+  }
+
+  /**
+   * A response header; undefined for none. Does not make a `Headers` object unless one exists already.
+   *
+   * @param name in lower case
+   */
+  responseField(name: string): string | undefined {
+    const from = this.#responseHeader;
+    if (from instanceof FieldList) return from.get(name);
+    return this.responseHeaderIfAny?.get(name) ?? undefined;
+  }
+
   /** Whether there are response headers. */
   get hasResponseHeader(): boolean {
     return this.#responseHeader instanceof FieldList || this.responseHeaderIfAny !== undefined;

@@ -1,6 +1,6 @@
 import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
-import { LayeredStream } from "./layered-stream.ts";
+import { LayeredStream, type StreamLayer } from "./layered-stream.ts";
 import type { CallAdmission } from "./admit.ts";
 import type { Ambient } from "./ambient.ts";
 import type { CallContext } from "./context.ts";
@@ -80,6 +80,10 @@ export class Dispatcher {
   /** Decides on calls that are made in this process; undefined where every call may be made. */
   admission: CallAdmission | undefined;
   readonly #checksOf: ChecksOf | undefined;
+  readonly #streams: StreamOwner = {
+    begin: (context, limitMs, observe) => this.#begin(context, 0, limitMs, observe),
+    finish: (context, error, observe) => this.#finish(context, error, observe),
+  };
   #closed = false;
 
   constructor(options: Partial<DispatcherOptions> = {}, { admission, checksOf }: DispatcherParts = {}) {
@@ -218,28 +222,9 @@ export class Dispatcher {
     const { checks } = handler;
     const input = checks === undefined ? requests : this.#checkedRequests(checks, requests, context);
     const send = checks === undefined ? write : checkedReplies(checks, context, write);
-    const fail = (error: ConnectError): ConnectError => {
-      context.abort(error); // Cancels what the handler started with this context.
-      return this.#finish(context, error, observe);
-    };
-    return new LayeredStream<T>({
-      begin: () => this.#begin(context, 0, handler.limitMs, observe),
-      open() {
-        const { trace } = context;
-        if (trace === undefined) return handler.call(input, context);
-        return trace.iterate({
-          [Symbol.asyncIterator]: () => trace.run(() => handler.call(input, context)[Symbol.asyncIterator]()),
-        });
-      },
-      ...(send && { item: itemOf(handler, send) }),
-      ended: () => {
-        const refused = this.#finish(context, undefined, observe);
-        if (refused !== undefined) throw refused;
-      },
-      failed: (reason) => fail(toCallError(reason)),
-      cancelled: () =>
-        void fail(context.reason ?? new ConnectError("the caller cancelled the call", Code.Canceled)),
-    });
+    return new LayeredStream<T>(
+      new HandledStream(handler, input, context, send && itemOf(handler, send), observe, this.#streams),
+    );
   }
 
   /**
@@ -345,6 +330,69 @@ export class Dispatcher {
     notifyFinished(observers, context, answer);
     if (answer !== undefined) this.#faults.call(answer, context);
     return answer;
+  }
+}
+
+/** What a dispatcher does at the ends of streams. */
+interface StreamOwner {
+  begin(context: CallContext, limitMs: number | undefined, observe: boolean): void;
+  finish<E extends ConnectError | undefined>(
+    context: CallContext,
+    error: E,
+    observe: boolean,
+  ): E | ConnectError;
+}
+
+/** The call of a handler whose replies are a stream; one object for each, as each member of a room is such a call. */
+class HandledStream implements StreamLayer {
+  readonly item: StreamLayer["item"];
+  readonly #handler: StreamHandler;
+  readonly #input: AsyncIterable<Message>;
+  readonly #context: CallContext;
+  readonly #observe: boolean;
+  readonly #owner: StreamOwner;
+
+  constructor(
+    handler: StreamHandler,
+    input: AsyncIterable<Message>,
+    context: CallContext,
+    item: StreamLayer["item"],
+    observe: boolean,
+    owner: StreamOwner,
+  ) {
+    this.#handler = handler;
+    this.#input = input;
+    this.#context = context;
+    this.item = item;
+    this.#observe = observe;
+    this.#owner = owner;
+  }
+
+  begin(): void {
+    this.#owner.begin(this.#context, this.#handler.limitMs, this.#observe);
+  }
+
+  open(): AsyncIterable<unknown> {
+    const context = this.#context;
+    const { trace } = context;
+    const call = (): AsyncGenerator<Message> => this.#handler.call(this.#input, context);
+    if (trace === undefined) return call();
+    return trace.iterate({ [Symbol.asyncIterator]: () => trace.run(() => call()[Symbol.asyncIterator]()) });
+  }
+
+  ended(): void {
+    const refused = this.#owner.finish(this.#context, undefined, this.#observe);
+    if (refused !== undefined) throw refused;
+  }
+
+  failed(reason: unknown): ConnectError {
+    const error = toCallError(reason);
+    this.#context.abort(error); // Cancels what the handler started with this context.
+    return this.#owner.finish(this.#context, error, this.#observe);
+  }
+
+  cancelled(): void {
+    this.failed(this.#context.reason ?? new ConnectError("the caller cancelled the call", Code.Canceled));
   }
 }
 

@@ -14,6 +14,7 @@ import type { CallContext } from "./context.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { interceptStream, interceptUnary, type Interceptor, type StreamRun } from "./interceptors.ts";
 import type { RpcChecks } from "./message-checks.ts";
+import { oneOf } from "./one-request.ts";
 import { implementationOf, rpcName, type AnyService } from "./service.ts";
 
 /** One rpc with one request and one reply, interceptors included. */
@@ -106,7 +107,11 @@ function handlerOf(
         interceptors,
         (requests, context) =>
           new LayeredStream({
-            open: async () => repliesOf(implementation(await single(requests, method), context), method),
+            open() {
+              const run = (request: Message) => repliesOf(implementation(request, context), method);
+              const request = single(requests, method);
+              return request instanceof Promise ? request.then(run) : run(request);
+            },
             item,
           }),
       );
@@ -225,7 +230,12 @@ function repliesOf(value: unknown, method: DescMethod): AsyncIterable<unknown> {
   return value as AsyncIterable<unknown>; // Checked above.
 }
 
-async function single(requests: AsyncIterable<Message>, method: DescMethod): Promise<Message> {
+/** @throws ConnectError UNIMPLEMENTED for none, and for several */
+function single(requests: AsyncIterable<Message>, method: DescMethod): Message | Promise<Message> {
+  return oneOf(requests)?.() ?? firstAlone(requests, method);
+}
+
+async function firstAlone(requests: AsyncIterable<Message>, method: DescMethod): Promise<Message> {
   const iterator = requests[Symbol.asyncIterator]();
   const first = await iterator.next();
   if (first.done === true) {

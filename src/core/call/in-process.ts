@@ -7,8 +7,9 @@ import type {
 } from "@bufbuild/protobuf";
 import { Abortable } from "./abortable.ts";
 import type { AdmitCall } from "./admit.ts";
-import { LayeredStream } from "./layered-stream.ts";
+import { LayeredStream, type StreamLayer } from "./layered-stream.ts";
 import { withMetadata, type Invoker } from "./invoker.ts";
+import { oneOf, type OneRequest, type ReadOne, readsOne } from "./one-request.ts";
 import { CallContext } from "./context.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError, toCallError, toRequestError } from "../errors/errors.ts";
@@ -33,7 +34,7 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
 
 function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): Invoker {
   const admit = admissionOf(dispatcher);
-  const writerOf = streamWriters(checkOf);
+  const kit: InProcessKit = { dispatcher, admit, writerOf: streamWriters(checkOf), observe };
   return {
     protocolName: "in-process",
     async unary<T = Message>(
@@ -69,44 +70,79 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
       context: CallContext,
       write?: WriteReply<T>,
     ) {
-      let reply: Reply | undefined;
-      let handed: HandedRequests | undefined;
-      const end = (): void => {
-        reply?.end();
-        void handed?.return(); // The handler may not have read all requests.
-      };
-      return new LayeredStream<T>({
-        open() {
-          reply = new Reply(context);
-          handed = new HandedRequests(requests, reply.context);
-          const handler = dispatcher.handlerOf(method);
-          if (handler.kind !== "stream") throw wrongKind(rpcName(method));
-          const { context: inner } = reply;
-          const taken = handed;
-          const run = (): AsyncIterable<T> =>
-            dispatcher.stream(handler, taken, inner, writerOf(method, write) as WriteReply<T>, observe);
-          const waiting = admit(handler.method, inner);
-          return waiting === undefined ? run() : waiting.then(run);
-        },
-        first() {
-          reply?.settleHeader();
-        },
-        ended() {
-          reply?.settle();
-          end();
-        },
-        failed(reason) {
-          reply?.settle();
-          const ended = toCallError(reason);
-          if (observe && reply !== undefined) dispatcher.unserved(reply.context, ended);
-          const error = handed?.failure ?? withMetadata(ended, context);
-          end();
-          return error;
-        },
-        cancelled: end,
-      });
+      return new LayeredStream<T>(new InProcessStream(method, requests, context, write, kit));
     },
   };
+}
+
+/** How the streams of an invoker reach their handlers. */
+interface InProcessKit {
+  readonly dispatcher: Dispatcher;
+  readonly admit: (method: DescMethod, context: CallContext) => Promise<void> | undefined;
+  readonly writerOf: ReturnType<typeof streamWriters>;
+  readonly observe: boolean;
+}
+
+/** The call of a handler whose replies are a stream; one object for each, as each member of a room is such a call. */
+class InProcessStream implements StreamLayer {
+  readonly #method: DescMethodStreaming;
+  readonly #requests: AsyncIterable<Message>;
+  readonly #context: CallContext;
+  readonly #write: WriteReply<unknown> | undefined;
+  readonly #kit: InProcessKit;
+  #reply: Reply | undefined;
+  #handed: HandedRequests | undefined;
+
+  constructor(
+    method: DescMethodStreaming,
+    requests: AsyncIterable<Message>,
+    context: CallContext,
+    write: WriteReply<unknown> | undefined,
+    kit: InProcessKit,
+  ) {
+    this.#method = method;
+    this.#requests = requests;
+    this.#context = context;
+    this.#write = write;
+    this.#kit = kit;
+  }
+
+  open(): AsyncIterable<unknown> | Promise<AsyncIterable<unknown>> {
+    const { dispatcher, admit, writerOf, observe } = this.#kit;
+    const { context } = (this.#reply = new Reply(this.#context));
+    const handed = (this.#handed = new HandedRequests(this.#requests, context));
+    const handler = dispatcher.handlerOf(this.#method);
+    if (handler.kind !== "stream") throw wrongKind(rpcName(this.#method));
+    const run = (): AsyncIterable<unknown> =>
+      dispatcher.stream(handler, handed, context, writerOf(this.#method, this.#write), observe);
+    const waiting = admit(handler.method, context);
+    return waiting === undefined ? run() : waiting.then(run);
+  }
+
+  first(): void {
+    this.#reply?.settleHeader();
+  }
+
+  ended(): void {
+    this.#reply?.settle();
+    this.cancelled();
+  }
+
+  failed(reason: unknown): unknown {
+    const reply = this.#reply;
+    reply?.settle();
+    const ended = toCallError(reason);
+    const { dispatcher, observe } = this.#kit;
+    if (observe && reply !== undefined) dispatcher.unserved(reply.context, ended);
+    const error = this.#handed?.failure ?? withMetadata(ended, this.#context);
+    this.cancelled();
+    return error;
+  }
+
+  cancelled(): void {
+    this.#reply?.end();
+    this.#handed?.end(); // The handler may not have read all requests.
+  }
 }
 
 /** Asks the gates of the server about calls, those of each rpc found once, as long as the gates are the same. */
@@ -140,7 +176,7 @@ class Reply {
 
   constructor(caller: CallContext) {
     this.#caller = caller;
-    const shared = caller.responseHeaderIfAny === undefined && caller.responseTrailerIfAny === undefined;
+    const shared = !caller.hasResponseHeader && caller.responseTrailerIfAny === undefined;
     this.context = shared
       ? caller
       : new CallContext({
@@ -215,20 +251,56 @@ function streamWriters(
  * The caller's requests as the handler sees them: an error that the caller's iterable throws cancels the call for the
  * handler.
  */
-class HandedRequests implements AsyncIterableIterator<Message, void, undefined> {
-  readonly #input: Abortable<Message>;
+class HandedRequests implements AsyncIterableIterator<Message, void, undefined>, OneRequest<Message> {
+  readonly #source: AsyncIterable<Message>;
   readonly #context: CallContext;
+  /** Undefined while nothing has iterated over them. */
+  #input: Abortable<Message> | undefined;
+  #isOver = false;
   /** The error that the caller gets if its iterable has thrown. */
   failure: ConnectError | undefined;
 
-  constructor(input: AsyncIterable<Message>, context: CallContext) {
-    this.#input = new Abortable(input, context);
+  constructor(source: AsyncIterable<Message>, context: CallContext) {
+    this.#source = source;
     this.#context = context;
   }
 
-  async next(): Promise<IteratorResult<Message, void>> {
+  get [readsOne](): ReadOne<Message> | undefined {
+    const one = oneOf(this.#source);
+    return one && (() => this.#one(one));
+  }
+
+  next(): Promise<IteratorResult<Message, void>> {
+    if (this.#isOver) return Promise.resolve(over);
+    const input = (this.#input ??= new Abortable(this.#source, this.#context));
+    return this.#handed(() => input.next());
+  }
+
+  return(): Promise<IteratorResult<Message, void>> {
+    this.end();
+    return Promise.resolve(over);
+  }
+
+  /** No more of them are read. */
+  end(): void {
+    this.#isOver = true;
+    void this.#input?.return();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  #one(one: ReadOne<Message>): Message | Promise<Message> {
+    const { reason } = this.#context;
+    if (reason !== undefined) throw reason;
+    const found = one();
+    return found instanceof Promise ? this.#handed(() => this.#context.race(found)) : found;
+  }
+
+  async #handed<T>(read: () => Promise<T>): Promise<T> {
     try {
-      return await this.#input.next();
+      return await read();
     } catch (error) {
       if (this.#context.reason !== undefined) throw this.#context.reason;
       this.failure = toRequestError(error);
@@ -237,15 +309,9 @@ class HandedRequests implements AsyncIterableIterator<Message, void, undefined> 
       throw reason;
     }
   }
-
-  return(): Promise<IteratorResult<Message, void>> {
-    return this.#input.return();
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
 }
+
+const over: IteratorReturnResult<void> = Object.freeze({ done: true, value: undefined });
 
 function wrongKind(name: string): ConnectError {
   return new ConnectError(`${name} is registered here with another kind of call`, Code.Internal);

@@ -2,6 +2,7 @@ import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/pr
 import { Abortable } from "./abortable.ts";
 import type { CallContext } from "./context.ts";
 import { ConnectError, toCallError } from "../errors/errors.ts";
+import { isLean, leanCopy } from "../errors/lean-error.ts";
 import { copySpent } from "../errors/spent-retries.ts";
 import { copyWritten } from "./fault-log.ts";
 import { isMetadataOnly } from "../metadata/metadata-only.ts";
@@ -207,15 +208,26 @@ function interceptStreamBytes(
  * Returns a copy if there are any, since a handler may throw the same error object for many calls.
  */
 export function withMetadata(error: ConnectError, context: CallContext): ConnectError {
-  const { responseHeaderIfAny, responseTrailerIfAny } = context;
-  if (responseHeaderIfAny === undefined && responseTrailerIfAny === undefined) return error;
+  const { responseFields: fields, responseTrailerIfAny: trailer } = context;
+  if (trailer === undefined && !context.hasResponseHeader) return error;
+  if (fields !== undefined && trailer === undefined) {
+    const copy = leanCopy(error, (add) => fields.each(add));
+    if (!isLean(error)) takeStack(copy, error);
+    return marked(copy, error);
+  }
+  const header = context.responseHeaderIfAny;
   const copy = new ConnectError(error.rawMessage, error.code, error.metadata, undefined, error.cause);
   copy.details = error.details;
+  takeStack(copy, error);
+  if (header !== undefined) append(header, copy.metadata);
+  if (trailer !== undefined) append(trailer, copy.metadata);
+  return marked(copy, error);
+}
+
+/** A copy of an error, for which holds what is recorded of the error. */
+function marked(copy: ConnectError, error: ConnectError): ConnectError {
   copyWritten(error, copy);
   copySpent(error, copy);
-  takeStack(copy, error);
-  if (responseHeaderIfAny !== undefined) append(responseHeaderIfAny, copy.metadata);
-  if (responseTrailerIfAny !== undefined) append(responseTrailerIfAny, copy.metadata);
   return copy;
 }
 

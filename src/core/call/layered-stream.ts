@@ -27,6 +27,20 @@ export interface StreamLayer {
  */
 const itemsPerTurn = 256;
 
+type ChangeItem = NonNullable<StreamLayer["item"]>;
+
+/** The functions that a stream gives to promises. */
+interface Reactions {
+  readonly go: () => void;
+  readonly abandon: (reason: unknown) => void;
+  readonly got: (result: IteratorResult<unknown>) => void;
+  readonly failed: (reason: unknown) => void;
+}
+
+/** What streams have that have none; they are never changed. */
+const noFunctions: (() => void)[] = [];
+const noItems: readonly ChangeItem[] = [];
+
 /** What an item is passed to: returns a promise if the next one has to wait for it. */
 export type Sink<T> = (item: T) => Promise<void> | undefined;
 
@@ -34,8 +48,12 @@ export type Sink<T> = (item: T) => Promise<void> | undefined;
  * Passes each item of `source` to `sink`, one after the other, and resolves when all were taken: as `for await`, with
  * less work per item where `source` is a `LayeredStream`, and next to none where that is of a `PushSource`.
  */
-export async function forEachOf<T>(source: AsyncIterable<T>, sink: Sink<T>): Promise<void> {
-  if (source instanceof LayeredStream) return (source as LayeredStream<T>).forEach(sink); // As iterables, both give T.
+export function forEachOf<T>(source: AsyncIterable<T>, sink: Sink<T>): Promise<unknown> {
+  // As iterables, both give T.
+  return source instanceof LayeredStream ? (source as LayeredStream<T>).forEach(sink) : eachOf(source, sink);
+}
+
+async function eachOf<T>(source: AsyncIterable<T>, sink: Sink<T>): Promise<void> {
   for await (const item of source) {
     const taken = sink(item);
     if (taken !== undefined) await taken;
@@ -51,15 +69,15 @@ export async function forEachOf<T>(source: AsyncIterable<T>, sink: Sink<T>): Pro
  * is notified of the end exactly once, the innermost first. `return()` during a `next()` waits for it.
  */
 export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undefined>, PushSink {
-  readonly #layers: StreamLayer[];
+  #layers: StreamLayer[];
   /** How many layers, from the outermost on, have begun. */
   #begun = 0;
   #over = false;
   #iterator: AsyncIterator<unknown> | undefined;
   /** The functions for items, the innermost first. */
-  #items: readonly NonNullable<StreamLayer["item"]>[] = [];
+  #items: readonly ChangeItem[] = noItems;
   #hasItems = false;
-  #unsubscribe: (() => void)[] = [];
+  #unsubscribe: (() => void)[] = noFunctions;
   #aborted: unknown;
   /** How many items there were. */
   #count = 0;
@@ -75,6 +93,8 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   #isPushed = false;
   #resolve: (result: IteratorResult<T, void>) => void = nothing;
   #reject: (reason: unknown) => void = nothing;
+  /** Undefined as long as it has waited for nothing: of the streams of most calls only the outermost one ever does. */
+  #reactions: Reactions | undefined;
 
   constructor(layer: StreamLayer) {
     this.#layers = [layer];
@@ -83,7 +103,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   next(): Promise<IteratorResult<T, void>> {
     if (this.#waiting !== undefined) return this.#whenFree(() => this.next());
     if (this.#over) return Promise.resolve(done);
-    const waiting = (this.#waiting = new Promise(this.#take));
+    const waiting = this.#wait();
     this.#go();
     return waiting;
   }
@@ -92,23 +112,40 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
    * Passes each item to `sink`, and resolves at the end of the stream. Rejects with the error of the stream; if `sink`
    * throws or rejects, with that error, after ending the iteration early.
    */
-  async forEach(sink: Sink<T>): Promise<void> {
-    while (this.#waiting !== undefined) await this.#waiting.then(nothing, nothing);
-    if (this.#over) return;
-    const waiting = (this.#waiting = new Promise(this.#take));
+  forEach(sink: Sink<T>): Promise<unknown> {
+    if (this.#waiting !== undefined) return this.#whenFree(() => this.forEach(sink));
+    if (this.#over) return Promise.resolve();
+    const waiting = this.#wait();
     this.#sink = sink;
     this.#go();
-    await waiting;
+    return waiting;
+  }
+
+  #wait(): Promise<IteratorResult<T, void>> {
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<T, void>>();
+    this.#resolve = resolve;
+    this.#reject = reject;
+    return (this.#waiting = promise);
   }
 
   /** Asks for the next item. */
-  readonly #go = (): void => {
+  #go(): void {
     this.#isTaking = false;
     if (this.#begun === 0) void this.#begin();
     else if (this.#aborted !== undefined) this.#cut(this.#aborted);
     else if (++this.#count % itemsPerTurn === 0) setImmediate(pull, this);
     else this.pull();
-  };
+  }
+
+  /** What it does when what it waits for is there: the same functions for all items. */
+  get #on(): Reactions {
+    return (this.#reactions ??= {
+      go: () => this.#go(),
+      abandon: (reason) => this.#abandon(reason),
+      got: (result) => this.#got(result),
+      failed: (reason) => this.#failed(reason),
+    });
+  }
 
   async return(): Promise<IteratorResult<T, void>> {
     if (this.#waiting !== undefined) return this.#whenFree(() => this.return());
@@ -143,7 +180,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
       }
       const pulled = Promise.resolve(this.#iterator.next());
       this.#pulled = pulled;
-      pulled.then(this.#got, this.#failed);
+      pulled.then(this.#on.got, this.#on.failed);
     } catch (reason) {
       this.#failed(reason);
     }
@@ -165,9 +202,9 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
           break;
         }
         source.#over = true;
-        this.#layers.push(...source.#layers);
+        this.#layers = this.#layers.concat(source.#layers); // As long as they are.
       }
-      this.#items = this.#layers.flatMap((layer) => layer.item ?? []).reverse();
+      this.#items = itemsOf(this.#layers);
     } catch (reason) {
       this.#failed(reason);
     }
@@ -177,21 +214,13 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   #follow(context: CallContext | undefined): void {
     if (context === undefined) return;
     if (context.reason !== undefined) throw context.reason;
-    this.#unsubscribe.push(
-      context.onAbort((reason) => {
-        this.#aborted = reason;
-        if (this.#waiting !== undefined && !this.#isTaking) this.#cut(reason);
-      }),
-    );
+    const unsubscribe = context.onAbort((reason) => {
+      this.#aborted = reason;
+      if (this.#waiting !== undefined && !this.#isTaking) this.#cut(reason);
+    });
+    if (this.#unsubscribe === noFunctions) this.#unsubscribe = [unsubscribe];
+    else this.#unsubscribe.push(unsubscribe);
   }
-
-  readonly #take = (
-    resolve: (result: IteratorResult<T, void>) => void,
-    reject: (reason: unknown) => void,
-  ): void => {
-    this.#resolve = resolve;
-    this.#reject = reject;
-  };
 
   /**
    * An item of a source that hands them over. The stream itself takes it, without a function of its own: of many streams
@@ -227,7 +256,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     for (const layer of this.#innermostFirst()) layer.first?.();
   }
 
-  readonly #got = (result: IteratorResult<unknown>): void => {
+  #got(result: IteratorResult<unknown>): void {
     if (this.#over) return;
     if (result.done === true) {
       this.#close();
@@ -261,7 +290,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
       this.#waiting = undefined;
       this.#resolve({ done: false, value: item as T });
     }
-  };
+  }
 
   /** Passes an item to the sink. @returns whether it takes another one now */
   #gave(item: T, sink: Sink<T>): boolean {
@@ -274,29 +303,33 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     }
     if (taken === undefined) return true;
     this.#isTaking = true;
-    taken.then(this.#go, this.#abandon);
+    taken.then(this.#on.go, this.#on.abandon);
     return false;
   }
 
   /** The sink takes no more items. */
-  readonly #abandon = (reason: unknown): void => {
+  #abandon(reason: unknown): void {
     this.#stop();
     this.#waiting = undefined;
     this.#reject(reason);
-  };
+  }
 
   /** Handles an error of the source. */
-  readonly #failed = (reason: unknown): void => {
+  #failed(reason: unknown): void {
     if (this.#over) return;
     this.#close();
-    this.#settle(() => {
-      let error = reason;
-      for (const layer of this.#innermostFirst()) {
-        if (layer.failed !== undefined) error = layer.failed(error);
+    this.#waiting = undefined;
+    let error = reason;
+    try {
+      for (let place = this.#begun - 1; place >= 0; place--) {
+        const layer = this.#layers[place];
+        if (layer?.failed !== undefined) error = layer.failed(error);
       }
-      throw error;
-    });
-  };
+    } catch (thrown) {
+      error = thrown;
+    }
+    this.#reject(error);
+  }
 
   /** Fails a stream whose source has not ended. */
   #cut(reason: unknown): void {
@@ -326,7 +359,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   #close(): void {
     this.#over = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    this.#unsubscribe = [];
+    this.#unsubscribe = noFunctions;
   }
 
   /** Settles the pending `next()`. */
@@ -346,6 +379,16 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   #whenFree<T>(then: () => Promise<T>): Promise<T> {
     return Promise.resolve(this.#waiting).then(then, then);
   }
+}
+
+/** The functions of layers for items, the innermost first. */
+function itemsOf(layers: readonly StreamLayer[]): readonly ChangeItem[] {
+  const items: ChangeItem[] = [];
+  for (let place = layers.length - 1; place >= 0; place--) {
+    const item = layers[place]?.item;
+    if (item !== undefined) items.push(item);
+  }
+  return items;
 }
 
 const done: IteratorReturnResult<void> = Object.freeze({ done: true, value: undefined });

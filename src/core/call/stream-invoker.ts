@@ -1,7 +1,8 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { Invoker } from "./invoker.ts";
 import type { CallContext } from "./context.ts";
-import { invalidArgument } from "../errors/errors.ts";
+import { type ConnectError, invalidArgument } from "../errors/errors.ts";
+import { type OneRequest, readsOne, readyOf } from "./one-request.ts";
 import { rpcName } from "./service.ts";
 import { type ReadReplies, ReplyBatch, type RequestBatch } from "./batches.ts";
 import type { WriteReply } from "./write-reply.ts";
@@ -34,7 +35,7 @@ export function compileStreamInvoker(invoker: Invoker, method: DescMethod): Stre
     case "server_streaming": {
       const streaming = method as DescMethodStreaming; // By its kind.
       return (messages, context, write) =>
-        invoker.stream(streaming, onlyFirst(method, messages), context, write);
+        invoker.stream(streaming, new FirstRequest(method, messages), context, write);
     }
     case "client_streaming":
     case "bidi_streaming": {
@@ -84,6 +85,32 @@ async function* firstOfBatch(
   for await (const batch of batches) yield batch.slice(0, 1);
 }
 
+/** The first message of a stream, behind which nothing is read. */
+class FirstRequest<M> implements OneRequest<M> {
+  readonly #method: DescMethod;
+  readonly #messages: AsyncIterable<M>;
+
+  constructor(method: DescMethod, messages: AsyncIterable<M>) {
+    this.#method = method;
+    this.#messages = messages;
+  }
+
+  /** @throws ConnectError INVALID_ARGUMENT where there is none */
+  readonly [readsOne] = (): M | Promise<M> => readyOf(this.#messages) ?? this.#first();
+
+  [Symbol.asyncIterator](): AsyncGenerator<M, void, undefined> {
+    return onlyFirst(this.#method, this.#messages);
+  }
+
+  async #first(): Promise<M> {
+    const iterator = this.#messages[Symbol.asyncIterator]();
+    const first = await iterator.next();
+    if (first.done === true) throw noRequest(this.#method);
+    await iterator.return?.();
+    return first.value;
+  }
+}
+
 async function* onlyFirst<M>(
   method: DescMethod,
   messages: AsyncIterable<M>,
@@ -92,5 +119,9 @@ async function* onlyFirst<M>(
     yield message;
     return;
   }
-  throw invalidArgument(`${rpcName(method)} takes one message, none came`);
+  throw noRequest(method);
+}
+
+function noRequest(method: DescMethod): ConnectError {
+  return invalidArgument(`${rpcName(method)} takes one message, none came`);
 }

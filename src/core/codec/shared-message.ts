@@ -3,18 +3,51 @@ import type { Message } from "@bufbuild/protobuf";
 /** What a message is written as: JSON, protobuf, or an event of server-sent events. */
 export type MessageForm = "json" | "protobuf" | "sse";
 
-/** What is known of a message that many calls send: their answers are made of it once. */
-export interface SharedMessage {
+/** What is known of a message beside what is in it. */
+export interface SaidBeside {
   /** `event:` of server-sent events; undefined for the event `message`. */
   readonly event: string | undefined;
   /** What its publisher says beside it; empty for nothing. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Where it stands among those of its room; undefined for nowhere. */
-  position: string | undefined;
   /** Is told of every form that is made. */
   readonly made: ((form: MessageForm) => void) | undefined;
-  /** What it is written as, by its writer. */
-  readonly forms: Map<object, unknown>;
+}
+
+const noForms: readonly unknown[] = Object.freeze([]);
+
+/** What is known of a message that many calls send: their answers are made of it once. */
+export class SharedMessage implements SaidBeside {
+  readonly event: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly made: ((form: MessageForm) => void) | undefined;
+  /** Where it stands among those of its room; undefined for nowhere. */
+  position: string | undefined;
+  /** Writers and what each has written, by turns: rings keep many messages, and a map for a few entries is large. */
+  #forms = noForms;
+
+  constructor({ event, headers, made }: SaidBeside) {
+    this.event = event;
+    this.headers = headers;
+    this.made = made;
+    this.position = undefined;
+  }
+
+  /** What a writer has made of the message; undefined where it has not. */
+  formBy(writer: object): unknown {
+    const forms = this.#forms;
+    for (let at = 0; at < forms.length; at += 2) if (forms[at] === writer) return forms[at + 1];
+    return undefined;
+  }
+
+  /** Keeps what a writer has made, once for each. */
+  keepForm(writer: object, form: unknown): void {
+    this.#forms = this.#forms.concat([writer, form]); // As long as it is: an array that grows has room for many.
+  }
+
+  /** How many writers have made something of it. */
+  get formCount(): number {
+    return this.#forms.length / 2;
+  }
 }
 
 const shared = Symbol("shared");
@@ -23,12 +56,10 @@ const noHeaders = Object.freeze({});
 /** Says that many calls will send a message, which does not change any more. */
 export function shareMessage(
   message: Message,
-  { event, headers = noHeaders, made }: Partial<Omit<SharedMessage, "forms" | "position">> = {},
+  { event, headers = noHeaders, made }: Partial<SaidBeside> = {},
 ): void {
   // No member that others would see.
-  Object.defineProperty(message, shared, {
-    value: { event, headers, made, position: undefined, forms: new Map() } satisfies SharedMessage,
-  });
+  Object.defineProperty(message, shared, { value: new SharedMessage({ event, headers, made }) });
 }
 
 /** Undefined for the message of one call. */
@@ -63,12 +94,11 @@ function once<T extends NonNullable<unknown>>(
   return (message) => {
     const known = sharedOf(message);
     if (known === undefined) return make(message);
-    const { forms, made } = known;
-    const before = forms.get(make) as T | undefined; // As it was set below.
+    const before = known.formBy(make) as T | undefined; // As it was kept below.
     if (before !== undefined) return before;
     const result = make(message);
-    forms.set(make, result);
-    if (form !== undefined) made?.(form);
+    known.keepForm(make, result);
+    if (form !== undefined) known.made?.(form);
     return result;
   };
 }

@@ -82,6 +82,7 @@ export function enumWithin(desc: DescEnum, rules: JsonObject, turn: number): num
 }
 
 function wholeWithin(rules: JsonObject, hint: bigint, least: bigint | undefined): bigint {
+  if (Object.keys(rules).length === 0) return least !== undefined && hint < least ? least : hint; // Most fields have none.
   const { const: constant } = rules;
   if (constant !== undefined) return wholeOf(constant);
   const listed = Array.isArray(rules["in"]) ? rules["in"].map(wholeOf) : [];

@@ -1,4 +1,4 @@
-import type { Left } from "./headers.ts";
+import { itemStart, type Left } from "./headers.ts";
 import type { Limit } from "./limit.ts";
 import type { Verdict } from "./rate-rule.ts";
 
@@ -26,6 +26,7 @@ export class BoundLimit implements Left {
   readonly hash: number;
   readonly name: string;
   readonly policy: string;
+  readonly item: string;
   readonly headers: Left["headers"];
   readonly quota: number;
   readonly verdict: Verdict = { allowed: true, remaining: 0, resetMs: 0, retryMs: 0 };
@@ -46,6 +47,7 @@ export class BoundLimit implements Left {
     this.hash = hash;
     this.name = limit.name;
     this.policy = limit.policy;
+    this.item = itemStart(limit.name);
     this.headers = limit.options.headers;
     this.quota = limit.quota;
   }

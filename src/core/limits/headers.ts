@@ -6,6 +6,8 @@ export interface Left {
   readonly name: string;
   /** The item of `RateLimit-Policy`. */
   readonly policy: string;
+  /** `itemStart` of the name. */
+  readonly item: string;
   readonly headers: LimitHeaders;
   /** What the limit has in all. */
   readonly quota: number;
@@ -68,10 +70,13 @@ export function writeLimitHeaders(
   set("ratelimit-reset", String(seconds(tightest.resetMs ?? 0)));
 }
 
-function itemOf({ name, remaining, resetMs }: Left): string {
-  return resetMs === undefined
-    ? `"${name}";r=${remaining}`
-    : `"${name}";r=${remaining};t=${seconds(resetMs)}`;
+/** The item of a limit in `RateLimit`, as far as its name says it. */
+export function itemStart(name: string): string {
+  return `"${name}";r=`;
+}
+
+function itemOf({ item, remaining, resetMs }: Left): string {
+  return resetMs === undefined ? `${item}${remaining}` : `${item}${remaining};t=${seconds(resetMs)}`;
 }
 
 function isOrdered(limits: readonly Left[]): boolean {

@@ -25,8 +25,8 @@ export class Taken {
     giveBackStored: (() => void) | undefined,
   ) {
     // The bound limits are of another call soon.
-    this.left = shown.map(({ name, policy, headers, quota, remaining, resetMs }) => {
-      return { name, policy, headers, quota, remaining, resetMs };
+    this.left = shown.map(({ name, policy, item, headers, quota, remaining, resetMs }) => {
+      return { name, policy, item, headers, quota, remaining, resetMs };
     });
     this.#counted = counted.map((bound) => {
       const { part, high, low, taken } = bound;

@@ -20,6 +20,13 @@ export class FieldList implements HeaderSource {
     fields.push(name, value);
   }
 
+  /** The value of a name in lower case; undefined for none. */
+  get(name: string): string | undefined {
+    const fields = this.#fields;
+    for (let at = 0; at < fields.length; at += 2) if (fields[at] === name) return fields[at + 1];
+    return undefined;
+  }
+
   each(take: TakeHeader): void {
     const fields = this.#fields;
     for (let at = 0; at < fields.length; at += 2) take(fields[at] ?? "", fields[at + 1] ?? "");

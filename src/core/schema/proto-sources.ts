@@ -131,7 +131,8 @@ class SourceReader {
       if (vendoredText(standard) !== undefined) return [standard];
       if (weak.has(target)) return [];
       throw new SetupError(
-        `${name}: ${target} is imported but in none of ${[...this.#folders, this.#standard].join(", ")}`,
+        `${name}: ${target} is imported but in none of ${[...this.#folders, this.#standard].join(", ")}; ` +
+          "give the folder that has it by --proto-path",
       );
     });
   }

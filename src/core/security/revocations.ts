@@ -47,6 +47,7 @@ function readFingerprint(text: string, place: string): string {
 /** Credentials that count no longer, although they have not ended. */
 export class Revocations {
   #names = nothing;
+  #isEmpty = true;
   readonly #listeners = new Set<() => void>();
   readonly #endListeners = new Set<() => void>();
   #isEndDue = false;
@@ -54,6 +55,7 @@ export class Revocations {
   /** Replaces what is revoked, and notifies the listeners. */
   set(names: RevokedNames): void {
     this.#names = names;
+    this.#isEmpty = kinds.every((kind) => names[kind].size === 0);
     for (const listener of this.#listeners) listener();
   }
 
@@ -84,6 +86,7 @@ export class Revocations {
 
   /** Whether the credential of a principal is revoked. */
   has({ kind, id, claims }: Principal): boolean {
+    if (this.#isEmpty) return false;
     const { jti, sub, key, cert } = this.#names;
     if (kind === "api-key") return key.has(id);
     if (kind === "mtls") return cert.has(text(claims["fingerprint"]));

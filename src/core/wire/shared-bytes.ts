@@ -11,32 +11,20 @@ let remembered: SharedBytes[] = [];
 export class SharedBytes {
   readonly length: number;
   #bytes: Buffer | undefined;
-  /** What it was joined of; undefined for bytes that were not. */
-  readonly #before: SharedBytes | undefined;
-  readonly #last: SharedBytes | undefined;
-  /** What follows, and both joined: until the end of the turn, as it would be kept as long as this is. */
-  #next: SharedBytes | undefined;
-  #joined: SharedBytes | undefined;
-  /** What was made of it last, until the end of the turn. */
-  #make: MakeBytes | undefined;
-  #made: Buffer | undefined;
-  #isRemembered = false;
+  /** Undefined for bytes that were not joined. */
+  readonly #parts: Parts | undefined;
+  /** Until the end of the turn, as it would be kept as long as this is. */
+  #turn: Turn | undefined;
 
-  private constructor(
-    length: number,
-    bytes: Buffer | undefined,
-    before: SharedBytes | undefined,
-    last: SharedBytes | undefined,
-  ) {
+  private constructor(length: number, bytes: Buffer | undefined, parts: Parts | undefined) {
     this.length = length;
     this.#bytes = bytes;
-    this.#before = before;
-    this.#last = last;
+    this.#parts = parts;
   }
 
   /** @param bytes they must not change any more */
   static of(bytes: Buffer): SharedBytes {
-    return new SharedBytes(bytes.length, bytes, undefined, undefined);
+    return new SharedBytes(bytes.length, bytes, undefined);
   }
 
   /** The bytes of a text, which are no part of a larger buffer: it would be kept as long as they are. */
@@ -48,12 +36,11 @@ export class SharedBytes {
 
   /** These bytes, and others behind them: the same object for everybody in a turn of the event loop. */
   followedBy(next: SharedBytes): SharedBytes {
-    if (this.#next === next && this.#joined !== undefined) return this.#joined;
-    const joined = new SharedBytes(this.length + next.length, undefined, this, next);
-    this.#next = next;
-    this.#joined = joined;
-    this.#remember();
-    return joined;
+    const turn = this.#remembered();
+    if (turn.next === next && turn.joined !== undefined) return turn.joined;
+    turn.next = next;
+    turn.joined = new SharedBytes(this.length + next.length, undefined, { before: this, last: next });
+    return turn.joined;
   }
 
   /** They must not be changed. */
@@ -63,41 +50,49 @@ export class SharedBytes {
 
   /** What is made of them, once for everybody in a turn of the event loop. @param make the same function for all */
   made(make: MakeBytes): Buffer {
-    if (this.#make === make && this.#made !== undefined) return this.#made;
-    this.#make = make;
-    this.#remember();
-    return (this.#made = make(this.bytes));
+    const turn = this.#remembered();
+    if (turn.make === make && turn.made !== undefined) return turn.made;
+    turn.make = make;
+    return (turn.made = make(this.bytes));
   }
 
   /** Of what it was joined, as far as that is not joined already. */
   #pieces(): Buffer[] {
     const pieces: Buffer[] = [];
-    let last = this.#last;
-    let before = this.#before;
-    while (last !== undefined && before !== undefined) {
-      pieces.push(last.bytes);
-      if (before.#bytes !== undefined) {
-        pieces.push(before.#bytes);
-        break;
-      }
-      last = before.#last;
-      before = before.#before;
+    for (let parts = this.#parts; parts !== undefined; parts = parts.before.#parts) {
+      pieces.push(parts.last.bytes);
+      if (parts.before.#bytes === undefined) continue;
+      pieces.push(parts.before.#bytes);
+      break;
     }
     return pieces.reverse();
   }
 
-  #remember(): void {
-    if (this.#isRemembered) return;
-    this.#isRemembered = true;
+  #remembered(): Turn {
+    if (this.#turn !== undefined) return this.#turn;
     if (remembered.push(this) === 1) setImmediate(SharedBytes.#forgetAll);
+    return (this.#turn = { next: undefined, joined: undefined, make: undefined, made: undefined });
   }
 
   static #forgetAll(this: void): void {
     const all = remembered;
     remembered = [];
-    for (const one of all) {
-      one.#isRemembered = false;
-      one.#next = one.#joined = one.#make = one.#made = undefined;
-    }
+    for (const one of all) one.#turn = undefined;
   }
+}
+
+/** Of what bytes were joined. */
+interface Parts {
+  readonly before: SharedBytes;
+  readonly last: SharedBytes;
+}
+
+/** What a turn of the event loop has made of bytes. */
+interface Turn {
+  /** What follows, and both joined. */
+  next: SharedBytes | undefined;
+  joined: SharedBytes | undefined;
+  /** What was made last, and by which function. */
+  make: MakeBytes | undefined;
+  made: Buffer | undefined;
 }

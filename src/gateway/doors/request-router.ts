@@ -217,7 +217,9 @@ export class RequestRouter {
   }
 
   #open(rpcs: ServedRpcs): Served {
-    return { rpcs, doors: this.#doors.map((door) => ({ door, handle: door.serve(rpcs) })) };
+    const opened = { rpcs, doors: this.#doors.map((door) => ({ door, handle: door.serve(rpcs) })) };
+    this.#parts.kit.faces?.adopt();
+    return opened;
   }
 
   #useRegistry(registry: Registry | undefined): void {

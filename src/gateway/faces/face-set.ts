@@ -95,11 +95,18 @@ export class FaceSet {
     return make;
   }
 
+  /** What was derived last is served from now on: all doors have taken its rpcs. */
+  adopt(): void {
+    if (!this.#isOpen) return; // `open` does it.
+    for (const face of this.#faces) face.adopt?.();
+  }
+
   /** The server starts. @throws SetupError as `MountedFace.use` */
   open(): void {
     this.#due?.();
     this.#due = undefined;
     this.#isOpen = true;
+    this.adopt();
   }
 
   /** What is told of calls. */

@@ -107,12 +107,17 @@ export interface MountedFace {
   /** Loads what it needs, before `use`. @throws SetupError, by which it rejects, for what is not installed */
   load?(): Promise<void>;
   /**
-   * Derives the face from a contract. What it returns refers to no earlier contract.
+   * Derives the face from a contract. What it returns refers to no earlier contract. Nothing else changes before `adopt`.
    *
    * @returns what answers, by exact path
    * @throws SetupError for what cannot be derived; the contract is not used then
    */
   use(contract: Contract): ReadonlyMap<string, FacePath>;
+  /**
+   * From now on the contract of the last `use` is served: for what of a face is not at its paths, such as sockets and
+   * notifications. It is not called where another face has refused the contract. Default: nothing is done.
+   */
+  adopt?(): void;
   /** Is told of the calls of the server while it looks; undefined for faces that show none. */
   readonly watcher?: CallWatcher | undefined;
   /** Lines for the start-up message. @param origin address of the server: `http://127.0.0.1:8080` */

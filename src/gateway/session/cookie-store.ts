@@ -78,7 +78,7 @@ export class CookieStore implements SessionStore {
     }
     const before = this.#remembered.get(value);
     if (before !== undefined) {
-      if (lives(before.record, wallMs())) return before;
+      if (lives(before, wallMs())) return before;
       this.#remembered.delete(value);
       return undefined;
     }

@@ -48,6 +48,7 @@ export class EndedSessions {
 
   /** Whether a session is known to have ended; Redis is not asked. */
   has({ jti, exp }: SessionName): boolean {
+    if (this.#ended.size === 0) return false; // Until the first logout there is nothing to look up.
     return Number(exp) <= this.#floorMs || this.#ended.has(jti);
   }
 

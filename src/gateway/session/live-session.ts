@@ -19,6 +19,8 @@ export interface SessionKit {
   readonly store: SessionStore;
   readonly provider: string;
   readonly cookieName: string;
+  /** The same with the `=` behind it. */
+  readonly cookieStart: string;
   readonly ttlMs: number;
   readonly idleMs: number;
   readonly wallMs: () => number;
@@ -33,7 +35,7 @@ export const sessionKey: ContextKey<LiveSession | undefined> = createContextKey<
 );
 
 /** A part of the time without a request after which a session gets another cookie: a tenth. */
-const renewals = 10n;
+const renewals = 10;
 
 /** The session of one call: what its cookie has said, and what its handler makes of it. */
 export class LiveSession {
@@ -177,8 +179,8 @@ export class LiveSession {
       putCookie(this.edge, cookieName, setCookie(""));
       return;
     }
-    const used = BigInt(wallMs() + idleMs) - known.record.idle;
-    if (store.isInCookie && used * renewals >= BigInt(idleMs)) this.#keep(known.record);
+    const usedMs = wallMs() + idleMs - known.idleUntilMs;
+    if (store.isInCookie && usedMs * renewals >= idleMs) this.#keep(known.record);
   }
 
   #newRecord(): SessionRecord {

@@ -8,6 +8,9 @@ import type { Principal } from "../../core/security/principal.ts";
 export interface KnownSession {
   readonly record: SessionRecord;
   readonly principal: Principal | undefined;
+  /** When it ends, and when it does without a request, in milliseconds since 1970: of the record, but as numbers. */
+  readonly expMs: number;
+  readonly idleUntilMs: number;
 }
 
 /** Where sessions are. */
@@ -56,11 +59,17 @@ export function knownSession(bytes: Uint8Array, provider: string, nowMs: number)
   } catch {
     return undefined;
   }
-  return lives(record, nowMs) ? { record, principal: principalOf(record, provider) } : undefined;
+  const known = {
+    record,
+    principal: principalOf(record, provider),
+    expMs: Number(record.exp),
+    idleUntilMs: Number(record.idle),
+  };
+  return lives(known, nowMs) ? known : undefined;
 }
 
-export function lives({ exp, idle }: SessionRecord, nowMs: number): boolean {
-  return Number(exp) > nowMs && Number(idle) > nowMs;
+export function lives({ expMs, idleUntilMs }: KnownSession, nowMs: number): boolean {
+  return expMs > nowMs && idleUntilMs > nowMs;
 }
 
 /** Who has logged in, as handlers see it. @param provider name in the configuration */

@@ -7,6 +7,7 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import { metadataOnly } from "../../core/metadata/metadata-only.ts";
 import type { AuthProvider, AuthProviderSource, ProviderKit } from "../../core/security/auth-provider.ts";
 import { watchFile } from "../../core/security/watched-file.ts";
+import { cookieOf } from "./cookie-of.ts";
 import { CookieStore } from "./cookie-store.ts";
 import { EndedSessions } from "./ended-sessions.ts";
 import { LiveSession, sessionKey, type SessionKit } from "./live-session.ts";
@@ -89,6 +90,7 @@ class BrowserSessions implements Sessions {
       store,
       provider: name,
       cookieName: options.name,
+      cookieStart: `${options.name}=`,
       ttlMs: options.ttlMs,
       idleMs: options.idleMs,
       wallMs: kit.wallMs,
@@ -126,22 +128,12 @@ function openSession(
   const session = new LiveSession(kit, edgeOf(call));
   context.values.set(sessionKey, session);
   const header = call.header("cookie");
-  const value = header === undefined ? undefined : cookieOf(header, kit.cookieName);
+  const value = header === undefined ? undefined : cookieOf(header, kit.cookieStart);
   return { session, loading: value === undefined ? undefined : session.load(value) };
 }
 
 function edgeOf({ context, door }: CallHead) {
   return context instanceof CallContext && door !== "grpc" ? context.edge : undefined;
-}
-
-/** The value of a cookie; of several with one name, the first. */
-function cookieOf(header: string, name: string): string | undefined {
-  const start = `${name}=`;
-  for (const part of header.split(/[;,]/)) {
-    const cookie = part.trim();
-    if (cookie.startsWith(start)) return cookie.slice(start.length);
-  }
-  return undefined;
 }
 
 function attributes({ name, domain, sameSite, ttlMs }: CheckedSessionOptions, value: string): string {

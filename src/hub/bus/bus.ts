@@ -117,6 +117,8 @@ export interface Bus {
   readonly maxMessageBytes: number;
   /** Whether there may be other nodes: without, nodes have nothing to say. */
   readonly isShared: boolean;
+  /** Whether `publish` does not look at its signal, which costs a publication something. Default: false. */
+  readonly ignoresSignal?: boolean;
   /** Called once, by its hub. */
   start(node: BusNode): Promise<void>;
   close(): Promise<void>;

@@ -30,6 +30,7 @@ export class LocalWhenDown implements Bus {
   readonly name: string;
   readonly maxMessageBytes: number;
   readonly isShared: boolean;
+  readonly ignoresSignal: boolean;
   readonly #bus: Bus;
   readonly #rooms = new Map<string, LocalRoom>();
   /** Ids that were published while the bus was away. */
@@ -42,6 +43,7 @@ export class LocalWhenDown implements Bus {
     this.name = bus.name;
     this.maxMessageBytes = bus.maxMessageBytes;
     this.isShared = bus.isShared;
+    this.ignoresSignal = bus.ignoresSignal === true;
   }
 
   async start(node: BusNode): Promise<void> {

@@ -54,6 +54,7 @@ class MemoryBus implements Bus {
   readonly name = "memory";
   readonly maxMessageBytes = Number.POSITIVE_INFINITY;
   readonly isShared: boolean;
+  readonly ignoresSignal = true;
   readonly #store: MemoryStore;
   readonly #rooms = new Set<string>();
   #node: BusNode | undefined;

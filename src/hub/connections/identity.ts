@@ -33,7 +33,8 @@ export function checkedIdentity({ user, tags, expiresAtMs }: Identity): Identity
 
 /** @param from the function that returns them. @throws Error for tags beyond the limits; it is a fault of the program */
 export function checkTags(tags: Identity["tags"], from: string): void {
-  const entries = Object.entries(tags ?? {});
+  if (tags === undefined) return;
+  const entries = Object.entries(tags);
   if (entries.length > maxTags) throw new Error(`${from}: ${entries.length} tags; at most ${maxTags}`);
   for (const text of entries.flat()) {
     if (Buffer.byteLength(text) > maxTagBytes) {

@@ -48,6 +48,9 @@ function randomByte(): number {
   return store.readUInt8(used++);
 }
 
+/** The order of one room. */
+const alone: readonly number[] = Object.freeze([0]);
+
 /** The places of a call in its rooms as one text: the position alone for one room. */
 export class PositionVector {
   /** Rooms in the order in which their positions stand. */
@@ -56,17 +59,21 @@ export class PositionVector {
 
   /** @param rooms names, each once */
   constructor(rooms: readonly string[]) {
+    if (rooms.length === 1) {
+      this.#order = alone;
+      this.#digest = "";
+      return;
+    }
     const places = rooms.map((_, place) => place);
     this.#order = places.sort((a, b) => ((rooms[a] ?? "") < (rooms[b] ?? "") ? -1 : 1));
     const sorted = this.#order.map((place) => rooms[place]);
-    this.#digest =
-      rooms.length === 1
-        ? ""
-        : createHash("sha256").update(JSON.stringify(sorted)).digest("base64url").slice(0, 6);
+    this.#digest = createHash("sha256").update(JSON.stringify(sorted)).digest("base64url").slice(0, 6);
   }
 
   /** @param positions in the order of the rooms */
   format(positions: readonly Position[]): string {
+    const [first] = positions;
+    if (this.#order === alone && first !== undefined) return formatPosition(first);
     const texts = this.#order.map((place) => {
       const position = positions[place];
       return position === undefined ? "" : formatPosition(position); // There is one for each room.

@@ -46,13 +46,27 @@ export class Fetching {
   /** Brokers in this rack that have replicas, by partitions. */
   readonly #nearer = new Map<PartitionReader, number>();
   #isStopped = false;
+  #isAwake = false;
 
   constructor(parts: FetchingParts) {
     this.#parts = parts;
   }
 
-  /** Fetches what is wanted now. */
+  /** Fetches what is wanted; it is looked once in a turn of the event loop, as each message that is settled asks for that. */
   wake(): void {
+    if (this.#isAwake) return;
+    this.#isAwake = true;
+    setImmediate(() => {
+      this.#isAwake = false;
+      this.#look();
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  #look(): void {
     if (this.#isStopped || !this.#parts.isWanted()) return;
     const byNode = new Map<number, PartitionReader[]>();
     const readers = this.#parts.readers();
@@ -65,10 +79,6 @@ export class Fetching {
       if (reader.isHungry(share)) of.push(reader);
     }
     for (const [node, hungry] of byNode) if (hungry.length > 0) void this.#fetch(node, hungry, share);
-  }
-
-  stop(): void {
-    this.#isStopped = true;
   }
 
   /** What a partition may hold before more of it is fetched, which is as much again at the most. */

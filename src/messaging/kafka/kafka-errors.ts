@@ -87,8 +87,8 @@ export function unavailable(reason: unknown): ConnectError {
   return new ConnectError(`Kafka: ${textOf(reason)}`, Code.Unavailable, undefined, undefined, reason);
 }
 
-/** What an error of an aborted wait has: that of the signal's reason, or UNAVAILABLE. */
-export function codeOf({ reason }: AbortSignal): Code {
+/** What an error of a wait that has ended has: that of its reason, or UNAVAILABLE. */
+export function codeOf({ reason }: { readonly reason: unknown }): Code {
   return reason instanceof ConnectError ? reason.code : Code.Unavailable;
 }
 

@@ -1,57 +1,98 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage, OutgoingMessage } from "../broker.ts";
-import { attributesOf } from "../cloud-event.ts";
+import { eachAttribute } from "../cloud-event.ts";
+import { headerTextsOf, valueTextOf } from "./header-texts.ts";
 import type { KafkaRecord } from "./peer.ts";
 
-/** A message as Kafka stores it. */
+/** A message as Kafka stores it. Its bytes are made when it is sent. */
 export interface RecordParts {
-  readonly key: Buffer | undefined;
+  readonly key: string | Uint8Array | undefined;
   /** Undefined for a tombstone. */
-  readonly value: Buffer | undefined;
-  readonly headers: Map<Buffer, Buffer>;
-  /** About how large it is, in bytes. */
+  readonly value: Uint8Array | undefined;
+  /** What its headers say; undefined for a record without headers. */
+  readonly message: OutgoingMessage | undefined;
+  /** About how large it is: not less than the characters of its texts and the bytes of all else. */
   readonly bytes: number;
 }
 
+/** Takes a header of a record. */
+export type TakeRecordHeader = (name: string, value: string) => void;
+
 /** Begins the names of the headers that are attributes of CloudEvents. */
 const attributePrefix = "ce_";
+/** The names of attributes with the prefix, so that each is made once. */
+const attributeNames = new Map<string, string>();
+/** Senders choose the names of extensions: so many are kept. */
+const mostNames = 1_000;
 /** The key of a dead letter, whose record has another one: of source and id. */
 const keyHeader = "x-ts-ms-key";
 /** Says of a dead letter that its message is a tombstone: one in a compacted topic would take it out. */
 const tombstoneHeader = "x-ts-ms-tombstone";
-/** Names of headers, so that their bytes are made once. */
-const nameBytes = new Map<string, Buffer>();
-/** Senders choose the names of extensions and headers: so many are kept. */
-const mostNames = 1_000;
 const empty = new Uint8Array();
 const recordOverhead = 32;
-const headerOverhead = 4;
+/** The names and lengths of all attributes that events have without extensions, their time, the content type and encoding. */
+const attributesOverhead = 160;
+/** The prefix and the lengths of a header, at the most. */
+const headerOverhead = 8;
+/** The names of what dead letters have besides. */
+const letterOverhead = 64;
 
 /** A message in the form of Kafka's binding of CloudEvents: attributes in headers, the content type in one too. */
 export function toRecord(message: OutgoingMessage): RecordParts {
-  const { to, event, body } = message;
-  const isDead = to.kind === "queue" && to.queue.kind === "dead";
-  const headers = new Map<Buffer, Buffer>();
-  let bytes = recordOverhead;
-  const add = (name: string, value: string): void => {
-    const text = Buffer.from(value);
-    headers.set(bytesOf(name), text);
-    bytes += name.length + text.length + headerOverhead;
-  };
-  for (const [name, value] of message.headers)
-    if (name !== keyHeader && name !== tombstoneHeader) add(name, value);
-  if (event !== undefined) {
-    for (const [attribute, value] of attributesOf(event)) add(attributePrefix + attribute, value);
+  const { body } = message;
+  const isDead = isLetter(message);
+  const key = isDead ? letterKey(message) : message.key;
+  const value = body ?? (isDead ? empty : undefined);
+  let bytes = recordOverhead + headerChars(message) + (value?.length ?? 0) + (key?.length ?? 0);
+  if (isDead) bytes += letterOverhead + (message.key?.length ?? 0);
+  return { key, value, message, bytes };
+}
+
+/** A record that takes out what has its key, in a topic that is compacted. */
+export function tombstoneOf(key: Uint8Array): RecordParts {
+  return { key, value: undefined, message: undefined, bytes: recordOverhead + key.length };
+}
+
+/** Calls a function with each header of the record of a message. */
+export function eachRecordHeader(message: OutgoingMessage, take: TakeRecordHeader): void {
+  const { event, headers, contentType, contentEncoding } = message;
+  if (headers.size > 0) {
+    for (const [name, value] of headers) {
+      if (name !== keyHeader && name !== tombstoneHeader) take(name, value);
+    }
   }
-  if (message.contentType !== undefined) add("content-type", message.contentType);
-  if (message.contentEncoding !== undefined) add("content-encoding", message.contentEncoding);
-  if (isDead && message.key !== undefined) add(keyHeader, message.key);
-  if (isDead && body === undefined) add(tombstoneHeader, "true");
-  const keyText = isDead ? letterKey(message) : message.key;
-  const key = keyText === undefined ? undefined : Buffer.from(keyText);
-  const stored = body ?? (isDead ? empty : undefined);
-  const value = stored && Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
-  return { key, value, headers, bytes: bytes + (key?.length ?? 0) + (value?.length ?? 0) };
+  if (event !== undefined) eachAttribute(event, (name, value) => take(attributeNameOf(name), value));
+  if (contentType !== undefined) take("content-type", contentType);
+  if (contentEncoding !== undefined) take("content-encoding", contentEncoding);
+  if (!isLetter(message)) return;
+  if (message.key !== undefined) take(keyHeader, message.key);
+  if (message.body === undefined) take(tombstoneHeader, "true");
+}
+
+function isLetter({ to }: OutgoingMessage): boolean {
+  return to.kind === "queue" && to.queue.kind === "dead";
+}
+
+/** About how many characters the headers of a message have. */
+function headerChars({ event, headers, contentType = "", contentEncoding = "" }: OutgoingMessage): number {
+  let chars = attributesOverhead + contentType.length + contentEncoding.length;
+  if (headers.size > 0) {
+    for (const [name, value] of headers) chars += name.length + value.length + headerOverhead;
+  }
+  if (event === undefined) return chars;
+  const { id, source, type, subject = "", extensions } = event;
+  chars += id.length + source.length + type.length + subject.length;
+  for (const [name, value] of extensions) chars += name.length + value.length + headerOverhead;
+  return chars;
+}
+
+function attributeNameOf(attribute: string): string {
+  let name = attributeNames.get(attribute);
+  if (name === undefined) {
+    name = attributePrefix + attribute;
+    if (attributeNames.size < mostNames) attributeNames.set(attribute, name);
+  }
+  return name;
 }
 
 /** What a dead letter is known by: source and id, so that a message has one; without them everything that it has. */
@@ -74,9 +115,9 @@ export function fromRecord({ key, value, headers: given }: KafkaRecord, isLetter
   let isTombstone = value === null;
   for (const [nameOf, bytes] of given) {
     if (nameOf === null) continue;
-    const name = nameOf.toString();
-    const text = bytes === null ? "" : bytes.toString();
-    const lower = name.toLowerCase();
+    const texts = headerTextsOf(nameOf);
+    const text = bytes === null ? "" : valueTextOf(texts, bytes);
+    const { name, lowerCase: lower } = texts;
     if (lower === "content-type") contentType ??= text;
     else if (lower === "content-encoding") contentEncoding ??= text;
     else if (isLetter && lower === keyHeader) keyText = text;
@@ -96,13 +137,4 @@ export function fromRecord({ key, value, headers: given }: KafkaRecord, isLetter
 /** About how large a record is, in bytes. */
 export function sizeOf({ length }: KafkaRecord): number {
   return length + recordOverhead;
-}
-
-function bytesOf(name: string): Buffer {
-  let bytes = nameBytes.get(name);
-  if (bytes === undefined) {
-    bytes = Buffer.from(name);
-    if (nameBytes.size < mostNames) nameBytes.set(name, bytes);
-  }
-  return bytes;
 }

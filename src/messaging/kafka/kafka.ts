@@ -1,7 +1,6 @@
 import { inspect } from "node:util";
 import type { FaultLogger } from "../../core/call/fault-log.ts";
 import { type MadeInvoker, makeInvoker } from "../../core/call/invoker-source.ts";
-import { ConnectError } from "../../core/errors/errors.ts";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -24,6 +23,7 @@ import type {
 import type { BrokerDialOptions } from "../broker-dial-options.ts";
 import { dialBroker } from "../dialled-broker.ts";
 import { checkQueueNames } from "../queue-names.ts";
+import { waitEndOf } from "../wait.ts";
 import { Cluster, type ClusterParts } from "./cluster.ts";
 import { DeadLetterTopic } from "./dead-letter-topic.ts";
 import { unavailable } from "./kafka-errors.ts";
@@ -67,7 +67,6 @@ class KafkaBroker implements Broker {
   readonly #producer: Producer;
   readonly #subscriptions = new Set<KafkaSubscription>();
   #stopping: Promise<StopReport> | undefined;
-  #confirmed = 0;
   #lastUser = 0;
 
   constructor(options: FullKafkaOptions, parts: ClusterParts) {
@@ -97,14 +96,14 @@ class KafkaBroker implements Broker {
     await this.#cluster.start();
   }
 
-  async publish(
+  publish(
     messages: readonly OutgoingMessage[],
-    { signal }: { readonly signal: AbortSignal },
+    options: { readonly signal: AbortSignal },
   ): Promise<readonly Outcome[]> {
-    if (this.#stopping !== undefined) return messages.map(() => unavailable("not sent: it has been closed"));
-    const outcomes = await this.#producer.publish(messages, signal);
-    for (const outcome of outcomes) if (!(outcome instanceof ConnectError)) this.#confirmed++;
-    return outcomes;
+    if (this.#stopping !== undefined) {
+      return Promise.resolve(messages.map(() => unavailable("not sent: it has been closed")));
+    }
+    return this.#producer.publish(messages, waitEndOf(options));
   }
 
   async subscribe(
@@ -165,7 +164,7 @@ class KafkaBroker implements Broker {
   }
 
   async #stop(graceMs: number): Promise<StopReport> {
-    const before = this.#confirmed;
+    const before = this.#producer.confirmed;
     this.#lifecycle.enter("graceful");
     let cancel = (): void => {};
     const grace = new Promise<void>((resolve) => {
@@ -177,7 +176,7 @@ class KafkaBroker implements Broker {
     const cut = this.#producer.abandonAll("this process is stopping");
     this.#cluster.close();
     this.#lifecycle.enter("stop");
-    return { finished: this.#confirmed - before, notified: [], cut };
+    return { finished: this.#producer.confirmed - before, notified: [], cut };
   }
 
   #up(): void {

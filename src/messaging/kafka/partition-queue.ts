@@ -87,6 +87,8 @@ export class PartitionQueue {
       const publications = this.#take();
       if (publications.length === 0 || this.#parts.closed.aborted) break;
       await this.#store(publications);
+      // What its callers publish by its outcome goes into the next batch, with what has come meanwhile.
+      await new Promise((resolve) => setImmediate(resolve));
     }
     this.#isRunning = false;
   }

@@ -7,8 +7,10 @@ export type { Connection, ConnectionOptions, KafkaRecord, RecordsBatch } from "@
 export type Peer = Pick<
   typeof kafkaPeer,
   | "Connection"
-  | "NumericMap"
+  | "Writer"
   | "apiVersionsV3"
+  | "compressionsAlgorithms"
+  | "crc32c"
   | "createTopicsV7"
   | "decodeConsumerProtocolAssignment"
   | "decodeConsumerProtocolSubscription"

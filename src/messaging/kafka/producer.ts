@@ -1,21 +1,16 @@
 import type { OutgoingMessage } from "../broker.ts";
 import type { Cluster, ClusterParts } from "./cluster.ts";
-import { toRecord } from "./kafka-message.ts";
+import { LiveSet } from "../../core/call/live-set.ts";
+import { waitEndOf, type WaitEnd } from "../wait.ts";
+import { BatchBytes } from "./batch-bytes.ts";
+import { type RecordParts, tombstoneOf, toRecord } from "./kafka-message.ts";
+import { ProduceRequests } from "./produce-requests.ts";
 import type { FullKafkaOptions } from "./kafka-options.ts";
 import { answerTo, throwCode } from "./kafka-errors.ts";
 import type { BatchAnswer, ProducerIdentity, RecordBatch } from "./partition-queue.ts";
-import {
-  type BatchOwner,
-  type Outcome,
-  type Publication,
-  PublicationBatch,
-  sourceOf,
-} from "./publication.ts";
+import { type BatchOwner, type Outcome, PublicationBatch } from "./publication.ts";
 import { TopicQueue } from "./topic-queue.ts";
 import { declareTopics, type TopicDeclaration, topicOf } from "./topology.ts";
-
-/** How long Kafka may take to replicate a batch, in milliseconds: less than an answer may take. */
-const replicateMs = 8_000;
 
 /** Publishes in the order of the calls for each key, as one idempotent producer: all replicas in sync have what is confirmed. */
 export class Producer implements BatchOwner {
@@ -23,9 +18,13 @@ export class Producer implements BatchOwner {
   readonly #options: FullKafkaOptions;
   readonly #parts: Pick<ClusterParts, "clock" | "random">;
   readonly #topics = new Map<string, TopicQueue>();
-  readonly #open = new Set<PublicationBatch>();
+  readonly #open = new LiveSet<PublicationBatch>();
+  readonly #bytes: BatchBytes;
+  readonly #requests: ProduceRequests;
   readonly #closing = new AbortController();
   #identity: Promise<ProducerIdentity> | undefined;
+  /** How many messages Kafka has stored. */
+  confirmed = 0;
   /** How many messages have no outcome yet. */
   #pending = 0;
   #failing: string | undefined;
@@ -35,17 +34,18 @@ export class Producer implements BatchOwner {
     this.#cluster = cluster;
     this.#options = options;
     this.#parts = parts;
+    this.#bytes = new BatchBytes(cluster.peer, options.compression);
+    this.#requests = new ProduceRequests(cluster.peer, options.maxBatchBytes);
   }
 
   /** As `Broker.publish`. */
-  publish(messages: readonly OutgoingMessage[], signal: AbortSignal): Promise<readonly Outcome[]> {
-    return this.#publish(messages, signal, (message) => toRecord(message));
+  publish(messages: readonly OutgoingMessage[], end: WaitEnd): Promise<readonly Outcome[]> {
+    return this.#publish(messages, end, toRecord);
   }
 
   /** Takes a dead letter out of its topic. @param key of its record */
   remove(message: OutgoingMessage, key: Buffer, signal: AbortSignal): Promise<readonly Outcome[]> {
-    const bytes = key.length;
-    return this.#publish([message], signal, () => ({ key, value: undefined, headers: new Map(), bytes }));
+    return this.#publish([message], waitEndOf({ signal }), () => tombstoneOf(key));
   }
 
   /** Resolves when nothing is pending any more. */
@@ -57,10 +57,10 @@ export class Producer implements BatchOwner {
   abandonAll(why: string): string[] {
     this.#closing.abort();
     const cut: string[] = [];
-    for (const { publications } of [...this.#open]) {
+    for (const { publications } of this.#open) {
       for (const publication of publications) {
         if (publication.isOver) continue;
-        cut.push(`publish ${publication.source.topic}`);
+        cut.push(`publish ${publication.topic}`);
         publication.abandon(why);
       }
     }
@@ -68,7 +68,8 @@ export class Producer implements BatchOwner {
   }
 
   /** As `BatchOwner`. */
-  ended(): void {
+  ended(isConfirmed: boolean): void {
+    if (isConfirmed) this.confirmed++;
     if (--this.#pending === 0) this.#idle?.();
   }
 
@@ -78,25 +79,24 @@ export class Producer implements BatchOwner {
     return this.#failing === undefined ? "Kafka has not answered in time" : `Kafka: ${this.#failing}`;
   }
 
+  /** As `BatchOwner`. */
+  finished(batch: PublicationBatch): void {
+    this.#open.delete(batch);
+  }
+
   #publish(
     messages: readonly OutgoingMessage[],
-    signal: AbortSignal,
-    recordOf: (message: OutgoingMessage) => Publication["record"],
+    end: WaitEnd,
+    recordOf: (message: OutgoingMessage) => RecordParts,
   ): Promise<readonly Outcome[]> {
     if (messages.length === 0) return Promise.resolve([]);
     return new Promise((resolve) => {
-      const batch: PublicationBatch = new PublicationBatch(this, signal, (outcomes) => {
-        this.#open.delete(batch);
-        resolve(outcomes);
-      });
-      for (const message of messages) batch.add(recordOf(message), sourceOf(message));
+      const batch = new PublicationBatch(this, end, resolve);
+      for (const message of messages) batch.add(recordOf(message), message);
       this.#pending += messages.length;
       if (!batch.begin()) return;
       this.#open.add(batch);
-      for (const [at, publication] of batch.publications.entries()) {
-        const message = messages[at];
-        if (message !== undefined) this.#queueOf(message).push(publication);
-      }
+      for (const publication of batch.publications) this.#queueOf(publication.message).push(publication);
     });
   }
 
@@ -149,34 +149,19 @@ export class Producer implements BatchOwner {
   async #send(declaration: TopicDeclaration, partition: number, batch: RecordBatch): Promise<BatchAnswer> {
     const cluster = this.#cluster;
     const { name } = declaration;
-    const topic = await cluster.topic(name);
+    const topic = cluster.known(name) ?? (await cluster.topic(name));
     // It has been deleted.
     if (topic === undefined)
       await declareTopics(cluster, [declaration], this.#options, this.#options.declare);
     const leader = topic?.leaders[partition] ?? -1;
     if (leader < 0) cluster.forget(name);
-    const { publications, identity, sequence } = batch;
-    const { peer } = cluster;
-    const timestamp = BigInt(Date.now());
-    const records = publications.map(({ record: { key, value, headers } }) => {
-      // The client writes a value that is missing as null, although its types ask for one.
-      const given = { value: value as Buffer, headers, topic: name, partition, timestamp };
-      return key === undefined ? given : { ...given, key };
-    });
-    const sequences = new peer.NumericMap([[`${name}:${partition}`, sequence]]);
     try {
       const connection = await cluster.to(leader, "produce");
-      const request = peer.produceV9.api.async(connection, -1, replicateMs, records, {
-        compression: this.#options.compression,
-        producerId: identity.id,
-        producerEpoch: identity.epoch,
-        sequences,
-      });
-      const answer = await answerTo(request);
-      const found = typeof answer === "boolean" ? undefined : answer.responses[0]?.partitionResponses[0];
-      const { errorCode = -1, baseOffset = -1n } = found ?? {};
-      if (errorCode !== 0) cluster.forget(name); // Another broker may lead the partition.
-      return { code: errorCode, offset: baseOffset };
+      const making = this.#bytes.of(batch, Date.now());
+      const bytes = making instanceof Promise ? await making : making;
+      const answer = await this.#requests.add(connection, name, partition, bytes);
+      if (answer.code !== 0) cluster.forget(name); // Another broker may lead the partition.
+      return answer;
     } catch (reason) {
       cluster.forget(name); // The one that led it may be gone.
       throw reason;

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { Pauses } from "../../core/time/pauses.ts";
 import { WakeablePause } from "../../core/time/wakeable-pause.ts";
-import { placeOfBytes } from "../murmur2.ts";
+import { placeOf, placeOfBytes } from "../murmur2.ts";
 import { noQueue } from "../publish-outcome.ts";
 import type { Cluster, Topic } from "./cluster.ts";
 import { KafkaError, refusalOf, textOf } from "./kafka-errors.ts";
@@ -63,8 +63,7 @@ export class TopicQueue {
   #place(publication: Publication): void {
     const { key } = publication.record;
     const count = this.#queues.length;
-    const at = key === undefined ? this.#turn++ % count : placeOfBytes(key, count);
-    this.#queues[at]?.push(publication);
+    this.#queues[key === undefined ? this.#turn++ % count : partitionOf(key, count)]?.push(publication);
   }
 
   async #look(): Promise<void> {
@@ -92,7 +91,7 @@ export class TopicQueue {
     const { name } = declaration;
     const there = (await cluster.look([name])).get(name);
     if (there === undefined) {
-      for (const { source, end } of this.#missing()) end(noQueue(source.target));
+      for (const publication of this.#missing()) publication.end(noQueue(publication.target));
       if (this.#waiting.every(({ isOver }) => isOver)) return undefined;
       await declareTopics(cluster, [declaration], options, options.declare);
     }
@@ -100,10 +99,8 @@ export class TopicQueue {
   }
 
   /** What must have a reader: it would have made the topic. */
-  #missing(): { readonly source: Publication["source"]; readonly end: Publication["end"] }[] {
-    return this.#waiting
-      .filter(({ source }) => source.mandatory)
-      .map((publication) => ({ source: publication.source, end: (outcome) => publication.end(outcome) }));
+  #missing(): Publication[] {
+    return this.#waiting.filter(({ message }) => message.mandatory);
   }
 
   #found({ id, leaders }: Topic): void {
@@ -145,4 +142,8 @@ export class TopicQueue {
           : undefined;
     if (outcome !== undefined) for (const publication of this.#waiting) publication.end(outcome);
   }
+}
+
+function partitionOf(key: string | Uint8Array, count: number): number {
+  return typeof key === "string" ? placeOf(key, count) : placeOfBytes(key, count);
 }

@@ -64,10 +64,12 @@ class MemoryBroker implements Broker {
   readonly #publishing: MemoryPublishing;
   /** By topic, then by name. */
   readonly #topics = new Map<string, Map<string, MemoryGroup>>();
+  /** The groups of topics, as each publish needs them. */
+  readonly #lists = new Map<string, readonly MemoryGroup[]>();
   readonly #subscriptions = new Set<MemorySubscription>();
   readonly #cancelled = new EventEmitter<Record<string, [CancelledCall]>>();
   /** Queues whose messages are to be handed over. */
-  readonly #awake = new Set<MemoryQueue>();
+  #awake: MemoryQueue[] = [];
   #stopping: Promise<StopReport> | undefined;
 
   constructor({ name, confirm, maxMessages, maxBytes }: MemoryBrokerOptions, clock: Clock) {
@@ -83,7 +85,7 @@ class MemoryBroker implements Broker {
     };
     this.#publishing = new MemoryPublishing({
       ...this.#parts,
-      groupsOf: (topic) => [...(this.#topics.get(topic)?.values() ?? [])],
+      groupsOf: (topic) => this.#groupsOf(topic),
       groupOf: (topic, group) => this.#topics.get(topic)?.get(group),
     });
     this.#cancelled.setMaxListeners(0); // One for each subscription.
@@ -134,7 +136,9 @@ class MemoryBroker implements Broker {
     const group = this.#open(spec);
     const subscription = new MemorySubscription(group, spec, receive, () => {
       this.#subscriptions.delete(subscription);
-      if (spec.broadcast && !group.queue.hasReaders) this.#topics.get(spec.topic)?.delete(spec.group);
+      if (!spec.broadcast || group.queue.hasReaders) return;
+      this.#topics.get(spec.topic)?.delete(spec.group);
+      this.#lists.delete(spec.topic);
     });
     this.#subscriptions.add(subscription);
     return subscription;
@@ -210,18 +214,34 @@ class MemoryBroker implements Broker {
     if (group === undefined) {
       group = new MemoryGroup(topic, name, ordering !== "none", this.#parts);
       groups.set(name, group);
+      this.#lists.delete(topic);
     }
     return group;
   }
 
+  #groupsOf(topic: string): readonly MemoryGroup[] {
+    const known = this.#lists.get(topic);
+    if (known !== undefined) return known;
+    const groups = this.#topics.get(topic);
+    if (groups === undefined) return []; // It is not kept: topics are named by those who publish.
+    const list = [...groups.values()];
+    this.#lists.set(topic, list);
+    return list;
+  }
+
   #pumpLater(queue: MemoryQueue): void {
-    if (this.#awake.size === 0) setImmediate(() => this.#pump());
-    this.#awake.add(queue);
+    if (queue.isAwake) return;
+    queue.isAwake = true;
+    if (this.#awake.length === 0) setImmediate(() => this.#pump());
+    this.#awake.push(queue);
   }
 
   #pump(): void {
-    const queues = [...this.#awake];
-    this.#awake.clear();
-    for (const queue of queues) queue.pump();
+    const queues = this.#awake;
+    this.#awake = [];
+    for (const queue of queues) {
+      queue.isAwake = false;
+      queue.pump();
+    }
   }
 }

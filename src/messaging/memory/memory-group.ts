@@ -17,7 +17,8 @@ export interface GroupParts {
 /** A message and the copies that retries make of it. */
 interface Followed {
   alive: number;
-  readonly whenSettled: (() => void)[];
+  /** Called when all are settled. */
+  whenSettled: (() => void) | undefined;
 }
 
 /** What one group has of a topic: its queue, its retry queues and its dead letters. */
@@ -53,28 +54,38 @@ export class MemoryGroup {
 
   /** Calls `listener` when the message, and every copy that a retry makes of it, is settled. */
   onceSettled(identity: string, listener: () => void): void {
-    this.#follow(identity).whenSettled.push(listener);
+    const followed = this.#follow(identity);
+    const { whenSettled } = followed;
+    followed.whenSettled =
+      whenSettled === undefined
+        ? listener
+        : () => {
+            whenSettled();
+            listener();
+          };
   }
 
   /** Puts a message at its place in the queue. */
   giveBack(item: QueuedMessage, delayMs = 0): void {
-    const pump = (): void => this.#parts.pumpLater(this.queue);
     if (delayMs > 0) {
-      this.queue.addLater(item, delayMs, pump);
+      this.queue.addLater(item, delayMs, () => this.wake());
       return;
     }
     this.queue.add(item);
-    pump();
+    this.wake();
   }
 
   /** A message is done with. */
   settle({ identity, bytes }: QueuedMessage): void {
     this.#unsettled--;
     this.#parts.space.free(bytes);
+    if (!this.#parts.followsMessages) return;
     const followed = this.#followed.get(identity);
     if (followed === undefined || --followed.alive > 0) return;
     this.#followed.delete(identity);
-    for (const listener of followed.whenSettled) listener();
+    const { whenSettled } = followed;
+    followed.whenSettled = undefined; // Tables that the map has outgrown hold what was in them.
+    whenSettled?.();
   }
 
   /** Messages are handed over as soon as may be. */
@@ -84,7 +95,8 @@ export class MemoryGroup {
 
   #follow(identity: string): Followed {
     let followed = this.#followed.get(identity);
-    if (followed === undefined) this.#followed.set(identity, (followed = { alive: 0, whenSettled: [] }));
+    if (followed === undefined)
+      this.#followed.set(identity, (followed = { alive: 0, whenSettled: undefined }));
     return followed;
   }
 }

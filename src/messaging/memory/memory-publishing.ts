@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { type Live, LiveSet } from "../../core/call/live-set.ts";
 import { ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { Destination, IncomingMessage, OutgoingMessage, Published } from "../broker.ts";
 import type { GroupParts, MemoryGroup } from "./memory-group.ts";
@@ -11,6 +12,11 @@ import type { QueuedMessage } from "./memory-queue.ts";
 export interface PublishingParts extends GroupParts {
   readonly groupsOf: (topic: string) => readonly MemoryGroup[];
   readonly groupOf: (topic: string, group: string) => MemoryGroup | undefined;
+}
+
+/** What waits, until the broker closes. */
+interface UnderWay extends Live {
+  readonly closed: (why: string) => void;
 }
 
 type Answer = NonNullable<QueuedMessage["answer"]>;
@@ -27,7 +33,7 @@ interface Arrival {
 export class MemoryPublishing {
   readonly #parts: PublishingParts;
   /** Ends the publishes under way. */
-  readonly #underWay = new Set<(why: string) => void>();
+  readonly #underWay = new LiveSet<UnderWay>();
   #place = 0;
   #closed: string | undefined;
 
@@ -64,14 +70,14 @@ export class MemoryPublishing {
         reject(error);
       };
       const aborted: WaitListener = { handleEvent: () => fail(toCallError(wait.reason)) };
-      const closed = (why: string): void => fail(notSent(why));
+      const underWay: UnderWay = { closed: (why) => fail(notSent(why)), livePlace: -1 };
       const end = (): void => {
         leave?.();
         wait.removeEventListener("abort", aborted);
-        this.#underWay.delete(closed);
+        this.#underWay.delete(underWay);
       };
       wait.addEventListener("abort", aborted);
-      this.#underWay.add(closed);
+      this.#underWay.add(underWay);
       const size = { messages: 1, bytes };
       const leave = this.#parts.space.enter(
         () => size,
@@ -83,7 +89,7 @@ export class MemoryPublishing {
   /** Ends what waits; from now on nothing is taken. */
   close(why: string): void {
     this.#closed = why;
-    for (const end of [...this.#underWay]) end(why);
+    for (const { closed } of this.#underWay) closed(why);
   }
 
   #send(message: OutgoingMessage, topic: string, end: WaitEnd): Promise<Published | ConnectError> {
@@ -113,15 +119,15 @@ export class MemoryPublishing {
       const end = (outcome: Published | ConnectError): void => {
         leave();
         wait.removeEventListener("abort", aborted);
-        this.#underWay.delete(closed);
+        this.#underWay.delete(underWay);
         resolve(outcome);
       };
       const fail = (why: string, reason?: unknown): void =>
         end(isStored ? notConfirmed(arrival.message, reason) : notSent(why, reason));
       const aborted: WaitListener = { handleEvent: () => fail("the broker is full", wait.reason) };
-      const closed = (why: string): void => fail(why);
+      const underWay: UnderWay = { closed: (why) => fail(why), livePlace: -1 };
       wait.addEventListener("abort", aborted);
-      this.#underWay.add(closed);
+      this.#underWay.add(underWay);
       const waits = space.enter(
         () => sizeOf(groupsOf(topic).length, bytes),
         () => {
@@ -172,7 +178,7 @@ export class MemoryPublishing {
     identity: string,
     answer: Answer | undefined,
   ): QueuedMessage {
-    return { place: this.#place++, message, from, bytes, identity, deliveries: 0, answer };
+    return { place: this.#place++, message, from, bytes, identity, deliveries: 0, answer, livePlace: -1 };
   }
 }
 

@@ -1,8 +1,9 @@
+import type { Live } from "../../core/call/live-set.ts";
 import type { Clock } from "../../core/time/clock.ts";
 import type { IncomingMessage, OutgoingMessage } from "../broker.ts";
 
 /** A message in the queue of one group. */
-export interface QueuedMessage {
+export interface QueuedMessage extends Live {
   /** Its place: messages are delivered from the smallest on. */
   readonly place: number;
   readonly message: IncomingMessage;
@@ -33,6 +34,8 @@ export class MemoryQueue {
   readonly #readers: QueueReader[] = [];
   /** In the order of their places; those before `#head` are gone. */
   #waiting: QueuedMessage[] = [];
+  /** Whether its messages are about to be handed over. Only its broker writes it. */
+  isAwake = false;
   #head = 0;
   /** Messages that wait for their time, with what ends the wait. */
   readonly #delayed = new Map<QueuedMessage, () => void>();

@@ -1,5 +1,6 @@
+import { LiveSet } from "../../core/call/live-set.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import type { BrokerSubscription, Delivery, SubscriptionSpec } from "../broker.ts";
+import type { BrokerSubscription, Delivery, IncomingMessage, SubscriptionSpec } from "../broker.ts";
 import type { MemoryGroup } from "./memory-group.ts";
 import type { QueuedMessage, QueueReader } from "./memory-queue.ts";
 
@@ -9,7 +10,7 @@ export class MemorySubscription implements BrokerSubscription, QueueReader {
   readonly #spec: SubscriptionSpec;
   readonly #receive: (delivery: Delivery) => void;
   readonly #ended: () => void;
-  readonly #unsettled = new Set<QueuedMessage>();
+  readonly #unsettled = new LiveSet<QueuedMessage>();
   readonly #lost = new AbortController();
   #isPaused = false;
   #stopping: Promise<void> | undefined;
@@ -48,19 +49,23 @@ export class MemorySubscription implements BrokerSubscription, QueueReader {
   take(item: QueuedMessage): void {
     this.#unsettled.add(item);
     item.deliveries++;
-    const { message, from, answer, deliveries } = item;
-    this.#receive({
-      message,
-      from,
-      partition: undefined,
-      offset: undefined,
-      redelivered: deliveries > 1,
-      deliveries,
-      lost: this.#lost.signal,
-      settle: () => this.#end(item, () => this.group.settle(item)),
-      release: (delayMs) => this.#end(item, () => this.group.giveBack(item, delayMs)),
-      ...(answer && { reply: async (reply) => answer(reply) }),
-    });
+    this.#receive(new MemoryDelivery(this, item, this.#lost.signal));
+  }
+
+  /** A delivery is settled. */
+  settle(item: QueuedMessage): void {
+    if (this.#lost.signal.aborted) return;
+    this.#unsettled.delete(item);
+    this.group.settle(item);
+    this.#done();
+  }
+
+  /** A delivery is given back. */
+  release(item: QueuedMessage, delayMs: number | undefined): void {
+    if (this.#lost.signal.aborted) return;
+    this.#unsettled.delete(item);
+    this.group.giveBack(item, delayMs);
+    this.#done();
   }
 
   pause(): void {
@@ -79,7 +84,7 @@ export class MemorySubscription implements BrokerSubscription, QueueReader {
   /** Loses what is not settled, which stays with the group. */
   lose(why: string): void {
     this.#lost.abort(new ConnectError(why, Code.Aborted));
-    this.#unsettled.clear();
+    for (const item of this.#unsettled) this.#unsettled.delete(item);
     this.#idle?.();
     this.#leave();
   }
@@ -103,10 +108,49 @@ export class MemorySubscription implements BrokerSubscription, QueueReader {
     this.#ended();
   }
 
-  #end(item: QueuedMessage, what: () => void): void {
-    if (!this.#unsettled.delete(item)) return;
-    what();
+  #done(): void {
     if (this.#unsettled.size === 0) this.#idle?.();
     this.group.wake();
+  }
+}
+
+class MemoryDelivery implements Delivery {
+  readonly message: IncomingMessage;
+  readonly from: Delivery["from"];
+  readonly partition = undefined;
+  readonly offset = undefined;
+  readonly deliveries: number;
+  readonly lost: AbortSignal;
+  readonly reply?: NonNullable<Delivery["reply"]>;
+  readonly #subscription: MemorySubscription;
+  readonly #item: QueuedMessage;
+  /** The item may be another delivery's by then. */
+  #isDone = false;
+
+  constructor(subscription: MemorySubscription, item: QueuedMessage, lost: AbortSignal) {
+    const { message, from, answer, deliveries } = item;
+    this.#subscription = subscription;
+    this.#item = item;
+    this.message = message;
+    this.from = from;
+    this.deliveries = deliveries;
+    this.lost = lost;
+    if (answer !== undefined) this.reply = async (reply) => answer(reply);
+  }
+
+  get redelivered(): boolean {
+    return this.deliveries > 1;
+  }
+
+  settle(): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#subscription.settle(this.#item);
+  }
+
+  release(delayMs?: number): void {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#subscription.release(this.#item, delayMs);
   }
 }

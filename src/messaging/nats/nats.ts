@@ -60,7 +60,7 @@ export async function makeNats(options: Partial<NatsBrokerOptions>): Promise<Mad
 class NatsBroker implements Broker {
   readonly name: string;
   readonly system = "nats";
-  readonly capabilities: BrokerCapabilities = { replies: true, keyOrder: "process", deliveryCount: true };
+  readonly capabilities: BrokerCapabilities;
   readonly #options: FullNatsOptions;
   readonly #clock: Clock;
   readonly #lifecycle = new Lifecycle();
@@ -78,6 +78,8 @@ class NatsBroker implements Broker {
 
   constructor(options: FullNatsOptions, clock: Clock) {
     this.name = options.name ?? "nats";
+    const { singleReader: ordered } = options;
+    this.capabilities = { replies: true, keyOrder: "process", ordered, deliveryCount: true };
     this.#options = options;
     this.#clock = clock;
     this.#producer = new Producer(options, {

@@ -4,6 +4,7 @@ import type { WaitEnd, WaitListener } from "../wait.ts";
 import type { AmqpLine } from "./amqp-line.ts";
 import { fromAmqp, toAmqp } from "./amqp-message.ts";
 import { type ChannelSender, senderOn } from "./channel-sender.ts";
+import { Numbered } from "./numbered.ts";
 import type { ConsumeMessage, Message } from "./peer.ts";
 import { sourceOf } from "./publication.ts";
 import { noQueue } from "../publish-outcome.ts";
@@ -16,7 +17,7 @@ const replyQueue = "amq.rabbitmq.reply-to";
 /** A call that waits for its reply. */
 interface OpenCall {
   readonly message: OutgoingMessage;
-  readonly number: string;
+  readonly number: number;
   isSent: boolean;
   readonly reply: (message: IncomingMessage) => void;
   readonly fail: (error: ConnectError) => void;
@@ -43,7 +44,7 @@ export class Caller {
   readonly #options: FullRabbitMqOptions;
   readonly #owner: CallerOwner;
   /** By the numbers that their replies have. */
-  readonly #calls = new Map<string, OpenCall>();
+  readonly #calls = new Numbered<OpenCall>();
   readonly #declared = new Set<string>();
   #line: AmqpLine | undefined;
   #channel: CallChannel | undefined;
@@ -58,9 +59,9 @@ export class Caller {
   /** As `Broker.call`. */
   call(message: OutgoingMessage, end: WaitEnd): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const number = String(++this.#last);
+      const number = this.#last + 1;
       const ended = (): void => {
-        this.#calls.delete(number);
+        this.#calls.take(number);
         end.removeEventListener("abort", aborted);
       };
       const call: OpenCall = {
@@ -84,7 +85,8 @@ export class Caller {
       };
       if (end.aborted) return aborted.handleEvent();
       end.addEventListener("abort", aborted);
-      this.#calls.set(number, call);
+      this.#last = number;
+      this.#calls.add(call);
       this.#begin(call);
     });
   }
@@ -102,12 +104,12 @@ export class Caller {
   changed(): void {
     const line = this.#line;
     if (line === undefined || line.isOver || line.blockedBy !== undefined) return;
-    for (const call of [...this.#calls.values()]) if (!call.isSent) this.#begin(call);
+    for (const call of [...this.#calls]) if (!call.isSent) this.#begin(call);
   }
 
   /** Fails all calls. */
   abandonAll(why: string): void {
-    for (const call of this.#calls.values()) {
+    for (const call of [...this.#calls]) {
       const what = call.isSent ? "sent, and no reply has come" : "not sent";
       call.fail(new ConnectError(`${what}: ${why}`, Code.Unavailable));
     }
@@ -154,13 +156,13 @@ export class Caller {
   }
 
   #sendNow(channel: CallChannel, call: OpenCall): void {
-    if (call.isSent || this.#channel !== channel || !this.#calls.has(call.number)) return;
-    const slot = Number(call.number) % slotCount; // Calls without a key take the slots by turns.
+    if (call.isSent || this.#channel !== channel || this.#calls.get(call.number) === undefined) return;
+    const slot = call.number % slotCount; // Calls without a key take the slots by turns.
     const { options, ...rest } = toAmqp(call.message, this.#options, slot);
     try {
       channel.sender.publish({
         ...rest,
-        options: { ...options, replyTo: replyQueue, correlationId: call.number },
+        options: { ...options, replyTo: replyQueue, correlationId: String(call.number) },
       });
       call.isSent = true;
     } catch (reason) {
@@ -170,11 +172,11 @@ export class Caller {
 
   #replied(message: ConsumeMessage | null): void {
     if (message === null) return;
-    this.#calls.get(String(message.properties.correlationId))?.reply(fromAmqp(message));
+    this.#calls.get(Number(message.properties.correlationId))?.reply(fromAmqp(message));
   }
 
   #returned({ properties }: Message): void {
-    const call = this.#calls.get(String(properties.correlationId));
+    const call = this.#calls.get(Number(properties.correlationId));
     call?.fail(noQueue(sourceOf(call.message).target));
   }
 
@@ -183,7 +185,7 @@ export class Caller {
     this.#channel = undefined;
     this.#declared.clear();
     const lost = "the connection of the call was lost; its outcome is unknown";
-    for (const call of this.#calls.values()) {
+    for (const call of [...this.#calls]) {
       if (call.isSent) call.fail(new ConnectError(`RabbitMQ: ${lost}`, Code.Unavailable));
     }
     this.changed();

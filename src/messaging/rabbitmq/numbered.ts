@@ -15,12 +15,17 @@ export class Numbered<T> {
     this.#items.push(item);
   }
 
+  /** The item with a number; undefined where none has it any more. */
+  get(number: number): T | undefined {
+    const at = number - this.#base;
+    return at < 0 ? undefined : this.#items[at];
+  }
+
   /** Takes an item out; undefined where none has this number any more. */
   take(number: number): T | undefined {
-    const at = number - this.#base;
-    const item = at < 0 ? undefined : this.#items[at];
+    const item = this.get(number);
     if (item === undefined) return undefined;
-    this.#items[at] = undefined;
+    this.#items[number - this.#base] = undefined;
     this.#forget();
     return item;
   }

@@ -1,6 +1,9 @@
 /** What many subscriptions cost, and what those that fail cost the others. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { test, type TestContext } from "node:test";
+import { promisify } from "node:util";
 import { toBinary } from "@bufbuild/protobuf";
 import { MailService, OrderPlacedSchema } from "../../../gen/tsms/test/v1/messages_pb.ts";
 import { service } from "../../../src/core/call/service.ts";
@@ -84,6 +87,16 @@ test("5: a condition in CEL takes at most 4 µs", async (t) => {
   });
   assert.ok(us <= 4, `${us} µs`);
 });
+
+for (const kind of ["topic", "webhook"]) {
+  test(`5: a known subscription with a ${kind} needs at most 2 KiB`, async (t) => {
+    const fixture = join(import.meta.dirname, "fixtures/subscription-memory.ts");
+    const { stdout } = await promisify(execFile)(process.execPath, ["--expose-gc", fixture, kind]);
+    const bytes = Number(/bytes (\d+)/.exec(stdout)?.[1]);
+    t.diagnostic(`${bytes} bytes`);
+    assert.ok(bytes <= 2_048, stdout);
+  });
+}
 
 /** 1,000 webhooks of a dispatcher. */
 interface Hooks extends AsyncDisposable {

@@ -139,7 +139,7 @@ suite("F07: a contract of 2,000 rpcs and 5,000 types", () => {
   });
 });
 
-test("F06: while a face refuses other services, no request of any face or route fails under load", async () => {
+test("F06: while a face refuses other services, no request of any face or route fails, of 500 in a second", async () => {
   const { services } = builtContract({
     "clash.proto": `
       syntax = "proto3";
@@ -153,7 +153,8 @@ test("F06: while a face refuses other services, no request of any face or route 
   });
   const library = new LibraryService(seedLibrary());
   await using grpc = new GrpcServer({ listen: false, logger: false }).addService(library);
-  const faces = [docs(), openapi(), graphql(), mcp({ expose: "all" })];
+  // The one that refuses is the last: the others have taken the contract by then.
+  const faces = [docs(), graphql(), mcp({ expose: "all" }), openapi()];
   await using http = new HttpServer({ port: 0, logger: false, upstream: grpc, faces });
   http.addService(library);
   await http.start();
@@ -182,8 +183,10 @@ test("F06: while a face refuses other services, no request of any face or route 
     );
   const before = await documents();
   const failures: string[] = [];
-  let answered = 0;
-  const ask = async ([send, wanted]: (typeof requests)[number]): Promise<void> => {
+  let open = 0;
+  const ask = async (at: number): Promise<void> => {
+    const [send, wanted] = requests[at % requests.length] ?? assert.fail();
+    open++;
     try {
       const response = await send();
       const text = await response.text();
@@ -191,23 +194,24 @@ test("F06: while a face refuses other services, no request of any face or route 
     } catch (error) {
       failures.push(`${String(error)}: ${String((error as Error).cause)}`);
     }
-    answered++;
+    open--;
   };
-  const end = performance.now() + 4_000;
-  const callers = Array.from({ length: 20 }, async (_, caller) => {
-    for (let at = caller; performance.now() < end; at++)
-      await ask(requests[at % requests.length] ?? assert.fail());
-  });
+  // 500 requests in a second, also where earlier ones wait for their answers, and a refused contract each 100 ms. Each
+  // has a connection, of which a server takes so many of one client.
+  const asked: Promise<void>[] = [];
   let refused = 0;
-  for (; performance.now() < end; refused++) {
+  for (const begun = performance.now(); asked.length < 2_000; await wait(1)) {
+    const ms = performance.now() - begun;
+    while (open < 100 && asked.length < Math.min(2_000, ms / 2)) asked.push(ask(asked.length));
+    if (ms < refused * 100) continue;
+    refused++;
     assert.throws(
       () => http.replaceServices([library.descriptor, ...services]),
       /the operation id same is that of clash\.v1\.ClashService\/Two and clash\.v1\.ClashService\/Three/,
     );
-    await wait(100);
   }
-  await Promise.all(callers);
+  await Promise.all(asked);
   assert.deepEqual(failures, []);
-  assert.ok(answered >= 200 && refused >= 5, `${answered} answers, ${refused} times refused`);
+  assert.ok(refused >= 5, `${refused} times refused`);
   assert.deepEqual(await documents(), before);
 });

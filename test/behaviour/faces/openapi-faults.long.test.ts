@@ -3,6 +3,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
+import {
+  buildClientSchema,
+  getIntrospectionQuery,
+  type IntrospectionQuery,
+  isEnumType,
+  validateSchema,
+} from "graphql";
+import { docs } from "../../../src/entries/docs.ts";
+import { graphql } from "../../../src/entries/graphql.ts";
+import { mcp } from "../../../src/entries/mcp.ts";
 import { builtContract } from "../../support/built-contract.ts";
 import { elementsOf, membersOf } from "../../support/open-document.ts";
 import { OpenapiHost } from "../../support/openapi-host.ts";
@@ -49,6 +59,42 @@ test("F05 messages in themselves, equal names, empty messages and large enums ar
     const validate = ajv.getSchema(`document#/components/schemas/${name}`) ?? assert.fail(name);
     assert.equal(validate(value), isValid, `${name} ${JSON.stringify(value)}`);
   }
+});
+
+test("F05 the same contract has a schema of GraphQL, tools and a model", async () => {
+  const { services } = builtContract({ "odd.proto": oddProto, "odd/v2/odd.proto": otherProto });
+  const odd = services.filter(({ typeName }) => typeName.startsWith("odd."));
+  await using host = await OpenapiHost.of(odd, { faces: [graphql(), mcp({ expose: "all" }), docs()] });
+  const ask = async (path: string, body: object): Promise<{ data: unknown; result: unknown }> => {
+    const headers = { "content-type": "application/json", "mcp-protocol-version": "2025-11-25" };
+    const init = { method: "POST", headers, body: JSON.stringify(body) };
+    return (await (await fetch(host.origin + path, init)).json()) as { data: unknown; result: unknown }; // Of both.
+  };
+  const { data } = await ask("/graphql", { query: getIntrospectionQuery() });
+  const schema = buildClientSchema(data as IntrospectionQuery);
+  assert.deepEqual(validateSchema(schema), []);
+  const names = Object.keys(schema.getTypeMap()).filter((name) => /Tree|Nothing|Many|Hundreds/.test(name));
+  assert.deepEqual(names.toSorted(), [
+    "Hundreds",
+    "Many",
+    "OddV1Tree",
+    "OddV1TreeInput",
+    "OddV1TreeNamedEntry",
+    "OddV1TreeNamedEntryInput",
+    "OddV2Tree",
+    "TreeHundreds",
+  ]);
+  const hundreds = schema.getType("Hundreds");
+  assert.ok(isEnumType(hundreds) && hundreds.getValues().length >= 600);
+  const { result } = await ask("/mcp", { jsonrpc: "2.0", id: 1, method: "tools/list" });
+  const { tools } = result as { tools: readonly { inputSchema: object; outputSchema?: object }[] }; // Of the list.
+  assert.equal(tools.length, 3);
+  const ajv = addFormats.default(new Ajv2020({ strict: false }));
+  for (const { inputSchema, outputSchema } of tools) {
+    ajv.compile(inputSchema);
+    if (outputSchema !== undefined) ajv.compile(outputSchema);
+  }
+  assert.equal((await fetch(`${host.origin}/docs/model.json`)).status, 200);
 });
 
 test("F06 while a face refuses other services, no request fails and the document stays", async () => {

@@ -28,6 +28,7 @@ test("F07 no step towards the document of 2,000 rpcs and 5,000 types takes the t
   const shown = new Shown(contract, openapiDefaults);
   const document = makeDocument({
     ...{ shown, host, ids: operationIds(shown), comments: new Comments(), options: openapiDefaults },
+    registry: undefined,
     foreign: foreignDocument(shown.services.map(({ file }) => file)),
     ...({ version: "3.1.1", inputs: "canonical", security: documentSecurity({}, []) } as const),
   });

@@ -89,7 +89,8 @@ test("G21: a server that retires its connection ends its calls, new ones go to t
   });
   const first = client.echo({}, { timeoutMs });
   while (server.streams === 0) await pause(1);
-  while (transport.state === "ready") await pause(1);
+  // On a busy machine the next connection may be ready before one has seen that the first is in use no more.
+  while (transport.state === "ready" && server.sessions.size < 2) await pause(1);
   assert.equal((await client.echo({}, { timeoutMs })).text, "new");
   assert.equal(server.sessions.size, 2);
   answer(streams[0] ?? assert.fail(), "old");

@@ -218,7 +218,7 @@ test("rule 20: a message is encoded once for each form, however many members the
   for (const got of await Promise.all(all)) assert.deepEqual(got?.texts, ["1", "2"]);
   const [first] = (await kept.history("a")).messages;
   // JSON, the event of it, its frame on sockets, and protobuf.
-  assert.equal(first && sharedOf(first.message)?.forms.size, 4);
+  assert.equal(first && sharedOf(first.message)?.formCount, 4);
   read();
   assert.deepEqual(encodings, { json: 2, sse: 2, protobuf: 2 }, "of two messages");
 });

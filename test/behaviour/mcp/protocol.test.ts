@@ -403,33 +403,32 @@ test("F06 what a face cannot derive leaves everything as it was", async () => {
   assert.match(await answer.text(), /"name":"echo"/);
 });
 
-test("F08 a client that leaves cancels its call", async () => {
-  const { calls, aborted } = echo;
-  const leaving = new AbortController();
+test("F08 a client that leaves cancels its call within 200 ms", async () => {
   const body = call({ name: "echo", arguments: { behaviour: { sleepMs: 60_000 } } });
-  const asked = fetch(host.url, {
-    method: "POST",
-    signal: leaving.signal,
-    body,
-    headers: {
-      "content-type": "application/json",
-      ...modern,
-      "mcp-method": "tools/call",
-      "mcp-name": "echo",
-    },
-  });
-  await within(
-    echo.until((now) => now.calls > calls),
-    "the call",
-  );
-  const leftAt = performance.now();
-  leaving.abort();
-  await assert.rejects(asked);
-  await within(
-    echo.until((now) => now.aborted > aborted),
-    "the cancellation",
-  );
-  assert.ok(performance.now() - leftAt < 2000);
+  const headers = {
+    ...{ "content-type": "application/json", ...modern },
+    ...{ "mcp-method": "tools/call", "mcp-name": "echo" },
+  };
+  let leastMs = Number.POSITIVE_INFINITY;
+  // Other programs make it longer, none makes it shorter.
+  for (let time = 0; time < 5 && leastMs > 200; time++) {
+    const { calls, aborted } = echo;
+    const leaving = new AbortController();
+    const asked = fetch(host.url, { method: "POST", signal: leaving.signal, body, headers });
+    await within(
+      echo.until((now) => now.calls > calls),
+      "the call",
+    );
+    const leftAt = performance.now();
+    leaving.abort();
+    await assert.rejects(asked);
+    await within(
+      echo.until((now) => now.aborted > aborted),
+      "the cancellation",
+    );
+    leastMs = Math.min(leastMs, performance.now() - leftAt);
+  }
+  assert.ok(leastMs <= 200, `${leastMs} ms`);
 });
 
 test("F12 a client that reads nothing of a large answer is cut, and others are served", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Code } from "../../../src/core/errors/errors.ts";
@@ -23,6 +24,7 @@ test("K13: what a stream sends after the headers of its reply is not kept", asyn
   const payload = new Uint8Array(1024 * 1024);
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void; // As the flag says.
+  const mostBytes = 16 * 1024 * 1024;
   let keptBytes = 0;
   async function* requests() {
     yield { payload };
@@ -30,8 +32,12 @@ test("K13: what a stream sends after the headers of its reply is not kept", asyn
     collect();
     const before = process.memoryUsage().arrayBuffers;
     for (let sent = 0; sent < 96; sent++) yield { payload };
-    collect();
-    keptBytes = process.memoryUsage().arrayBuffers - before;
+    // The memory of buffers is given back by threads of their own, on a busy machine some turns behind the collection.
+    for (let turn = 0; turn === 0 || (turn < 200 && keptBytes >= mostBytes); turn++) {
+      collect();
+      keptBytes = process.memoryUsage().arrayBuffers - before;
+      await nextTurn();
+    }
   }
   await assert.rejects(
     async () => {
@@ -42,5 +48,5 @@ test("K13: what a stream sends after the headers of its reply is not kept", asyn
     },
     { code: Code.Unavailable },
   );
-  assert.ok(keptBytes < 16 * 1024 * 1024, `${Math.round(keptBytes / 1024 / 1024)} MiB of 96 MiB`);
+  assert.ok(keptBytes < mostBytes, `${Math.round(keptBytes / 1024 / 1024)} MiB of 96 MiB`);
 });

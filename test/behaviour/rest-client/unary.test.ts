@@ -172,8 +172,10 @@ describe("options", () => {
     };
     await clientOf(server.url, { interceptors: [again] }).echo({ text: "second" });
     assert.deepEqual(seen, [`POST ${server.url}/tsms.test.v1.EchoService/Echo`]);
+    // A call of the test before that ended at its deadline may come this late.
+    const own = server.requests.filter(({ body }) => body !== "");
     assert.deepEqual(
-      server.requests.map(({ head, body }) => [body, head.headers["x-seen"]]),
+      own.map(({ head, body }) => [body, head.headers["x-seen"]]),
       [
         ['{"text":"first"}', "1"],
         ['{"text":"second"}', "1"],

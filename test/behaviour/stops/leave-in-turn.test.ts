@@ -22,25 +22,55 @@ async function connections(t: TestContext, count: number, port: number) {
 
 const count = 200;
 
-test("many clients of a gRPC server that stops are asked to leave in turn", async (t) => {
-  const { port, server } = await running(t);
-  const { leftMs } = await connections(t, count, port);
+/** A stop of many connections: how long it took, and in which time they were asked to leave. */
+interface Stop {
+  readonly tookMs: number;
+  readonly spreadMs: number;
+}
+
+async function stopOf(
+  { leftMs }: Awaited<ReturnType<typeof connections>>,
+  stop: () => Promise<unknown>,
+): Promise<Stop> {
   const beganMs = performance.now();
-  await server.gracefulStop();
+  await stop();
   const tookMs = performance.now() - beganMs;
-  assert.ok(tookMs >= 150 && tookMs < 3_000, `${tookMs} ms`);
   assert.equal(leftMs.length, count);
-  assert.ok(Math.max(...leftMs) - Math.min(...leftMs) >= 100, leftMs.join());
+  return { tookMs, spreadMs: Math.max(...leftMs) - Math.min(...leftMs) };
+}
+
+/** The first of several stops that is good: a busy machine makes timers late, and one that stands still all of them. */
+async function oneOf(stop: () => Promise<Stop>, isGood: (stop: Stop) => boolean): Promise<void> {
+  const all: Stop[] = [];
+  while (all.length < 5) {
+    const one = await stop();
+    if (isGood(one)) return;
+    all.push(one);
+  }
+  assert.fail(JSON.stringify(all));
+}
+
+test("many clients of a gRPC server that stops are asked to leave in turn", async (t) => {
+  await oneOf(
+    async () => {
+      const { port, server } = await running(t);
+      const stop = await stopOf(await connections(t, count, port), () => server.gracefulStop());
+      assert.ok(stop.tookMs >= 150, `${stop.tookMs} ms`);
+      return stop;
+    },
+    ({ tookMs, spreadMs }) => tookMs < 3_000 && spreadMs >= 100,
+  );
 });
 
 test("many clients of a gateway that stops are asked to leave in turn, within the grace period", async (t) => {
-  await using gateway = await startGateway({});
-  const { leftMs } = await connections(t, count, gateway.port);
-  const beganMs = performance.now();
-  await gateway.http.gracefulStop({ graceMs: 100 });
-  assert.ok(performance.now() - beganMs < 2_000);
-  assert.equal(leftMs.length, count);
-  assert.ok(Math.max(...leftMs) - Math.min(...leftMs) >= 40, leftMs.join());
+  await oneOf(
+    async () => {
+      await using gateway = await startGateway({});
+      const all = await connections(t, count, gateway.port);
+      return await stopOf(all, () => gateway.http.gracefulStop({ graceMs: 100 }));
+    },
+    ({ tookMs, spreadMs }) => tookMs < 2_000 && spreadMs >= 40,
+  );
 });
 
 test("a single client is asked to leave at once", async (t) => {

@@ -141,6 +141,32 @@ export function testBus(name: string, meet: () => Promise<Meeting> | Meeting): v
     assert.equal((await first.publish(say("x", { dedupeMs: 500 }), signal)).duplicate, false);
   });
 
+  test(`${name}: publications of one turn, kept and not, stay in their order; a known id among them is told once`, async () => {
+    const meeting = await meet();
+    const { first, second } = meeting;
+    const told = await start(meeting);
+    await second.subscribe(["chat/a"]);
+    const large = create(FollowRoomsResponseSchema, { text: "x".repeat(300_000) });
+    const kept = Array.from({ length: 150 }, (_, place) => say(`k${place}`, { dedupeMs: 500 }));
+    const all = [
+      ...kept.slice(0, 70),
+      say("live", { history: undefined }),
+      ...kept.slice(70),
+      say("k3", { dedupeMs: 500 }),
+      say("last", { publication: publication("last", { message: large }) }),
+    ];
+    const receipts = await Promise.all(all.map((one) => first.publish(one, signal)));
+    const again = receipts[151];
+    assert.deepEqual([again?.duplicate, again?.position], [true, receipts[3]?.position]);
+    assert.deepEqual(
+      receipts.filter(({ duplicate }) => !duplicate).flatMap(({ position }) => position?.offset ?? []),
+      Array.from({ length: 151 }, (_, place) => place + 1),
+    );
+    const texts = Array.from({ length: 150 }, (_, place) => `chat/a k${place} ${place + 1}`);
+    texts.splice(70, 0, "chat/a live");
+    await eventually(() => assert.deepEqual(told.second, [...texts, "chat/a last 151"]));
+  });
+
   test(`${name}: what was kept is read behind a position, as far as size, bytes and time keep it`, async () => {
     const meeting = await meet();
     const { first, second, pass } = meeting;

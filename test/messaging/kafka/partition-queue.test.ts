@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
+import type { OutgoingMessage } from "../../../src/messaging/broker.ts";
 import { kafkaCodes } from "../../../src/messaging/kafka/kafka-errors.ts";
 import {
   type BatchAnswer,
@@ -49,18 +50,31 @@ function queueWith(script: Script, isRemade = false) {
   return { queue, sent };
 }
 
+function messageOf(id: string): OutgoingMessage {
+  return {
+    to: { kind: "topic", topic: "t" },
+    event: { id, source: "/t", type: "t", subject: undefined, timeMs: undefined, extensions: new Map() },
+    key: undefined,
+    headers: new Map(),
+    contentType: undefined,
+    contentEncoding: undefined,
+    body: Buffer.from(id),
+    mandatory: false,
+  };
+}
+
 function publish(queue: PartitionQueue, ids: readonly string[]): Promise<readonly Outcome[]> {
   const { promise, resolve } = Promise.withResolvers<readonly Outcome[]>();
-  const owner = { ended: () => {}, hindrance: () => "" };
+  const owner = { ended: () => {}, finished: () => {}, hindrance: () => "" };
   const batch = new PublicationBatch(owner, new AbortController().signal, resolve);
   for (const id of ids) {
-    const record = { key: undefined, value: Buffer.from(id), headers: new Map<Buffer, Buffer>(), bytes: 100 };
-    queue.push(batch.add(record, { id, topic: "t", target: "t", mandatory: false }));
+    const message = messageOf(id);
+    queue.push(batch.add({ key: undefined, value: message.body, message, bytes: 100 }, message));
   }
   return promise;
 }
 
-const idsOf = ({ publications }: RecordBatch) => publications.map(({ source }: Publication) => source.id);
+const idsOf = ({ publications }: RecordBatch) => publications.map(({ id }: Publication) => id);
 const ok = (offset: bigint): BatchAnswer => ({ code: 0, offset });
 
 suite("36 the messages for a partition of Kafka", () => {

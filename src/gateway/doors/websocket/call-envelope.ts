@@ -39,19 +39,6 @@ export interface Hello {
 }
 
 const longestId = 128;
-const members: ReadonlySet<string> = new Set([
-  "id",
-  "method",
-  "message",
-  "headers",
-  "timeoutMs",
-  "end",
-  "cancel",
-  "pause",
-  "ack",
-  "confirm",
-]);
-
 const longestClient = 128;
 const helloForm = /^\s*\{\s*"hello"/;
 const authorizationForm = /^\s*\{\s*"authorization"/;
@@ -63,22 +50,21 @@ const authorizationForm = /^\s*\{\s*"authorization"/;
  */
 export function readEnvelope(text: string): CallEnvelope {
   const found = membersOf(text);
-  const idText = found.get("id");
+  const { id: idText, message, headers, timeoutMs, pause } = found;
   if (idText === undefined) throw invalidArgument('a frame has an "id"');
   const id = JSON.parse(idText) as unknown;
   const isId = typeof id === "string" ? id.length <= longestId : Number.isSafeInteger(id);
   if (!isId) throw invalidArgument(`an "id" is a string up to ${longestId} characters or an integer`);
-  const method = textOf(found, "method");
   return {
     id: id as CallId, // Just checked.
     idText,
-    method,
-    message: found.get("message"),
-    headers: found.get("headers"),
-    timeoutMs: found.get("timeoutMs"),
+    method: textOf(found, "method"),
+    message,
+    headers,
+    timeoutMs,
     end: flag(found, "end"),
     cancel: flag(found, "cancel"),
-    pause: found.has("pause") ? flag(found, "pause") : undefined,
+    pause: pause === undefined ? undefined : flag(found, "pause"),
     ack: textOf(found, "ack"),
     confirm: textOf(found, "confirm"),
   };
@@ -128,36 +114,69 @@ function controlFrame(text: string, form: RegExp): Record<string, unknown> | und
   }
 }
 
-function membersOf(text: string): Map<string, string> {
+const frameReading = Object.freeze({ ...jsonReadDefaults, maxEntries: 0 });
+
+/** The members of a frame as JSON text. */
+interface Members {
+  id: string | undefined;
+  method: string | undefined;
+  message: string | undefined;
+  headers: string | undefined;
+  timeoutMs: string | undefined;
+  end: string | undefined;
+  cancel: string | undefined;
+  pause: string | undefined;
+  ack: string | undefined;
+  confirm: string | undefined;
+}
+
+const noMembers: Readonly<Members> = Object.freeze({
+  id: undefined,
+  method: undefined,
+  message: undefined,
+  headers: undefined,
+  timeoutMs: undefined,
+  end: undefined,
+  cancel: undefined,
+  pause: undefined,
+  ack: undefined,
+  confirm: undefined,
+});
+
+function membersOf(text: string): Members {
   // The limits of a message are checked when it is decoded with its type.
-  const cursor = new JsonCursor(text, { ...jsonReadDefaults, maxEntries: 0 });
-  const found = new Map<string, string>();
+  const cursor = new JsonCursor(text, frameReading);
+  const found = { ...noMembers };
   if (cursor.next() !== 0x7b) throw invalidArgument("a frame is a JSON object");
   cursor.enter();
   if (cursor.next() === 0x7d) cursor.leave();
   else {
     do {
       const name = cursor.readName();
-      if (!members.has(name)) throw invalidArgument(`a frame has no member ${JSON.stringify(name)}`);
-      if (found.has(name)) throw invalidArgument(`the member "${name}" occurs twice`);
+      if (!isMember(name)) throw invalidArgument(`a frame has no member ${JSON.stringify(name)}`);
+      if (found[name] !== undefined) throw invalidArgument(`the member "${name}" occurs twice`);
       const start = cursor.pos;
       cursor.skipValue();
-      found.set(name, text.slice(start, cursor.pos));
+      found[name] = text.slice(start, cursor.pos);
     } while (cursor.more(0x7d));
   }
   cursor.finish();
   return found;
 }
 
-function textOf(found: ReadonlyMap<string, string>, name: string): string | undefined {
-  const value = found.get(name);
+function isMember(name: string): name is keyof Members {
+  return Object.hasOwn(noMembers, name);
+}
+
+function textOf(found: Members, name: keyof Members): string | undefined {
+  const value = found[name];
   if (value === undefined) return undefined;
   if (!value.startsWith('"')) throw invalidArgument(`"${name}" is a string`);
   return JSON.parse(value) as string; // A string literal.
 }
 
-function flag(found: ReadonlyMap<string, string>, name: string): boolean {
-  const value = found.get(name);
+function flag(found: Members, name: keyof Members): boolean {
+  const value = found[name];
   if (value !== undefined && value !== "true" && value !== "false") {
     throw invalidArgument(`"${name}" is true or false`);
   }

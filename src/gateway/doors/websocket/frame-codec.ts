@@ -22,11 +22,32 @@ export interface Frame {
   readonly data: string | Buffer;
   readonly isBinary: boolean;
   /** The bytes of the frame where many sockets are sent it. Default: none */
-  readonly shared?: () => SharedBytes;
+  shared?(): SharedBytes;
   /** Length of `data` in bytes, where it is known already. */
   readonly dataBytes?: number;
   /** What is known of the message beside it; undefined for the message of one call. */
   readonly known?: SharedMessage | undefined;
+}
+
+/** The frame of a message that many sockets are sent. Rings keep it: it is no object with functions of its own. */
+export class SharedFrame implements Frame {
+  readonly data: string | Buffer;
+  readonly isBinary: boolean;
+  readonly dataBytes: number;
+  readonly known: SharedMessage | undefined;
+  #shared: SharedBytes | undefined;
+
+  /** @param known what is known of its message beside it */
+  constructor(data: string | Buffer, isBinary: boolean, known: SharedMessage | undefined) {
+    this.data = data;
+    this.isBinary = isBinary;
+    this.dataBytes = Buffer.byteLength(data);
+    this.known = known;
+  }
+
+  shared(): SharedBytes {
+    return (this.#shared ??= sharedFrame(this.data));
+  }
 }
 
 /** Decodes frames into the request messages of one route, and encodes its replies. */
@@ -147,15 +168,16 @@ function frameWriter(
   };
 }
 
-/** The frames of messages; a message that many calls send has one, in one list. */
+/** The frames of messages; a message that many calls send has one, in a list that those calls share. */
 function framesOf(dataOf: (message: Message) => string | Buffer, isBinary: boolean): FrameCodec["frames"] {
-  const sharedFramesOf = keptOnce((message): readonly Frame[] => {
-    const data = dataOf(message);
-    let shared: SharedBytes | undefined;
-    const sharedBytes = (): SharedBytes => (shared ??= sharedFrame(data));
-    const dataBytes = Buffer.byteLength(data);
-    return [{ data, isBinary, shared: sharedBytes, dataBytes, known: sharedOf(message) }];
-  });
-  return (message) =>
-    sharedOf(message) === undefined ? [{ data: dataOf(message), isBinary }] : sharedFramesOf(message);
+  const sharedFrameOf = keptOnce(
+    (message): Frame => new SharedFrame(dataOf(message), isBinary, sharedOf(message)),
+  );
+  // Rings keep frames, and no list of each.
+  let last: readonly Frame[] = [];
+  return (message) => {
+    if (sharedOf(message) === undefined) return [{ data: dataOf(message), isBinary }];
+    const frame = sharedFrameOf(message);
+    return last[0] === frame ? last : (last = [frame]);
+  };
 }

@@ -1,6 +1,4 @@
-import type { SharedBytes } from "../../../core/wire/shared-bytes.ts";
-import { sharedFrame } from "./frame-bytes.ts";
-import type { Frame } from "./frame-codec.ts";
+import { type Frame, SharedFrame } from "./frame-codec.ts";
 
 /** What the messages that many sockets are sent look like in calls, by how their frames begin. */
 const known = new WeakMap<Frame, Map<string, Frame>>();
@@ -22,8 +20,7 @@ export function messageFrame(frame: Frame, idText: string, members: string): Fra
   if (before !== undefined) return before;
   const data = `${begin}${String(frame.data)}}`;
   if (frames.size >= mostKnown) return { data, isBinary: false };
-  let shared: SharedBytes | undefined;
-  const made: Frame = { data, isBinary: false, shared: () => (shared ??= sharedFrame(data)) };
+  const made = new SharedFrame(data, false, undefined);
   frames.set(begin, made);
   return made;
 }

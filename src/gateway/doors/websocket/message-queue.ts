@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import { type ReadySource, takesReady } from "../../../core/call/one-request.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 
 /** A message, or its protobuf bytes. */
@@ -21,7 +22,9 @@ const messageBytes = 64;
 const done: IteratorResult<SocketMessage, void> = Object.freeze({ done: true, value: undefined });
 
 /** The request messages of one call on their way from the socket to the handler, which reads them one at a time. */
-export class MessageQueue implements AsyncIterableIterator<SocketMessage, void, undefined> {
+export class MessageQueue
+  implements AsyncIterableIterator<SocketMessage, void, undefined>, ReadySource<SocketMessage>
+{
   readonly #source: QueueSource;
   readonly #messages: { readonly message: SocketMessage; readonly bytes: number }[] = [];
   readonly #readers: PromiseWithResolvers<IteratorResult<SocketMessage, void>>[] = [];
@@ -69,6 +72,13 @@ export class MessageQueue implements AsyncIterableIterator<SocketMessage, void, 
       if (error === undefined) reader.resolve(done);
       else reader.reject(error);
     }
+  }
+
+  [takesReady](): SocketMessage | undefined {
+    const first = this.#messages[0];
+    if (first === undefined) return undefined;
+    void this.return();
+    return first.message;
   }
 
   next(): Promise<IteratorResult<SocketMessage, void>> {

@@ -54,7 +54,7 @@ export function openMultiplexCall(
       requestId: requestIds?.of(own?.[requestIdHeader], isTrusted),
     },
     smaller(requestedTimeoutMs(headers), askedMs),
-    () => kit.requestMetadata.of(headers),
+    kit.requestMetadata.from(headers),
   );
   context.edge = handshakeOf(headers);
   context.connection = side.connection;

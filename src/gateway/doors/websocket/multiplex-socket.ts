@@ -3,6 +3,7 @@ import type { LiveTimes } from "../../../core/admission/connection-book.ts";
 import type { CallReports } from "../../../core/admission/call-reports.ts";
 import { type CallObserver, notifyRefusedHead } from "../../../core/call/observer.ts";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
+import { leanErrors } from "../../../core/errors/lean-error.ts";
 import { setRefusalKind } from "../../../core/errors/refusal-kind.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import type { CallableMethod } from "./callable-methods.ts";
@@ -26,6 +27,9 @@ import { type SharedCall, SocketIdentity } from "./socket-identity.ts";
 import { callSource } from "./socket-side.ts";
 import { readHeaders, readHeadersFrame, type SocketHeaders, withHeaders } from "../../http/socket-headers.ts";
 import { statusMembers, type StatusOptions } from "./status-frame.ts";
+
+/** By which a call ends that its client cancels, as each call in a room does. */
+const cancelled = leanErrors("the client cancelled the call", Code.Canceled);
 
 /** The parts of a `MultiplexSocket`. */
 export interface MultiplexOptions extends StatusOptions {
@@ -245,9 +249,10 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     }
     this.#calls.set(id, live);
     this.#rooms?.begin(idText, live.call.context);
+    this.#continue(live, envelope); // Its message is there when it begins.
     void this.#run(id, live);
-    if (this.#identity !== undefined) void this.#admitted(live);
-    this.#continue(live, envelope);
+    if (live.admitted !== undefined) void this.#admitted(live, live.admitted);
+    else this.#identity?.began(live.call.context);
   }
 
   /** Creates a call; throws the error with which it ends otherwise. */
@@ -292,14 +297,14 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   /** Never rejects. */
-  async #admitted(live: LiveCall): Promise<void> {
+  async #admitted(live: LiveCall, admitted: Promise<void>): Promise<void> {
     try {
-      await live.admitted;
+      await admitted;
     } catch {
       return; // `run` tells.
     }
     live.isAdmitted = true;
-    this.#identity?.look();
+    this.#identity?.began(live.call.context);
   }
 
   async #run(id: CallId, live: LiveCall): Promise<void> {
@@ -324,7 +329,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       if (pause !== undefined) this.#pause(live, pause);
       if (ack !== undefined) this.#ack(live, ack);
       if (confirm !== undefined) this.#confirm(live, confirm);
-      if (cancel) throw new ConnectError("the client cancelled the call", Code.Canceled);
+      if (cancel) throw cancelled();
       if (message !== undefined) {
         if (requests.ended) throw invalidArgument("a message came after the last one");
         this.#checkLimit(call);

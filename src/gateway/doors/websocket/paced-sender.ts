@@ -143,8 +143,9 @@ export class PacedSender {
     return this.#turnBytes < windowBytes && this.#frames.waitingBytes < windowBytes;
   }
 
-  #send({ data, isBinary, shared }: Frame): void {
-    const whole = this.#frames.takesFrames ? shared?.() : undefined;
+  #send(frame: Frame): void {
+    const { data, isBinary } = frame;
+    const whole = this.#frames.takesFrames ? frame.shared?.() : undefined;
     this.#turnBytes += (whole ?? data).length + 1;
     if (whole === undefined) this.#frames.send(data, isBinary);
     else this.#frames.sendFrame(whole);

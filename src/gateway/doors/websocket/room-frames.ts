@@ -81,12 +81,11 @@ export class RoomFrames {
   }
 
   #joined(idText: string, context: CallContext): void {
-    const header = context.responseHeaderIfAny;
-    const position = header?.get(positionHeader) ?? undefined;
-    if (header === undefined || position === undefined || this.#calls.has(idText)) return;
+    const position = context.responseField(positionHeader);
+    if (position === undefined || this.#calls.has(idText)) return;
     this.#calls.set(idText, { context, position });
-    const reason = firstReason(header.get(resetHeader));
-    const joined = { position, resume: header.get(resumeHeader) ?? undefined, reason };
+    const reason = firstReason(context.responseField(resetHeader));
+    const joined = { position, resume: context.responseField(resumeHeader), reason };
     this.#write(`{"id":${idText},"joined":${JSON.stringify(joined)}}`);
   }
 
@@ -118,16 +117,16 @@ function besideText({ headers, event }: SharedMessage): string {
 
 /** As `besideText`, made once for all calls that send the message. */
 function madeBeside(known: SharedMessage): string {
-  const before = known.forms.get(besideText);
+  const before = known.formBy(besideText);
   if (typeof before === "string") return before;
   const text = besideText(known);
-  known.forms.set(besideText, text);
+  known.keepForm(besideText, text);
   return text;
 }
 
 /** Why a client that resumes has missed something, by the header that says so; undefined where it has missed nothing. */
-function firstReason(header: string | null): string | undefined {
-  if (header === null) return undefined;
+function firstReason(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
   try {
     const [first] = JSON.parse(header) as { readonly reason?: string }[];
     return first?.reason?.replace(/^RESET_REASON_/, "");

@@ -55,6 +55,11 @@ export class SocketIdentity {
     this.#init = init;
   }
 
+  /** A call has begun, which the gates have admitted. */
+  began(context: CallContext): void {
+    if (endsOf(context, this.#init.connection).length > 0) this.look();
+  }
+
   /** Calls have begun, or have other credentials: tells the client in time when the first of them ends. */
   look(): void {
     clearTimeout(this.#timer);

@@ -1,6 +1,7 @@
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { requestIdHeader } from "../../../core/metadata/request-id.ts";
+import { metadataBefore } from "../../../core/errors/lean-error.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
 import type { ReplyMetadata } from "../../http/reply-metadata.ts";
 
@@ -23,16 +24,17 @@ export function statusMembers(
   error: ConnectError | undefined,
   context: CallContext | undefined,
 ): string {
-  const header = context?.responseHeaderIfAny;
   const headers: Record<string, string> = {};
   const trailers: Record<string, string> = {};
-  if (header !== undefined) replyMetadata.headers(header, (name, value) => (headers[name] = value));
+  context?.eachResponseHeader((name, value) =>
+    replyMetadata.header(name, value, (as, text) => (headers[as] = text)),
+  );
   if (context?.answeredId !== undefined) headers[requestIdHeader] = context.answeredId;
-  // The metadata of an error also contains the headers of the reply.
-  const trailer = error === undefined ? context?.responseTrailerIfAny : error.metadata;
+  // The metadata of an error may also contain the headers of the reply.
+  const trailer = error === undefined ? context?.responseTrailerIfAny : metadataBefore(error);
   if (trailer !== undefined) {
     replyMetadata.trailersAsHeaders(trailer, (name, value) => {
-      if (error === undefined || header?.has(name) !== true) trailers[name] = value;
+      if (error === undefined || context?.responseField(name) === undefined) trailers[name] = value;
     });
   }
   const status = error === undefined ? ok : errors.statusText(error);

@@ -32,6 +32,8 @@ export interface CostOf {
 /** The points of an operation that is valid: rpcs, and objects times the sizes of the lists above them. */
 export function costOf({ operation, fragments, root, fields, variables, listSize }: CostOf): number {
   const known = new Map<string, number>();
+  const hasDefaults = operation.variableDefinitions?.some(({ defaultValue }) => defaultValue !== undefined);
+  const given = hasDefaults === true ? { ...defaultsOf(operation), ...variables } : variables;
   /** The objects of a selection. @param first how many items the first list has; undefined below it */
   const objects = (set: SelectionSetNode, type: Composite, first: number | undefined): number => {
     let sum = 0;
@@ -86,8 +88,7 @@ export function costOf({ operation, fragments, root, fields, variables, listSize
         const { face } = found.rpc;
         const type = root.getFields()[node.name.value]?.type;
         const size =
-          sizeOf(node, found.sizeArgument, variables) ??
-          (face && face.listSize > 0 ? face.listSize : listSize);
+          sizeOf(node, found.sizeArgument, given) ?? (face && face.listSize > 0 ? face.listSize : listSize);
         sum += face !== undefined && face.cost > 0 ? face.cost : rpcCost;
         if (node.selectionSet !== undefined && type !== undefined)
           sum += values(node.selectionSet, type, size);
@@ -107,6 +108,15 @@ function inside(name: string, type: Composite): Composite {
 function listIn(type: GraphQLOutputType): boolean {
   if (type instanceof GraphQLNonNull) return listIn(type.ofType as GraphQLOutputType); // No non-null is in another.
   return type instanceof GraphQLList;
+}
+
+/** The defaults of variables that are whole numbers. */
+function defaultsOf({ variableDefinitions = [] }: OperationDefinitionNode): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    variableDefinitions.flatMap(({ variable, defaultValue }) =>
+      defaultValue?.kind === Kind.INT ? [[variable.name.value, Number(defaultValue.value)]] : [],
+    ),
+  );
 }
 
 /** The number of an argument, if it is above 0. */

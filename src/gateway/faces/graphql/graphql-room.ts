@@ -15,6 +15,12 @@ import { answerPage, answerPageFile } from "./playground.ts";
 import { type ContractSchema, madeSchema } from "./schema.ts";
 import type { SocketRoom } from "./socket.ts";
 
+/** What is derived of a contract. */
+interface Derived {
+  readonly schema: ContractSchema;
+  readonly executor: Executor;
+}
+
 /** GraphQL of one server: what is left of it when a contract is replaced. */
 export class GraphqlRoom {
   readonly #options: GraphqlOptions;
@@ -23,7 +29,9 @@ export class GraphqlRoom {
   readonly #meter: OperationMeter;
   readonly #persisted: Persisted;
   #sockets: SocketRoom | undefined;
-  #current: { readonly schema: ContractSchema; readonly executor: Executor } | undefined;
+  #current: Derived | undefined;
+  /** What was derived last. */
+  #derived: Derived | undefined;
 
   /** @throws SetupError for documents that cannot be used */
   constructor(options: GraphqlOptions, host: FaceHost, pages: readonly FacePage[]) {
@@ -67,7 +75,7 @@ export class GraphqlRoom {
         onTooManyCalls: () => this.#meter.refused("calls"),
       },
     });
-    this.#current = { schema, executor };
+    this.#derived = { schema, executor };
     const parts: HttpParts = {
       executor,
       options: this.#options,
@@ -77,6 +85,11 @@ export class GraphqlRoom {
       writeIdleMs: () => this.#host.live().writeIdleMs,
     };
     return (exchange: HttpExchange) => answerHttp(exchange, parts);
+  }
+
+  /** Sockets get the schema that was made last. */
+  adopt(): void {
+    this.#current = this.#derived;
   }
 
   /** Answers with a file of the playground. */

@@ -87,6 +87,10 @@ class MountedGraphql implements MountedFace {
     ]);
   }
 
+  adopt(): void {
+    this.#loaded.adopt();
+  }
+
   describe(origin: string): readonly string[] {
     return this.#room === undefined
       ? []

@@ -65,7 +65,12 @@ class CarriedErrors extends Error {
 
 /** The arguments of an execution, with what they are of. */
 interface OwnArgs extends ExecutionArgs {
-  readonly contextValue: { readonly conversation: Conversation; readonly prepared: PreparedOperation };
+  readonly contextValue: {
+    readonly conversation: Conversation;
+    /** That of the contract by which the operation was checked. */
+    readonly executor: Executor;
+    readonly prepared: PreparedOperation;
+  };
 }
 
 /** One socket. */
@@ -173,15 +178,13 @@ class Conversation implements FaceConversation {
       schema: executor.schema,
       document: valid.document,
       operationName: request.operationName,
-      contextValue: { conversation: this, prepared },
+      contextValue: { conversation: this, executor, prepared },
     };
   }
 
   /** Executes what `subscribe` has returned. */
   async execute({ contextValue }: OwnArgs): Promise<AsyncGenerator<OperationResult> | OperationResult> {
-    const { prepared } = contextValue;
-    const executor = this.#executor();
-    if (executor === undefined) return failing([requestError(new ConnectError(stopping, Code.Unavailable))]);
+    const { prepared, executor } = contextValue;
     const result =
       prepared.type === "subscription"
         ? await executor.subscribe(prepared, this.#group)

@@ -6,7 +6,8 @@ import { Code, ConnectError, type FieldViolation, invalidArgument } from "../../
 import { nearestName } from "../../../core/errors/nearest-name.ts";
 import { jsonReadOptions } from "../../binding/bind-options.ts";
 import type { FaceRpc } from "../face-call.ts";
-import { HiddenFields, type Shows } from "./hidden-fields.ts";
+import type { Shows } from "../shown-message.ts";
+import { HiddenFields } from "./hidden-fields.ts";
 import type { RawJson } from "./json-rpc.ts";
 import { isObjectMessage, wrapper } from "./wrapped-messages.ts";
 

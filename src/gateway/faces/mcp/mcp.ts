@@ -63,6 +63,8 @@ class MountedMcp implements MountedFace {
   readonly #host: FaceHost;
   readonly #listeners: Listeners;
   #current: McpContract | undefined;
+  /** The contract of the last `use`. */
+  #derived: McpContract | undefined;
 
   constructor(options: McpOptions, host: FaceHost) {
     this.#options = options;
@@ -74,9 +76,7 @@ class MountedMcp implements MountedFace {
     const options = this.#options;
     const host = this.#host;
     const known = new McpContract(contract, options, host);
-    const before = this.#current;
-    this.#current = known;
-    if (before !== undefined && !isSame(before.contract, contract)) this.#listeners.changed();
+    this.#derived = known;
     const { path, guard } = options;
     const document = resourcePath("");
     const hasDocument = (): boolean =>
@@ -109,6 +109,13 @@ class MountedMcp implements MountedFace {
       ],
       [resourcePath(path), { methods: ["GET", "HEAD"], guard, answer: about }],
     ]);
+  }
+
+  adopt(): void {
+    const before = this.#current;
+    const now = (this.#current = this.#derived);
+    if (before === undefined || now === undefined) return;
+    if (!isSame(before.contract, now.contract)) this.#listeners.changed();
   }
 
   describe(origin: string): readonly string[] {

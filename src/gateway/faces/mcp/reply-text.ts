@@ -4,7 +4,7 @@ import { jsonWriter } from "../../../core/codec/message-to-json.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { decoder } from "../../binding/reply-encoder.ts";
 import type { FaceRpc } from "../face-call.ts";
-import { shownMessage, type Shows } from "./hidden-fields.ts";
+import { shownMessage, type Shows } from "../shown-message.ts";
 
 /** Writes the replies of an rpc in JSON, on one line. */
 export interface ReplyText {

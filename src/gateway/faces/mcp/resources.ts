@@ -10,7 +10,7 @@ import type { CallGroup } from "../call-group.ts";
 import type { FaceCall, FaceRpc } from "../face-call.ts";
 import type { Contract } from "../face.ts";
 import { PathTexts } from "../path-text.ts";
-import { shownMessage } from "./hidden-fields.ts";
+import { shownMessage } from "../shown-message.ts";
 import type { McpContract } from "./mcp-contract.ts";
 import { faceOf, type ShownRpcs } from "./rpc-tool.ts";
 

@@ -36,12 +36,16 @@ const newLine = 0x0a;
 export function mcpStdio(options: Partial<McpOptions> = {}): McpStdio {
   const merged = mcpOptions(options);
   const listeners = new Listeners(merged.maxListeners, 0);
-  let current: { readonly server: McpServer; readonly host: FaceHost } | undefined;
+  let current: McpServer | undefined;
+  let derived: McpServer | undefined;
   const mount = (host: FaceHost): ReturnType<Face["mount"]> => ({
     use(contract: Contract) {
-      current = { server: new McpServer(new McpContract(contract, merged, host), merged, host), host };
-      listeners.changed();
+      derived = new McpServer(new McpContract(contract, merged, host), merged, host);
       return new Map();
+    },
+    adopt() {
+      current = derived;
+      listeners.changed();
     },
     describe: () => [],
   });
@@ -49,7 +53,7 @@ export function mcpStdio(options: Partial<McpOptions> = {}): McpStdio {
     face: { name: "mcp", paths: [], mount },
     async serve(input, output) {
       if (current === undefined) throw new TypeError("the face has no server yet");
-      await new Session(() => current?.server, listeners, output).run(input);
+      await new Session(() => current, listeners, output).run(input);
     },
   };
 }

@@ -8,7 +8,7 @@ import type { HttpExchange } from "../../http/exchange.ts";
 import type { CallGroup } from "../call-group.ts";
 import type { FaceCall, FaceRpc } from "../face-call.ts";
 import { argumentReader } from "./arguments.ts";
-import type { Shows } from "./hidden-fields.ts";
+import type { Shows } from "../shown-message.ts";
 import type { RawJson } from "./json-rpc.ts";
 import type { McpOptions } from "./mcp-options.ts";
 import { replyText } from "./reply-text.ts";

@@ -1,4 +1,11 @@
-import { type DescService, getOption, hasOption, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import {
+  type DescService,
+  getOption,
+  hasOption,
+  type JsonObject,
+  type JsonValue,
+  type Registry,
+} from "@bufbuild/protobuf";
 import { file_google_rpc_error_details } from "../../../../gen/google/rpc/error_details_pb.ts";
 import { service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
 import { isMembers } from "../../../core/codec/json-members.ts";
@@ -6,7 +13,7 @@ import type { Comments } from "../../../core/contract/comments.ts";
 import { type LateText, lateText } from "../../../core/contract/late-text.ts";
 import { JsonSchemas } from "../../../core/contract/json-schema.ts";
 import type { Sided } from "../../../core/contract/schema-names.ts";
-import { Namer } from "../../../core/contract/namer.ts";
+import { type DescType, Namer } from "../../../core/contract/namer.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { routableMethods } from "../../../core/http-rule/http-methods.ts";
@@ -17,6 +24,8 @@ import { laidOver } from "./laid-over.ts";
 import { openapiDefaults, type OpenapiOptions } from "./openapi-options.ts";
 import { type PathText, PathTexts } from "../path-text.ts";
 import { headerParameters } from "./header-parameters.ts";
+import { OperationExamples } from "./operation-examples.ts";
+import { pathParameters } from "./path-parameters.ts";
 import { queryParameters } from "./query-parameters.ts";
 import { requestBody } from "./request-body.ts";
 import { responsesOf } from "./responses.ts";
@@ -33,6 +42,8 @@ export interface DocumentInit {
   /** What options of other projects say, see `foreignDocument`. */
   readonly foreign: ForeignDocument;
   readonly host: FaceHost;
+  /** Types that `google.protobuf.Any` may contain in examples, beside the standard ones. */
+  readonly registry: Registry | undefined;
   readonly options: OpenapiOptions;
   readonly security: DocumentSecurity;
   readonly version: DocumentVersion;
@@ -59,7 +70,7 @@ export function* makeDocument(init: DocumentInit): Generator<void, JsonObject> {
   yield;
   const namer = new Namer(init.shown.services, types);
   yield;
-  const writer = new DocumentWriter(init, namer);
+  const writer = new DocumentWriter(init, namer, types);
   yield* writer.write();
   return writer.document();
 }
@@ -69,12 +80,13 @@ class DocumentWriter {
   readonly #shown: Shown;
   readonly #namer: Namer;
   readonly #schemas: JsonSchemas;
+  readonly #examples: OperationExamples;
   readonly #texts = new PathTexts();
   readonly #paths = new Map<string, Record<string, JsonValue>>();
   #detail: JsonObject = {};
   #definitions: ReadonlyMap<string, LateText<Sided>> = new Map();
 
-  constructor(init: DocumentInit, namer: Namer) {
+  constructor(init: DocumentInit, namer: Namer, types: readonly DescType[]) {
     const { shown, options, host, comments, inputs } = init;
     this.#init = init;
     this.#shown = shown;
@@ -89,6 +101,8 @@ class DocumentWriter {
       prefix: "#/components/schemas/",
     } as const;
     this.#schemas = new JsonSchemas(this.#namer, comments, form, (desc) => shown.has(desc));
+    const writing = { ...json, registry: init.registry };
+    this.#examples = new OperationExamples(writing, (field) => shown.has(field), types);
   }
 
   /** Describes one route after another. */
@@ -233,13 +247,14 @@ class DocumentWriter {
     const title = [face?.summary, short, summary].find((one) => one !== undefined && one !== "");
     const { schemes } = security;
     const need = security.needOf(method);
+    const example = this.#examples.of(route);
     const parameters = [
-      ...this.#pathParameters(path),
-      ...queryParameters(route, this.#schemas, (field) => this.#shown.has(field)),
+      ...pathParameters(path, this.#schemas, example.path),
+      ...queryParameters(route, this.#schemas, (field) => this.#shown.has(field), example.query),
       ...headerParameters(route, host),
     ];
     const body = requestBody(route, this.#schemas, {
-      ...{ binary: options.binary, version, inputs },
+      ...{ binary: options.binary, version, inputs, example: example.body },
       isVisible: (field) => this.#shown.has(field),
       isClosed: host.unknownFields === "reject",
     });
@@ -255,7 +270,7 @@ class DocumentWriter {
       ...(body !== undefined && { requestBody: body }),
       responses: withResponses(
         responsesOf(route, this.#schemas, {
-          ...{ binary: options.binary, version, host },
+          ...{ binary: options.binary, version, host, example: example.reply },
           isSecured: need !== "none",
         }),
         responses,
@@ -263,23 +278,6 @@ class DocumentWriter {
       ...theirs,
       ...(method.methodKind !== "unary" && host.webSockets && { "x-ts-ms-websocket": true }),
     };
-  }
-
-  #pathParameters({ parameters }: PathText): JsonObject[] {
-    return parameters.map(({ name, field, multiSegment }) => {
-      const whole: JsonObject = field === undefined ? { type: "string" } : this.#schemas.ofText(field);
-      const { description, readOnly: _readOnly, ...rest } = whole;
-      const isText =
-        rest["type"] === "string" && !("minLength" in rest) && !("format" in rest) && !multiSegment;
-      return {
-        name,
-        in: "path",
-        required: true,
-        ...(description !== undefined && { description }),
-        schema: isText ? { ...rest, minLength: 1 } : rest,
-        ...(multiSegment && { "x-ts-ms-multi-segment": true }),
-      };
-    });
   }
 }
 

@@ -22,7 +22,7 @@ const versions: Readonly<Record<string, DocumentVersion>> = {
 const documentHeaders = { "cache-control": "no-cache", vary: "accept-encoding" };
 
 /** What all documents of one contract are made of. */
-export interface DocumentParts extends Pick<DocumentInit, "shown" | "ids" | "options" | "host"> {
+export interface DocumentParts extends Pick<DocumentInit, "shown" | "ids" | "options" | "host" | "registry"> {
   readonly comments: Contract["comments"];
 }
 

@@ -41,6 +41,7 @@ class MountedOpenapi implements MountedFace {
     const host = this.#host;
     const parts: DocumentParts = {
       ...{ shown, ids: operationIds(shown), comments: contract.comments, options, host },
+      registry: contract.registry,
     };
     let made: Promise<Documents> | undefined;
     const make = async (): Promise<Documents> => {

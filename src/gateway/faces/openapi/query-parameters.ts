@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, JsonObject } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { JsonSchemas } from "../../../core/contract/json-schema.ts";
 import { rolesOf } from "../../../core/contract/field-roles.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
@@ -11,11 +11,16 @@ const freeForms: ReadonlySet<string> = new Set(
   ["Struct", "Value", "ListValue"].map((name) => `google.protobuf.${name}`),
 );
 
-/** The parameters of the query of a route: the fields that neither path nor body bind. */
+/**
+ * The parameters of the query of a route: the fields that neither path nor body bind.
+ *
+ * @param example gives examples of those that a request must have
+ */
 export function queryParameters(
   route: Route,
   schemas: JsonSchemas,
   isVisible: (field: DescField) => boolean,
+  example: (field: DescField) => JsonValue | undefined,
 ): JsonObject[] {
   if (route.bodyField === "*") return [];
   const bound = [
@@ -35,7 +40,7 @@ export function queryParameters(
       const target = targetOf(field);
       if (target === "none") continue;
       if (target !== "fields") {
-        parameters.push(parameterOf(path, target, schemas));
+        parameters.push(parameterOf(path, target, schemas, example));
         continue;
       }
       const inner = field.message;
@@ -67,10 +72,12 @@ function parameterOf(
   path: readonly DescField[],
   target: "value" | "json" | "map",
   schemas: JsonSchemas,
+  example: (field: DescField) => JsonValue | undefined,
 ): JsonObject {
   const field = path.at(-1) as DescField; // A path is never empty.
   const { description, ...schema } = schemas.ofText(field);
   const isRequired = path.length === 1 && rolesOf(field).required;
+  const value = isRequired && target === "value" ? example(field) : undefined;
   return {
     name: path.map((one) => schemas.nameOf(one)).join("."),
     in: "query",
@@ -79,5 +86,6 @@ function parameterOf(
     ...(isRequired && { required: true }),
     ...(target === "map" && { style: "deepObject", explode: true }),
     ...(target === "json" ? { content: { "application/json": { schema } } } : { schema }),
+    ...(value !== undefined && { example: value }),
   };
 }

@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, JsonObject } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { JsonSchema, JsonSchemas } from "../../../core/contract/json-schema.ts";
 import { rolesOf } from "../../../core/contract/field-roles.ts";
 import type { Side } from "../../../core/contract/schema-names.ts";
@@ -16,13 +16,15 @@ export interface BodyOptions {
   readonly isVisible: (field: DescField) => boolean;
   /** Whether unknown parts of forms are refused. */
   readonly isClosed: boolean;
+  /** Of a body in JSON; undefined for none. */
+  readonly example: JsonValue | undefined;
 }
 
 /** The Request Body Object of a route; undefined for one without a body. */
 export function requestBody(
   route: Route,
   schemas: JsonSchemas,
-  { binary, version, inputs, isVisible, isClosed }: BodyOptions,
+  { binary, version, inputs, isVisible, isClosed, example }: BodyOptions,
 ): JsonObject | undefined {
   const { bodyField, method } = route;
   if (bodyField === undefined) return undefined;
@@ -40,7 +42,7 @@ export function requestBody(
   return {
     ...(required && { required: true }),
     content: {
-      "application/json": { schema },
+      "application/json": { schema, ...(example !== undefined && { example }) },
       ...(message?.fields.some(isFile) === true && {
         "multipart/form-data": { schema: formSchema(message, boundOf(route), form) },
       }),

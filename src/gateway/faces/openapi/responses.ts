@@ -1,4 +1,4 @@
-import { getOption, hasOption, type JsonObject } from "@bufbuild/protobuf";
+import { getOption, hasOption, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
 import type { JsonSchemas } from "../../../core/contract/json-schema.ts";
 import { streamsReplies } from "../../../core/call/service.ts";
@@ -16,6 +16,8 @@ export interface ResponseForm {
   readonly binary: boolean;
   /** Whether an rpc needs credentials. */
   readonly isSecured: boolean;
+  /** Of a reply in JSON; undefined for none. */
+  readonly example: JsonValue | undefined;
 }
 
 /** The Responses Object of a route. */
@@ -54,7 +56,7 @@ function successOf(route: Route, schemas: JsonSchemas, form: ResponseForm): Json
       description,
       ...(Object.keys(headers).length > 0 && { headers }),
       content: {
-        "application/json": { schema },
+        "application/json": { schema, ...(form.example !== undefined && { example: form.example }) },
         ...(form.binary && { "application/proto": { schema: { type: "string", format: "binary" } } }),
       },
     },

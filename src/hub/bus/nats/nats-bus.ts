@@ -53,6 +53,7 @@ interface Running {
 class NatsBus implements Bus {
   readonly name = "nats";
   readonly isShared = true;
+  readonly ignoresSignal = true;
   readonly maxMessageBytes = 1024 * 1024 - besideBytes; // A server takes 1 MiB by default.
   readonly #options: NatsOptions;
   readonly #keeping: NatsKeeping;

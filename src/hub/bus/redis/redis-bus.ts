@@ -14,10 +14,20 @@ import { redisDefaults, type RedisOptions, toRedisOptions } from "../../../core/
 import type { RedisScript } from "../../../core/redis/script.ts";
 import { parsePosition, formatPosition, type Position, randomName } from "../../room/position.ts";
 import type { RoomEntry } from "../../room/publication.ts";
-import type { Bus, BusNode, BusOperation, BusPage, BusPublication, BusReceipt, RoomSeen } from "../bus.ts";
+import type {
+  Bus,
+  BusNode,
+  BusOperation,
+  BusPage,
+  BusPublication,
+  BusReceipt,
+  HistoryBounds,
+  RoomSeen,
+} from "../bus.ts";
 import { unknownOutcome } from "../unknown-outcome.ts";
 import { KeptLine } from "./kept-line.ts";
 import { OwnPublications } from "../own-publications.ts";
+import { type PublishTogether, PublishingTurns } from "./publishing-turns.ts";
 import { clearScript, publishScript, readScript, scripts, topsScript } from "./scripts.ts";
 import { SeenRooms } from "./seen-rooms.ts";
 import type { SubscribedRoom } from "../subscribed-room.ts";
@@ -74,9 +84,11 @@ class RedisBus implements Bus {
   readonly name = "redis";
   readonly maxMessageBytes = maxMessageBytes;
   readonly isShared = true;
+  readonly ignoresSignal = true;
   readonly #options: RedisBusInit;
   readonly #own = new OwnPublications();
   readonly #seen = new SeenRooms();
+  readonly #turns = new PublishingTurns((all) => this.#publishAll(all));
   #subscriptions: Subscriptions | undefined;
   #commands: KeptLine | undefined;
   #node: BusNode | undefined;
@@ -132,18 +144,20 @@ class RedisBus implements Bus {
     this.#up?.();
   }
 
-  async publish(said: BusPublication, _signal: AbortSignal): Promise<BusReceipt> {
+  async publish(said: BusPublication): Promise<BusReceipt> {
     const { room, publication, history } = said;
     const line = this.#line();
     const node = this.#started();
     const { number, delivered } = this.#own.add(publication);
-    const record = Buffer.from(node.form.write(topicOf(room), publication, number));
+    const { buffer, byteOffset, byteLength } = node.form.write(topicOf(room), publication, number);
+    const record = Buffer.from(buffer, byteOffset, byteLength);
     let receipt: BusReceipt;
     try {
       receipt = await this.#timed("publish", async () => {
-        if (history !== undefined) return this.#keep(line, said, record, number);
+        if (history !== undefined) return this.#keep(said, history, record, number);
         const live = this.#subscriptions?.nextLive(room) ?? 0;
         const head = `l ${node.id} ${number} ${live}\n`;
+        this.#turns.flush();
         await line.send(["PUBLISH", this.#channel(room), Buffer.concat([Buffer.from(head), record])]);
         return { position: undefined, duplicate: false };
       });
@@ -222,28 +236,18 @@ class RedisBus implements Bus {
   }
 
   async clear(room: string): Promise<void> {
+    this.#turns.flush();
     await this.#run(clearScript, this.#keys(room), [this.#channel(room), randomName(), String(shortestMs)]);
   }
 
   /** Numbers, keeps and tells a publication. */
   async #keep(
-    line: RedisLine,
-    { room, publication, history, dedupeMs, unsureMs = dedupeMs }: BusPublication,
+    { room, publication: { id, bytes }, dedupeMs, unsureMs = dedupeMs }: BusPublication,
+    history: HistoryBounds,
     record: Buffer,
     number: number,
   ): Promise<BusReceipt> {
-    const { size = 0, ttlMs = 0, bytes = 0 } = history ?? {};
-    const reply = await this.#run(
-      publishScript,
-      [...this.#keys(room), `${this.#base}{${room}}:i:${publication.id}`],
-      [
-        ...[this.#channel(room), randomName(), ...this.#seen.said(room)],
-        ...[record, String(publication.bytes), String(size), String(Math.ceil(ttlMs)), String(bytes)],
-        ...[String(Math.ceil(unsureMs)), String(Math.ceil(Math.max(10 * ttlMs, shortestMs)))],
-        `${this.#started().id} ${number}`,
-      ],
-      line,
-    );
+    const reply = await this.#turns.add({ room, history, id, record, bytes, idMs: unsureMs, number });
     const [isNew, e, t, o] = listOf(reply);
     const position = { epoch: textOf(e), offset: numberOf(o) };
     if (numberOf(isNew) === 0) return { position, duplicate: true };
@@ -251,6 +255,25 @@ class RedisBus implements Bus {
       position: this.#seen.note(room, position.epoch, numberOf(t), position.offset),
       duplicate: false,
     };
+  }
+
+  /** Publishes some that are kept of one room. */
+  async #publishAll(all: Parameters<PublishTogether>[0]): Promise<readonly LineReply[]> {
+    const [{ room, history }] = all;
+    const { size, ttlMs, bytes } = history;
+    const { id: node } = this.#started();
+    const ofEach = all.flatMap(({ record, bytes: ownBytes, idMs, number }) => [
+      ...[record, String(ownBytes), String(Math.ceil(idMs)), `${node} ${number}`],
+    ]);
+    const keys = [...this.#keys(room), ...all.map(({ id }) => `${this.#base}{${room}}:i:${id}`)];
+    return listOf(
+      await this.#run(publishScript, keys, [
+        ...[this.#channel(room), randomName(), ...this.#seen.said(room)],
+        ...[String(size), String(Math.ceil(ttlMs)), String(bytes)],
+        String(Math.ceil(Math.max(10 * ttlMs, shortestMs))),
+        ...ofEach,
+      ]),
+    );
   }
 
   /** Something has come by the channel of a room. */
@@ -431,7 +454,8 @@ function unavailable(cause: unknown): ConnectError {
 }
 
 function topicOf(room: string): string {
-  return room.split("/", 1)[0] ?? "";
+  const end = room.indexOf("/");
+  return end === -1 ? room : room.slice(0, end);
 }
 
 function listOf(reply: LineReply | undefined): readonly LineReply[] {

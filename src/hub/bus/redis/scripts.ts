@@ -45,26 +45,42 @@ end
 `;
 
 /**
- * Publishes. KEYS: hash, stream, id. ARGV: channel, candidate, seen epoch, time, offset; record, bytes, size, ttl, most
- * bytes; how long the id and the hash are kept; node and number. Answer: whether it is new, epoch, time, offset.
+ * Publishes some in one room. KEYS: hash, stream, id of each. ARGV: channel, candidate, seen epoch, time, offset; size, ttl,
+ * most bytes; how long the hash is kept; of each: record, bytes, how long its id is kept, node and number. Answer for each:
+ * whether it is new, epoch, time, offset.
  */
 export const publishScript = new RedisScript(`${standing}
-local known = ARGV[11] ~= '0' and redis.call('GET', KEYS[3])
-if known then
-  local e, t, o = string.match(known, '^(%S+) (%S+) (%S+)$')
-  return {0, e, t, o}
+local e, t, o
+local added = 0
+local answers = {}
+for i = 1, #KEYS - 2 do
+  local at = 4 * i + 6
+  local record, keep = ARGV[at], ARGV[at + 2]
+  local known = keep ~= '0' and redis.call('GET', KEYS[i + 2])
+  if known then
+    local knownE, knownT, knownO = string.match(known, '^(%S+) (%S+) (%S+)$')
+    answers[i] = {0, knownE, knownT, knownO}
+  else
+    if not e then
+      e, t, o = stand(KEYS[1], KEYS[2], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
+    end
+    o = o + 1
+    redis.call('XADD', KEYS[2], text(o) .. '-0', 'r', record, 's', ARGV[at + 1], 'd', text(now))
+    added = added + tonumber(ARGV[at + 1])
+    local place = e .. ' ' .. text(t) .. ' ' .. text(o)
+    if keep ~= '0' then redis.call('SET', KEYS[i + 2], place, 'PX', keep) end
+    redis.call('PUBLISH', ARGV[1], 'p ' .. place .. ' ' .. ARGV[at + 3] .. '\\n' .. record)
+    answers[i] = {1, e, text(t), text(o)}
+  end
 end
-local e, t, o = stand(KEYS[1], KEYS[2], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
-o = o + 1
-redis.call('XADD', KEYS[2], text(o) .. '-0', 'r', ARGV[6], 's', ARGV[7], 'd', text(now))
-local b = redis.call('HINCRBY', KEYS[1], 'b', ARGV[7])
-redis.call('HSET', KEYS[1], 'o', text(o), 'x', ARGV[9], 'k', ARGV[12])
-drop(KEYS[1], KEYS[2], tonumber(ARGV[8]), tonumber(ARGV[10]), tonumber(ARGV[9]))
-redis.call('PEXPIRE', KEYS[1], ARGV[12])
-redis.call('PEXPIRE', KEYS[2], ARGV[9])
-if ARGV[11] ~= '0' then redis.call('SET', KEYS[3], e .. ' ' .. text(t) .. ' ' .. text(o), 'PX', ARGV[11]) end
-redis.call('PUBLISH', ARGV[1], 'p ' .. e .. ' ' .. text(t) .. ' ' .. text(o) .. ' ' .. ARGV[13] .. '\\n' .. ARGV[6])
-return {1, e, text(t), text(o)}
+if e then
+  redis.call('HSET', KEYS[1], 'o', text(o), 'x', ARGV[7], 'k', ARGV[9])
+  redis.call('HINCRBY', KEYS[1], 'b', text(added))
+  drop(KEYS[1], KEYS[2], tonumber(ARGV[6]), tonumber(ARGV[8]), tonumber(ARGV[7]))
+  redis.call('PEXPIRE', KEYS[1], ARGV[9])
+  redis.call('PEXPIRE', KEYS[2], ARGV[7])
+end
+return answers
 `);
 
 /**
