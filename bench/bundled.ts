@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import type { Program } from "./contestant.ts";
@@ -7,7 +7,16 @@ import type { Program } from "./contestant.ts";
 interface Bundler {
   bundlePrograms(folder: string, programs: readonly string[], options: { split: boolean }): Promise<unknown>;
   bundleOneFile(folder: string, program: string): Promise<unknown>;
+  bundleLibrary(folder: string): Promise<unknown>;
+  bundleUser(folder: string, program: string): Promise<unknown>;
 }
+
+/** That which makes executables of `npm run build`. */
+interface ExecutableBuilder {
+  buildExecutable(folder: string, program: string): Promise<{ readonly output: string }>;
+}
+
+const root = join(import.meta.dirname, "..");
 
 /** Makes a file of JavaScript in a folder from a program of `bench/contestants/`, by its path. */
 type Bundle = (tools: Bundler, folder: string, program: string) => Promise<unknown>;
@@ -33,11 +42,41 @@ export async function inOneFile({ file, args = [] }: Program): Promise<Program> 
   return { file: await bundle, args };
 }
 
+/**
+ * A program of `bench/contestants/` that imports the library as the published package has it, installed beside the packages
+ * that it needs.
+ */
+export async function withPackage({ file, args = [] }: Program): Promise<Program> {
+  const bundle = makeBundle(file, async (tools, folder, program) => {
+    const modules = join(folder, "node_modules");
+    mkdirSync(join(modules, "ts-ms"), { recursive: true });
+    for (const name of readdirSync(join(root, "node_modules"))) {
+      symlinkSync(join(root, "node_modules", name), join(modules, name));
+    }
+    cpSync(join(root, "package.json"), join(modules, "ts-ms/package.json"));
+    await tools.bundleLibrary(join(modules, "ts-ms/dist"));
+    await tools.bundleUser(folder, program);
+  });
+  return { file: await bundle, args };
+}
+
+/** A program of `bench/contestants/` as an executable, with Node inside. */
+export async function asExecutable({ file, args = [] }: Program): Promise<Program> {
+  const tools = (await import(join(root, "tools/executable.js"))) as ExecutableBuilder;
+  const { output } = await tools.buildExecutable(scratchFolder(), `bench/contestants/${file}`);
+  return { file: output, args, isExecutable: true };
+}
+
 async function makeBundle(file: string, bundle: Bundle): Promise<string> {
-  const folder = mkdtempSync(join(tmpdir(), "ts-ms-bench-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const bundler = join(import.meta.dirname, "../tools/bundle.js");
-  const tools = (await import(bundler)) as Bundler;
+  const folder = scratchFolder();
+  const tools = (await import(join(root, "tools/bundle.js"))) as Bundler;
   await bundle(tools, folder, `bench/contestants/${file}`);
   return join(folder, `${basename(file, ".ts")}.mjs`);
+}
+
+/** A folder that is gone with this process. */
+function scratchFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "ts-ms-bench-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }

@@ -9,6 +9,8 @@ export interface Program {
   /** Its name in `bench/contestants/`, or its path. */
   readonly file: string;
   readonly args?: readonly string[];
+  /** Whether it has Node inside. Default: this Node runs it. */
+  readonly isExecutable?: boolean;
 }
 
 /** Timeout for a contestant to start, or to answer after the end of its work, in milliseconds. */
@@ -40,13 +42,14 @@ export class Contestant {
   }
 
   static async start(
-    { file, args = [] }: Program,
+    { file, args = [], isExecutable = false }: Program,
     { cores, profiles }: Pick<Rig, "cores" | "profiles">,
   ): Promise<Contestant> {
     const path = resolve(import.meta.dirname, "contestants", file);
     const profiling =
       profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${join(profiles, basename(file))}`];
-    const words = [...cores.pinned, process.execPath, "--expose-gc", ...profiling, path, ...args];
+    const node = isExecutable ? [] : [process.execPath, "--expose-gc", ...profiling];
+    const words = [...cores.pinned, ...node, path, ...args];
     const [command = "", ...rest] = words;
     const child = spawn(command, rest, {
       stdio: ["ignore", "inherit", "inherit", "ipc"],

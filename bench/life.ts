@@ -46,6 +46,31 @@ export async function compareLives(subject: Program, reference: Program, rig: Ri
   };
 }
 
+/** The time from start to first answer of several programs, against a reference; all of them in turns. */
+export async function compareStarts(
+  subjects: readonly Program[],
+  reference: Program,
+  rig: Rig,
+): Promise<readonly Measured[]> {
+  const programs = [reference, ...subjects];
+  const times = programs.map((): number[] => []);
+  for (let round = 0; round < rig.rounds; round++) {
+    for (const [index, program] of programs.entries()) {
+      const { startMs } = await live(program, { ...rig, calls: 1 });
+      times[index]?.push(startMs);
+    }
+  }
+  const [theirs = [], ...ours] = times;
+  const shown = (ms: readonly number[]): string => `${Math.round(median(ms))} ms`;
+  return ours.map((one) => ({
+    subject: shown(one),
+    reference: shown(theirs),
+    ratios: one.map((ms, round) => ms / (theirs[round] ?? Number.NaN)),
+    rounds: { subject: one, reference: theirs },
+    remarks: [],
+  }));
+}
+
 async function live(program: Program, rig: Rig): Promise<Life> {
   const startedAt = performance.now();
   const contestant = await Contestant.start(program, rig);

@@ -1,12 +1,12 @@
 import { toJson } from "@bufbuild/protobuf";
 import { ListBooksResponseSchema } from "../gen/library/v1/library_pb.ts";
 import { hundredBooks } from "./books.ts";
-import { inOneFile } from "./bundled.ts";
+import { asExecutable, inOneFile, withPackage } from "./bundled.ts";
 import { appRows } from "./app-rows.ts";
 import type { Contestant, Program } from "./contestant.ts";
 import { clusterRows } from "./cluster-rows.ts";
 import { runDuel, samplesAre } from "./duel.ts";
-import { compareLives, type Lives } from "./life.ts";
+import { compareLives, compareStarts, type Lives } from "./life.ts";
 import { engineRows } from "./engine-rows.ts";
 import { gatewayDuel, handGateway } from "./gateway-duel.ts";
 import { faceRows } from "./face-rows.ts";
@@ -60,6 +60,7 @@ const bare = "bare Fastify + grpc-js";
 
 const lives = new WeakMap<Rig, Promise<Lives>>();
 const usedMemory = new WeakMap<Rig, Promise<UsedMemory>>();
+const starts = new WeakMap<Rig, Promise<readonly Measured[]>>();
 
 const all: readonly Row[] = [
   {
@@ -298,6 +299,26 @@ const all: readonly Row[] = [
     must: 1,
     measure: async (rig) => (await usedMemoryOf(rig)).bounded,
   },
+  {
+    id: "13g",
+    work: "start to first answer",
+    subject: "gateway, by the package",
+    reference: bare,
+    better: "lower",
+    must: 1,
+    aim: 0.7,
+    measure: (rig) => startOf(0, rig),
+  },
+  {
+    id: "13h",
+    work: "start to first answer",
+    subject: "gateway, executable",
+    reference: bare,
+    better: "lower",
+    must: 1,
+    aim: 0.7,
+    measure: (rig) => startOf(1, rig),
+  },
   ...engineRows,
   ...streamRows,
   ...handLatencyRows,
@@ -386,6 +407,18 @@ function livesOf(rig: Rig): Promise<Lives> {
     lives.set(rig, found);
   }
   return found;
+}
+
+/** Two rows share the same measurement of processes: of the library, and of an executable. */
+async function startOf(index: number, rig: Rig): Promise<Measured> {
+  let found = starts.get(rig);
+  if (found === undefined) {
+    const programs = Promise.all([withPackage(gateway), asExecutable(gateway)]);
+    starts.set(rig, (found = programs.then((subjects) => compareStarts(subjects, bareBoth, rig))));
+  }
+  const { [index]: measured } = await found;
+  if (measured === undefined) throw new Error(`no start ${index}`);
+  return measured;
 }
 
 /** Two rows share the same measurement of processes. */

@@ -44,6 +44,35 @@ export function bundleLibrary(outdir) {
 }
 
 /**
+ * Bundles a program as a user of the package would: `…/NAME.ts` to `NAME.mjs` in a folder. Its imports of `src/` become
+ * those of the package, which stays outside like all others.
+ *
+ * @public for the bench, which imports this file by its path
+ */
+export function bundleUser(outdir, program) {
+  return build({
+    ...common,
+    plugins: [packageImports],
+    packages: "external",
+    entryPoints: [program],
+    outExtension: { ".js": ".mjs" },
+    entryNames: "[name]",
+    outdir,
+  });
+}
+
+/** Imports of the library's sources as imports of the package: `src/entries/telemetry.ts` is `ts-ms/telemetry`. */
+const packageImports = {
+  name: "package-imports",
+  setup({ onResolve }) {
+    onResolve({ filter: /\/src\/(?:index|entries\/[\w-]+)\.ts$/ }, ({ path }) => {
+      const entry = basename(path, ".ts");
+      return { path: entry === "index" ? "ts-ms" : `ts-ms/${entry}`, external: true };
+    });
+  },
+};
+
+/**
  * Bundles the command. It has the packages inside that each of its starts needs, for they are hundreds of files: half of
  * a start was loading them.
  */

@@ -180,10 +180,10 @@ export class HttpServerParts {
       this.altSvc?.offer(side.address.port);
     };
     if (number === 0) opened(await door.listen(kit));
-    else
-      void import("./http3/take-over.ts").then(({ takeOver }) =>
-        takeOver(door, kit, opened, this.#stopping.signal),
-      );
+    else {
+      const { takeOver } = await import("./http3/take-over.ts");
+      await takeOver(door, kit, opened, this.#stopping.signal);
+    }
   }
 
   /** HTTP/3 takes no new requests. */

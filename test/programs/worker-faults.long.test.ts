@@ -3,7 +3,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { createInterface } from "node:readline";
 import { test } from "node:test";
+import { programFile } from "../support/program.ts";
 import { freshCalls, grpcCalls, restCalls, SteadyLoad } from "../support/steady-load.ts";
 import {
   echo,
@@ -101,6 +103,67 @@ test("lines of the access log say which worker wrote them", async () => {
     await running.program.error(new RegExp(`^\\{.*"worker":${worker},.*"door":"rest"`, "m"));
   }
   assert.equal((await running.program.stop()).code, 0);
+});
+
+test("the page of metrics waits half a second for a worker that hangs, then shows what it has said last", async () => {
+  await using running = await startWorkers();
+  const { worker, pid } = await echo(running, "who");
+  const counted = 'ts_ms_http_requests_total{route="/test/v1/echo/{text}",method="GET",status="200"}';
+  const age = `ts_ms_worker_snapshot_age_seconds{worker="${worker}"}`;
+  await eventually("the call is counted", async () =>
+    sample(await running.metrics(), counted) === 1 ? true : undefined,
+  );
+  process.kill(pid, "SIGSTOP");
+  try {
+    const page = await eventually("its last word is old", async () => {
+      const begun = performance.now();
+      const text = await running.metrics();
+      const tookMs = performance.now() - begun;
+      assert.ok(tookMs >= 400 && tookMs < 5_000, `the page took ${tookMs} ms`);
+      return (sample(text, age) ?? 0) > 1.5 ? text : undefined;
+    });
+    assert.equal(sample(page, counted), 1);
+    assert.equal(sample(page, 'ts_ms_workers{state="serving"}'), 2);
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  await eventually("it answers again", async () =>
+    (sample(await running.metrics(), age) ?? Infinity) < 0.5 ? true : undefined,
+  );
+  assert.equal((await running.program.stop()).code, 0);
+});
+
+test("a signal that a terminal sends to primary and workers alike counts once, and calls end well", async () => {
+  const child = spawn(
+    process.execPath,
+    [
+      programFile("test/programs/fixtures/worker-program.ts"),
+      ...["--grpc-port=0", "--http-port=0", "--exporter-port=off", "--workers=2"],
+    ],
+    { stdio: ["ignore", "pipe", "inherit"], detached: true }, // A process group of its own.
+  );
+  try {
+    let http = "";
+    for await (const line of createInterface({ input: child.stdout })) {
+      http ||= /^\[HTTP\] listening on (\S+)$/.exec(line)?.[1] ?? "";
+      if (line.startsWith("[WORKERS] primary")) break;
+    }
+    child.stdout.resume();
+    const calls = Array.from({ length: 4 }, (_, number) =>
+      echo({ http }, `slow${number}?behaviour.sleepMs=1500&x=`),
+    );
+    // Each has begun when a further one, which was accepted later, is answered.
+    for (let number = 0; number < 4; number++) await echo({ http }, "quick");
+    process.kill(-(child.pid ?? 0), "SIGINT");
+    const exit = once(child, "exit");
+    assert.deepEqual(
+      (await Promise.all(calls)).map(({ status }) => status),
+      [200, 200, 200, 200],
+    );
+    assert.deepEqual(await exit, [0, null]);
+  } finally {
+    child.kill("SIGKILL");
+  }
 });
 
 /** How many files a process may have open. */

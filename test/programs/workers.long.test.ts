@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
@@ -256,8 +256,13 @@ test("a first worker that cannot start ends the program, and says why once", asy
   assert.equal(said?.length, 1, second.errors);
 });
 
-test("workers send messages to all others", async () => {
+test("workers send messages to all others, and more of them than cores are a warning", async () => {
   await using running = await startWorkers("--workers=3");
+  const cores = availableParallelism();
+  assert.equal(
+    running.program.errors.includes(`3 workers are more than the ${cores} cores that there are`),
+    cores < 3,
+  );
   const sender = await echo(running, "post");
   for (const number of ["1", "2", "3"].filter((other) => other !== sender.worker)) {
     const { heard } = await eventually(`worker ${number} has heard it`, async () => {

@@ -14,6 +14,7 @@ import { http3Counts } from "../../core/net/http3-counts.ts";
 import { formatAddress, listenError, type ListenAddress } from "../../core/net/listener.ts";
 import type { LiveExchange } from "../connections/live-exchange.ts";
 import type { CompleteHead } from "../http/response-head.ts";
+import { DoorInUse } from "./door-in-use.ts";
 import { Http3Connections } from "./http3-connections.ts";
 import type { Http3Kit, Http3Side } from "./http3-kit.ts";
 import type { Http3Options } from "./http3-options.ts";
@@ -149,7 +150,7 @@ class Http3Listener implements Http3Side {
         await this.#listenOnce();
         return;
       } catch (error) {
-        const isPicked = this.#address.port === 0 && error instanceof SetupError;
+        const isPicked = this.#address.port === 0 && error instanceof DoorInUse;
         if (!isPicked || tries === 1) throw error;
       }
     }
@@ -220,7 +221,7 @@ function bindError(address: ListenAddress, cause: unknown): Error {
   const error = cause instanceof Error ? cause : new Error(String(cause));
   const isInUse = /EADDRINUSE|address (?:already )?in use/i.test(`${codeOf(error)} ${error.message}`);
   if (!isInUse) return listenError("HTTP/3", address, error);
-  return new SetupError(
+  return new DoorInUse(
     `HTTP/3 cannot listen on ${formatAddress(address)}: UDP or TCP of that port is in use, and the package that speaks QUIC needs both; choose another http3.port`,
     { cause },
   );

@@ -24,6 +24,15 @@ interface RespondOptions {
   readonly sendDate?: boolean;
 }
 
+/** The largest body that leaves with its head, in bytes: larger ones wait for the client as they are written. */
+const mostTogetherBytes = 65_536;
+
+/** A head whose body may follow at once. */
+interface WaitingHead {
+  readonly fields: Record<string, string | string[]>;
+  readonly contentLength: number;
+}
+
 /**
  * A request over HTTP/3 in the shape of a stream of `node:http2`, so that Node's request and response for HTTP/2, and
  * with them Fastify, its hooks and its plugins, serve HTTP/3 too.
@@ -52,6 +61,7 @@ export class Http3Stream extends Duplex {
   /** Whether the package has the whole answer. */
   #isAnswered = false;
   #isClosed = false;
+  #waitingHead: WaitingHead | undefined;
 
   constructor(stream: ServerHttp3Stream, parts: Http3StreamParts) {
     super();
@@ -90,7 +100,7 @@ export class Http3Stream extends Duplex {
       status === 304 ||
       (options.endStream === true && !this.#withTrailers);
     if (!this.#isBodyless) {
-      this.#stream.respond(fields);
+      this.#sendHead(fields);
       return;
     }
     this.#isAnswered = true;
@@ -130,9 +140,14 @@ export class Http3Stream extends Duplex {
   override _read(): void {}
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    if (this.#isBodyless || !this.headersSent) done();
+    if (this.#isBodyless || this.#isAnswered || !this.headersSent) done();
     else if (this.#stream.destroyed) done(new Error("the stream is closed"));
-    else this.#stream.write(chunk, done);
+    else if (this.#waitingHead?.contentLength === chunk.length)
+      this.#sendWhole(this.#waitingHead.fields, chunk, done);
+    else {
+      this.#releaseHead();
+      this.#stream.write(chunk, done);
+    }
   }
 
   override _final(done: (error?: Error | null) => void): void {
@@ -140,6 +155,7 @@ export class Http3Stream extends Duplex {
       done();
       return;
     }
+    this.#releaseHead();
     if (this.#withTrailers) {
       this.emit("wantTrailers");
       if (!this.#isAnswered) this.sendTrailers({});
@@ -164,6 +180,30 @@ export class Http3Stream extends Duplex {
     }
     done(error);
   }
+
+  /** Head, body and end together are one command to the package, and mostly one packet: each by itself costs as much. */
+  #sendHead(fields: WaitingHead["fields"]): void {
+    const contentLength = this.#withTrailers ? 0 : Number(fields["content-length"] ?? 0);
+    if (contentLength > 0 && contentLength <= mostTogetherBytes) {
+      this.#waitingHead = { fields, contentLength };
+      process.nextTick(Http3Stream.#release, this);
+    } else this.#stream.respond(fields);
+  }
+
+  #sendWhole(fields: WaitingHead["fields"], body: Buffer, done: () => void): void {
+    this.#waitingHead = undefined;
+    this.#isAnswered = true;
+    this.#stream.respondWithBody(fields, body);
+    done();
+  }
+
+  #releaseHead(): void {
+    const head = this.#waitingHead;
+    this.#waitingHead = undefined;
+    if (head !== undefined && !this.#stream.destroyed) this.#stream.respond(head.fields);
+  }
+
+  static readonly #release = (stream: Http3Stream): void => stream.#releaseHead();
 
   #receive(chunk: Buffer): void {
     if (this.destroyed) return;

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { SetupError } from "../../core/errors/setup-error.ts";
+import { DoorInUse } from "./door-in-use.ts";
 import type { Http3Door } from "./http3-door.ts";
 import type { Http3Kit, Http3Side } from "./http3-kit.ts";
 
@@ -7,11 +7,12 @@ import type { Http3Kit, Http3Side } from "./http3-kit.ts";
 const pauseMs = 500;
 
 /**
- * Opens the door in a worker that takes the place of another one, which has the port until it has ended: until then clients
- * use TCP.
+ * Opens the door in a worker. One that takes the place of another finds the port in use until that has ended: it tries
+ * again behind its start, and until then clients use TCP.
  *
  * @param opened called with the door once it is open
  * @param signal ends the waiting
+ * @throws SetupError or Error for all else that is in its way
  */
 export async function takeOver(
   door: Http3Door,
@@ -19,13 +20,20 @@ export async function takeOver(
   opened: (side: Http3Side) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  while (!signal.aborted) {
+  const isOpen = async (): Promise<boolean> => {
     try {
       opened(await door.listen(kit));
-      return;
+      return true;
     } catch (error) {
-      if (!(error instanceof SetupError)) throw error;
+      if (error instanceof DoorInUse) return false;
+      throw error;
     }
+  };
+  if (!(await isOpen())) void openLater(isOpen, signal);
+}
+
+async function openLater(isOpen: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  do {
     await wait(pauseMs, undefined, { signal, ref: false }).catch(() => {});
-  }
+  } while (!signal.aborted && !(await isOpen()));
 }
