@@ -4,7 +4,7 @@ import { tracingChannel } from "node:diagnostics_channel";
 import { after, before, suite, test, type TestContext } from "node:test";
 import { Connection, fetchV13, metadataV12 } from "@platformatic/kafka";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
-import type { Broker } from "../../../src/messaging/broker.ts";
+import type { Broker, BrokerSubscription } from "../../../src/messaging/broker.ts";
 import { kafka } from "../../../src/messaging/kafka/kafka.ts";
 import type { KafkaOptions } from "../../../src/messaging/kafka/kafka-options.ts";
 import {
@@ -21,6 +21,8 @@ import { soon } from "./kafka-fixture.ts";
 
 const count = 3;
 const total = 9_000;
+/** Of readers, in milliseconds: the shortest that Kafka allows. */
+const sessionMs = 6_000;
 
 suite("a cluster of Kafka:", { skip }, () => {
   let servers: readonly KafkaServer[] = [];
@@ -156,6 +158,71 @@ suite("a cluster of Kafka:", { skip }, () => {
       assert.equal(outOfOrder, 0);
       assert.ok(!(await leadersOf(topic)).includes(killed));
       await servers[killed - 1]?.restart();
+    },
+  );
+
+  test(
+    "M09: a broker that leads is killed while readers come and go, some of whose handlers take longer than a session: none that is confirmed is lost, and what is not handled is not committed",
+    { timeout: 120_000 },
+    async (t) => {
+      const topic = newTopic();
+      const sender = await brokerOf(t);
+      const handled = new Map<string, number>();
+      const readers: BrokerSubscription[] = [];
+      const join = async (): Promise<void> => {
+        const reader = await brokerOf(t, { sessionTimeoutMs: sessionMs });
+        const spec = specOf(topic, "g", { ordering: "key", prefetch: 100 });
+        readers.push(
+          await reader.subscribe(spec, (delivery) => {
+            const text = textOf(delivery.message) ?? "";
+            const takesMs = text.endsWith("00") ? sessionMs + 2_000 : 5;
+            setTimeout(() => {
+              if (delivery.lost.aborted) return; // It runs again, at its next reader.
+              handled.set(text, (handled.get(text) ?? 0) + 1);
+              delivery.settle();
+            }, takesMs);
+          }),
+        );
+      };
+      await join();
+      await join();
+      await publish(sender, messageTo(topic, "first", { key: "first" }));
+      await soon(() => handled.has("first"), 20_000);
+      const killed = (await leadersOf(topic)).find((leader) => leader !== 1) ?? 0; // The first one is the controller.
+      const confirmed: string[] = ["first"];
+      const workers = Array.from({ length: 10 }, async (_, worker) => {
+        for (let at = 1; at <= 200; at++) {
+          const text = `k${worker} ${at}`;
+          const message = messageTo(topic, text, { key: `k${worker}` });
+          const [outcome] = await sender.publish([message], { signal: AbortSignal.timeout(60_000) });
+          if (!(outcome instanceof ConnectError)) confirmed.push(text);
+        }
+      });
+      await soon(() => handled.size > 300, 30_000);
+      await servers[killed - 1]?.kill();
+      await join();
+      await soon(() => handled.size > 800, 40_000);
+      await readers.shift()?.stop();
+      await Promise.all(workers);
+      assert.equal(confirmed.length, 10 * 200 + 1);
+      await soon(() => confirmed.every((text) => handled.has(text)), 60_000);
+      const twice = [...handled.values()].filter((times) => times > 1).length;
+      t.diagnostic(`${twice} of ${confirmed.length} were handled more than once`);
+      await Promise.all(readers.map((reader) => reader.stop()));
+      await servers[killed - 1]?.restart();
+      // What was handled does not come again; what was not does, at each reader.
+      await publish(sender, ...Array.from({ length: 20 }, (_, i) => messageTo(topic, `left ${i}`)));
+      for (let reader = 0; reader < 2; reader++) {
+        const reading = await Reading.start(await brokerOf(t), specOf(topic, "g", { ordering: "key" }));
+        await reading.until(20, 30_000);
+        assert.deepEqual(
+          reading.texts.filter((text) => !text?.startsWith("left ")),
+          [],
+        );
+        const stopped = reading.subscription.stop();
+        for (const delivery of [...reading.deliveries]) delivery.release(); // What it gives back comes elsewhere.
+        await stopped;
+      }
     },
   );
 
