@@ -39,8 +39,11 @@ Object.defineProperties(LeanError.prototype, {
 
 /** Makes errors of one code and text, each for one call: with a metadata of its own and without a stack. */
 export function leanErrors(text: string, code: Code): () => ConnectError {
-  const { message } = new ConnectError(text, code);
-  return () => make(message, { rawMessage: text, code, details: [], cause: undefined }, undefined);
+  let message: string | undefined; // Made with the first one: ConnectError makes `Headers`, which load what fetches.
+  return () => {
+    message ??= new ConnectError(text, code).message;
+    return make(message, { rawMessage: text, code, details: [], cause: undefined }, undefined);
+  };
 }
 
 /** A copy of an error with further metadata, without its stack. Details and cause are those of the error. */

@@ -100,7 +100,15 @@ test("31 SkipMessage settles the message at a place without a run", async () => 
   const broker: Broker = {
     ...inner,
     subscribe: (spec, receive) =>
-      inner.subscribe(spec, (delivery) => receive({ ...delivery, partition: 2, offset: offset++ })),
+      inner.subscribe(spec, (delivery) =>
+        receive({
+          ...delivery,
+          settle: () => delivery.settle(),
+          release: (delayMs) => delivery.release(delayMs),
+          partition: 2,
+          offset: offset++,
+        }),
+      ),
   };
   const handled = new Handled<string>();
   await using rig = await startRig({
