@@ -7,8 +7,7 @@ import type { Position } from "./room/position.ts";
 import type { Confirmations } from "./room/confirmations.ts";
 import { type Deliveries, noDeliveries, type RoomEntry } from "./room/publication.ts";
 import { type BegunWhy, RingBudget } from "./room/ring.ts";
-import { Room, type RoomKind } from "./room/room.ts";
-import type { ReadHistory, ReadTop } from "./room/room-history.ts";
+import { Room, type RoomKind, type RoomsSource } from "./room/room.ts";
 
 /** What rooms need. */
 export interface RoomsInit {
@@ -30,6 +29,8 @@ export interface RoomsInit {
 export class Rooms {
   readonly #init: RoomsInit;
   readonly #budget: RingBudget;
+  /** One for all rooms: each function of a room alone would be a part of what an idle one costs. */
+  readonly #source: RoomsSource;
   readonly #rooms = new Map<string, Room>();
   /** Publications of other nodes, whose receipts count the members here. */
   readonly #awaited = new Map<string, (deliveries: Deliveries) => void>();
@@ -41,6 +42,11 @@ export class Rooms {
   constructor(init: RoomsInit) {
     this.#init = init;
     this.#budget = new RingBudget(init.maxRingBytes);
+    const { bus } = init;
+    this.#source = {
+      read: (path, after, limit) => bus.read(path, after, limit),
+      top: async (room) => (await bus.tops([{ room, seen: undefined }]))[0],
+    };
   }
 
   /** Rooms with members, or with calls that are about to be. */
@@ -123,10 +129,8 @@ export class Rooms {
   }
 
   #open(kind: RoomKind, name: string): Room {
-    const { bus, clock, confirmations } = this.#init;
-    const read: ReadHistory = (after, limit) => bus.read(room.path, after, limit);
-    const readTop: ReadTop = async () => (await bus.tops([{ room: room.path, seen: undefined }]))[0];
-    const room: Room = new Room(kind, name, this.#budget, clock, read, readTop, confirmations);
+    const { clock, confirmations } = this.#init;
+    const room = new Room(kind, name, this.#budget, clock, this.#source, confirmations);
     this.#rooms.set(room.path, room);
     room.ready = this.#subscribe(room);
     room.ready.catch(() => this.#forget(room)); // The next join tries again.

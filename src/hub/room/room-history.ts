@@ -9,11 +9,13 @@ export interface HistoryPage {
   readonly complete: boolean;
 }
 
-/** Reads what was kept of a room. */
-export type ReadHistory = (after: Position | undefined, limit: number) => Promise<HistoryPage>;
-
-/** Where the bus says that a room stands; undefined where it cannot say so. */
-export type ReadTop = () => Promise<Position | undefined>;
+/** What the bus knows of a room. */
+export interface HistorySource {
+  /** Reads what was kept. */
+  readPage(after: Position | undefined, limit: number): Promise<HistoryPage>;
+  /** Where the bus says that the room stands; undefined where it cannot say so. */
+  readTop(): Promise<Position | undefined>;
+}
 
 /** Everything behind a position: what is not in the ring, then what is there from a number on. */
 export interface Following {
@@ -29,21 +31,20 @@ const pageSize = 100;
  */
 export class RoomHistory {
   readonly #ring: Ring;
-  readonly #read: ReadHistory;
-  readonly #readTop: ReadTop;
+  readonly #source: HistorySource;
   /** It is asked once for all that want to know at a time. */
   #top: Promise<Position | undefined> | undefined;
   #reading: { readonly from: number; readonly page: Promise<HistoryPage> } | undefined;
 
-  constructor(ring: Ring, read: ReadHistory, readTop: ReadTop) {
+  constructor(ring: Ring, source: HistorySource) {
     this.#ring = ring;
-    this.#read = read;
-    this.#readTop = readTop;
+    this.#source = source;
   }
 
-  /** As `ReadTop`. Never rejects. */
+  /** As `readTop` of the source. Never rejects. */
   top(): Promise<Position | undefined> {
-    this.#top ??= this.#readTop()
+    this.#top ??= this.#source
+      .readTop()
       .catch(() => undefined) // The bus is away: then this node knows as much as there is to know.
       .finally(() => {
         this.#top = undefined;
@@ -93,7 +94,7 @@ export class RoomHistory {
     const following = await this.after(from, Number.POSITIVE_INFINITY);
     const found =
       typeof following === "string"
-        ? (await this.#read(from, count)).entries
+        ? (await this.#source.readPage(from, count)).entries
         : [...following.entries, ...this.#between(following.number, number)];
     const entries = found.filter(({ position }) => isUpTo(position, top));
     // Numbers may have holes: then there are more before.
@@ -106,7 +107,7 @@ export class RoomHistory {
     const all: RoomEntry[] = [];
     let after: Position | undefined;
     for (;;) {
-      const { entries } = await this.#read(after, pageSize);
+      const { entries } = await this.#source.readPage(after, pageSize);
       all.push(...entries.filter(({ position }) => isUpTo(position, top)));
       after = entries.at(-1)?.position;
       if (entries.length < pageSize || after === undefined || !isUpTo(after, top)) return all;
@@ -156,7 +157,7 @@ export class RoomHistory {
 
   #shared(epoch: string, from: number): Promise<HistoryPage> {
     if (this.#reading?.from === from) return this.#reading.page;
-    const page = this.#read({ epoch, offset: from }, pageSize);
+    const page = this.#source.readPage({ epoch, offset: from }, pageSize);
     const reading = { from, page };
     this.#reading = reading;
     const over = (): void => {

@@ -13,7 +13,7 @@ import {
 } from "./publication.ts";
 import type { ResetMessage } from "./resets.ts";
 import { type BegunWhy, Ring, type RingBounds, type RingBudget } from "./ring.ts";
-import { type ReadHistory, type ReadTop, RoomHistory } from "./room-history.ts";
+import { type HistoryPage, type HistorySource, RoomHistory } from "./room-history.ts";
 
 /** A member's place in a room, as the room sees it. */
 export interface RoomPlace extends Live {
@@ -85,8 +85,16 @@ export interface BatchBounds {
 /** What becomes of a member that is further behind than the ring. */
 export type Overflow = "DROP_OLDEST" | "CONFLATE" | "DISCONNECT";
 
+/** What the bus knows of all rooms, by their paths. */
+export interface RoomsSource {
+  /** As `readPage` of `HistorySource`. */
+  read(path: string, after: Position | undefined, limit: number): Promise<HistoryPage>;
+  /** As `readTop` of `HistorySource`. */
+  top(path: string): Promise<Position | undefined>;
+}
+
 /** A room of a topic in this process: its members, and what they still have to read. */
-export class Room {
+export class Room implements HistorySource {
   readonly kind: RoomKind;
   readonly name: string;
   readonly path: string;
@@ -108,25 +116,23 @@ export class Room {
   /** Undefined where all publications are sent. */
   readonly #conflation: Conflation | undefined;
   readonly #clock: Clock;
+  readonly #source: RoomsSource;
   readonly #confirmations: Confirmations | undefined;
   readonly #members = new LiveSet<RoomPlace>();
   /** Called when the ring has something more; undefined while nothing waits for that. */
   #waiting: Set<() => void> | undefined;
 
-  /**
-   * @param readTop Default: this process knows where the room stands
-   * @param confirmations those that publications wait for. Default: none
-   */
+  /** @param confirmations those that publications wait for. Default: none */
   constructor(
     kind: RoomKind,
     name: string,
     budget: RingBudget,
     clock: Clock,
-    read: ReadHistory,
-    readTop: ReadTop = async () => this.ring.top,
+    source: RoomsSource,
     confirmations?: Confirmations,
   ) {
     this.#clock = clock;
+    this.#source = source;
     this.#confirmations = confirmations;
     this.kind = kind;
     this.name = name;
@@ -138,12 +144,17 @@ export class Room {
         this.#give(entry, nothing),
       );
     }
-    const readStamped: ReadHistory = async (after, limit) => {
-      const page = await read(after, limit);
-      for (const entry of page.entries) this.#stamp(entry);
-      return page;
-    };
-    this.history = new RoomHistory(this.ring, readStamped, readTop);
+    this.history = new RoomHistory(this.ring, this);
+  }
+
+  async readPage(after: Position | undefined, limit: number): Promise<HistoryPage> {
+    const page = await this.#source.read(this.path, after, limit);
+    for (const entry of page.entries) this.#stamp(entry);
+    return page;
+  }
+
+  readTop(): Promise<Position | undefined> {
+    return this.#source.top(this.path);
   }
 
   get topic(): string {
