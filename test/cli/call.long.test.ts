@@ -364,7 +364,7 @@ suite("mistakes are named with what to type instead, exit code 2", () => {
 test("replies have colours at a terminal, and none where NO_COLOR is set or their reader is a program", async () => {
   const command = [process.execPath, tsMsFile, "call", target, "GetBook", book].join(" ");
   const printed = async (settings: string): Promise<string> => {
-    const line = `env -u FORCE_COLOR -u NO_COLOR TERM=xterm ${settings} ${command}`;
+    const line = `env -u CI -u FORCE_COLOR -u NO_COLOR TERM=xterm ${settings} ${command}`;
     const { code, stdout, stderr } = await run("script", "-qec", line, "/dev/null");
     assert.equal(code, 0, stderr);
     return stdout;
