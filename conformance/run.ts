@@ -107,8 +107,8 @@ const alone: readonly Suite[] = [
   grpcJavaInterop,
 ];
 
-/** How many suites run beside one another: each waits for a network or a server most of its time. */
-const lanes = 3;
+/** How many suites run beside one another. */
+const lanes = 2;
 
 const words = process.argv.slice(2);
 const all = words.includes("--all");

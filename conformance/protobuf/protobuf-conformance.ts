@@ -8,7 +8,7 @@ import { debianPackages, Missing } from "../tools.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
-const scratch = join(root, ".cache/protobuf-conformance");
+const cache = join(root, ".cache/protobuf-conformance");
 
 /**
  * The protobuf project's own conformance suite with the gateway as testee: every JSON and binary case is a POST to a
@@ -34,7 +34,9 @@ async function runWith(program: string, ...options: string[]): Promise<SuiteResu
     throw new Missing("the runner is a program for Linux on x64");
   // The runner needs a newer C library than that of Debian 12.
   const libraries = await debianPackages("trixie", ["libc6", "libstdc++6", "libgcc-s1", "zlib1g"]);
-  const generated = await generate();
+  // The suites run beside one another.
+  const scratch = join(cache, [program, ...options].join("-"));
+  const generated = await generate(scratch);
   const testee = join(scratch, "testee.sh");
   writeFileSync(
     testee,
@@ -55,8 +57,8 @@ async function runWith(program: string, ...options: string[]): Promise<SuiteResu
   return read(stderr, out);
 }
 
-/** Generates the suite's contracts and the testee's, and returns the folder. */
-async function generate(): Promise<string> {
+/** Generates the suite's contracts and the testee's in a folder of its own, and returns theirs. */
+async function generate(scratch: string): Promise<string> {
   const proto = join(scratch, "proto");
   const generated = join(scratch, "gen");
   rmSync(scratch, { recursive: true, force: true });
