@@ -112,7 +112,8 @@ class CompiledFilter implements EventFilter {
 
   narrowed(types: readonly string[]): EventFilter {
     if (this.types !== undefined) return this;
-    return new CompiledFilter([this.key, ...types].join("\n"), types, this.#parts);
+    // No message of protobuf begins with this letter, so that it is the key of no other filter.
+    return new CompiledFilter(`n${JSON.stringify([types, this.key])}`, types, this.#parts);
   }
 }
 

@@ -155,6 +155,20 @@ suite("filters, 50:", () => {
     assert.deepEqual(candidates(index), [[other]]);
   });
 
+  test("a narrowed filter has the key of no other one", async () => {
+    const wide = await compile({ exact: { subject: "7" } });
+    const narrow = wide.narrowed([placed]);
+    assert.deepEqual(narrow.types, [placed]);
+    assert.notEqual(narrow.key, wide.key);
+    assert.equal(narrow.key, (await compile({ exact: { subject: "7" } })).narrowed([placed]).key);
+    // As bytes, a filter by types begins with a line break and the length of the first one: the code of a letter.
+    const long = `c${"o".repeat(98)}`;
+    const all = (await compile(undefined)).narrowed([`${String.fromCharCode(long.length)}${long}`]);
+    const byTypes = toBinary(FilterSchema, create(FilterSchema, { types: [long] }));
+    assert.notEqual(all.key, Buffer.from(byTypes).toString("latin1"));
+    assert.equal(wide.narrowed([placed]).narrowed(["other"]).types?.[0], placed);
+  });
+
   function candidates(index: SubscriptionIndex<Indexed>): Indexed[][] {
     const found: Indexed[][] = [];
     index.eachCandidate(placed, ({ subscriptions }) => found.push([...subscriptions]));
