@@ -182,7 +182,8 @@ export class HttpServerParts {
     if (number === 0) opened(await door.listen(kit));
     else {
       const { takeOver } = await import("./http3/take-over.ts");
-      await takeOver(door, kit, opened, this.#stopping.signal);
+      const failed = (error: unknown): void => this.#faults.request(toCallError(error), "HTTP/3");
+      await takeOver(door, kit, opened, failed, this.#stopping.signal);
     }
   }
 

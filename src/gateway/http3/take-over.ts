@@ -11,13 +11,15 @@ const pauseMs = 500;
  * again behind its start, and until then clients use TCP.
  *
  * @param opened called with the door once it is open
+ * @param failed called with what is in its way behind the start, when the port is free: clients go on by TCP
  * @param signal ends the waiting
- * @throws SetupError or Error for all else that is in its way
+ * @throws SetupError or Error for all else that is in its way at the start
  */
 export async function takeOver(
   door: Http3Door,
   kit: Http3Kit,
   opened: (side: Http3Side) => void,
+  failed: (error: unknown) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const isOpen = async (): Promise<boolean> => {
@@ -29,7 +31,7 @@ export async function takeOver(
       throw error;
     }
   };
-  if (!(await isOpen())) void openLater(isOpen, signal);
+  if (!(await isOpen())) openLater(isOpen, signal).catch(failed);
 }
 
 async function openLater(isOpen: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
