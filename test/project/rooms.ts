@@ -81,6 +81,7 @@ export const arrows: Arrows = {
     "core/errors",
     "core/config",
     "core/metadata",
+    "core/wire",
     "core/net",
     "core/call",
     "core/ambient",

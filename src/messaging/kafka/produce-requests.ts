@@ -1,7 +1,7 @@
+import { writeVarint } from "../../core/wire/varint.ts";
 import { answerTo } from "./kafka-errors.ts";
 import type { BatchAnswer } from "./partition-queue.ts";
 import type { Connection, Peer } from "./peer.ts";
-import { putUnsigned } from "./record-bytes.ts";
 
 /** How long Kafka may take to replicate batches, in milliseconds: less than an answer may take. */
 const replicateMs = 8_000;
@@ -82,13 +82,13 @@ export class ProduceRequests {
     head[0] = 0; // No transaction.
     head.writeInt16BE(allReplicas, 1);
     head.writeInt32BE(replicateMs, 3);
-    writer.append(head.subarray(0, putUnsigned(head, 7, topics.size + 1)));
+    writer.append(head.subarray(0, writeVarint(topics.size + 1, head, 7)));
     for (const [topic, parts] of topics) {
       writer.appendString(topic).append(unsigned(parts.length + 1));
       for (const { partition, bytes } of parts) {
         const start = Buffer.allocUnsafe(batchOverhead);
         start.writeInt32BE(partition, 0);
-        writer.append(start.subarray(0, putUnsigned(start, 4, bytes.length + 1)));
+        writer.append(start.subarray(0, writeVarint(bytes.length + 1, start, 4)));
         writer.append(bytes).appendTaggedFields();
       }
       writer.appendTaggedFields();
@@ -99,7 +99,7 @@ export class ProduceRequests {
 
 function unsigned(value: number): Buffer {
   const bytes = Buffer.allocUnsafe(batchOverhead);
-  return bytes.subarray(0, putUnsigned(bytes, 0, value));
+  return bytes.subarray(0, writeVarint(value, bytes, 0));
 }
 
 function answerOf({ responses }: Answer, topic: string, partition: number): BatchAnswer {

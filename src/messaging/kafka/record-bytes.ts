@@ -1,3 +1,4 @@
+import { varintBytes, writeVarint } from "../../core/wire/varint.ts";
 import type { OutgoingMessage } from "../broker.ts";
 import { eachRecordHeader, type RecordParts } from "./kafka-message.ts";
 
@@ -83,30 +84,15 @@ function putLength(into: Buffer, at: number, room: number, end: number): number 
 
 /** As `putLength`, of any number. What lies behind it makes room where the number needs another one. */
 function putBefore(into: Buffer, at: number, room: number, end: number, value: number): number {
-  const needed = varIntBytes(value);
+  const needed = varintBytes(zigzag(value));
   if (needed !== room) into.copyWithin(at + needed, at + room, end);
   putVarInt(into, at, value);
   return end + needed - room;
 }
 
-function varIntBytes(value: number): number {
-  let bytes = 1;
-  for (let rest = zigzag(value) >>> 7; rest !== 0; rest >>>= 7) bytes++;
-  return bytes;
-}
-
 /** Writes a signed number of 32 bits, as Protocol Buffers do. @returns where it ends */
 function putVarInt(into: Buffer, at: number, value: number): number {
-  return putUnsigned(into, at, zigzag(value));
-}
-
-/** Writes a number of 32 bits without a sign, as Protocol Buffers do. @returns where it ends */
-export function putUnsigned(into: Buffer, at: number, value: number): number {
-  let end = at;
-  let rest = value;
-  for (; rest > 0x7f; rest >>>= 7) into[end++] = (rest & 0x7f) | 0x80;
-  into[end++] = rest;
-  return end;
+  return writeVarint(zigzag(value), into, at);
 }
 
 function zigzag(value: number): number {

@@ -1,4 +1,4 @@
-import { varintBytes, writeVarint } from "./varint.ts";
+import { varintBytes, writeVarint } from "../../wire/varint.ts";
 
 /** Where the attributes of a span go. */
 export interface AttributeSink {

@@ -1,6 +1,6 @@
 import { TraceFlags } from "@opentelemetry/api";
 import { KnownAttribute, type AttributeSink } from "./known-attribute.ts";
-import { varintBytes, writeVarint } from "./varint.ts";
+import { varintBytes, writeVarint } from "../../wire/varint.ts";
 
 /** What a span begins with. Times are milliseconds since 1970, with fractions. */
 export interface SpanHead {

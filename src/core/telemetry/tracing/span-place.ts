@@ -1,5 +1,5 @@
 import { KnownAttribute } from "./known-attribute.ts";
-import { varintBytes, writeVarint } from "./varint.ts";
+import { varintBytes, writeVarint } from "../../wire/varint.ts";
 
 /** Field 1 of ExportTraceServiceRequest, of ResourceSpans, of ScopeSpans, of Resource and of InstrumentationScope. */
 const firstTag = 0x0a;
