@@ -24,19 +24,24 @@ const resetCodes: ReadonlyMap<number, Code> = new Map([
   [errorCode.streamClosed, Code.Unknown],
 ]);
 
+/** Where `metadataBytes` notes its result: replies whose header blocks have the same bytes share their fields. */
+const knownBytes = Symbol("bytes of metadata");
+
 /** Fields of a reply's headers or trailers, as parsed by Node. */
-export type ReplyFields = IncomingHttpHeaders & IncomingHttpStatusHeader;
+export type ReplyFields = IncomingHttpHeaders & IncomingHttpStatusHeader & { [knownBytes]?: number };
 
 /**
  * Size of a reply's metadata without the fields of the protocol, in bytes, as HTTP/2 counts header lists (RFC 9113
  * 6.5.2); 0 for none.
  */
 export function metadataBytes(fields: ReplyFields): number {
+  const known = fields[knownBytes];
+  if (known !== undefined) return known;
   let bytes = 0;
   for (const name in fields) {
     if (!isReservedHeader(name)) bytes += name.length + String(fields[name]).length + 32;
   }
-  return bytes;
+  return (fields[knownBytes] = bytes);
 }
 
 /** The error of reply headers that are followed by a body; undefined if they are valid. */
