@@ -152,6 +152,26 @@ test("an upload that is too large is answered, then reset", async (t) => {
   assert.equal((await ask(session, { ":path": "/livez" })).status, 200);
 });
 
+for (const ownRoute of [false, true]) {
+  const engine = ownRoute ? "node:http2, where Fastify has a route of its own" : "the engine of TsMs";
+  test(`an answer to a request whose body nothing reads leaves the body its time: ${engine}`, async (t) => {
+    const gateway = await gatewayOf(t, {}, ownRoute);
+    const session = openSession(t, gateway.url);
+    const stream = session.request({ ...post, ...json, ":path": "/nope" });
+    const closed = once(stream, "close");
+    const ended = once(stream.resume(), "end");
+    const [headers] = (await once(stream, "response")) as [Record<string, unknown>];
+    assert.equal(headers[":status"], 404);
+    await ended;
+    // What the server has to say of the stream comes before its answer to a PING.
+    for (let pings = 0; pings < 3; pings++) await new Promise((resolve) => session.ping(resolve));
+    assert.equal(stream.closed, false);
+    stream.end("{}");
+    await closed;
+    assert.equal(stream.rstCode, constants.NGHTTP2_NO_ERROR);
+  });
+}
+
 test("H13: a body that does not come is 408", async (t) => {
   const gateway = await gatewayOf(t, { bodyTimeoutMs: 200, connectionsCheckingIntervalMs: 50, lingerMs: 50 });
   const stream = openSession(t, gateway.url).request({ ...post, ...json });

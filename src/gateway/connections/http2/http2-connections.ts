@@ -230,10 +230,10 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
 
   /**
    * Reads and discards the body for a while, so that an early answer reaches a client that is still sending; then the
-   * stream is reset.
+   * stream is reset. Node would reset a stream whose body nothing reads at once, which curl takes for a failure.
    */
   #linger(stream: ServerHttp2Stream): void {
-    if (stream.readableEnded || stream.destroyed || stream.readableFlowing === null) return;
+    if (stream.readableEnded || stream.destroyed || stream.endAfterHeaders) return;
     stream.resume();
     const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), this.#options.lingerMs);
     stream.once("close", () => clearTimeout(timer));
