@@ -2,15 +2,15 @@ import { globSync, readFileSync, statSync } from "node:fs";
 import { sep } from "node:path";
 
 /**
- * The stages of `npm test`, here one: lanes that run beside one another, `cpuSlots` at a time of the groups that use the
- * processor, the check among them, and one more of those that wait.
+ * The stages of `npm test`, here one: two lanes that run beside one another, the check and the groups that use the
+ * processor, and those that wait; of each one group more at a time than there are processors, since all wait in part.
  */
 export function allStages(cpuSlots) {
   const files = testFiles().filter((file) => !isLong(file));
   const busy = busyGroups(files.filter((file) => !waits(file)));
   return [
     [
-      { groups: ["check", ...busy], concurrency: cpuSlots, spare: 1 },
+      { groups: ["check", ...busy], concurrency: cpuSlots + 1, spare: 1 },
       { groups: files.filter(waits).map(alone), concurrency: cpuSlots + 1 },
     ],
   ];
