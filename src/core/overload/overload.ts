@@ -13,6 +13,7 @@ import { contractCriticality } from "./contract-criticality.ts";
 import { FairShare, type Criticality } from "./fair-share.ts";
 import { Gradient } from "./gradient.ts";
 import { LoopLag } from "./loop-lag.ts";
+import { LoopTurns } from "./loop-turns.ts";
 import { memoryUse } from "./memory.ts";
 import { toOverloadOptions, type OverloadOptions } from "./overload-options.ts";
 import { WaitingCalls } from "./waiting.ts";
@@ -73,7 +74,7 @@ const fullMs = 1_000;
 /** How much more than is completed is let through, so that there is always something to do. */
 const probing = 1.25;
 /** How much longer than others calls may come late that are not among the first to be refused. */
-const patience = 3;
+const patience = 2;
 /** Memory above the limit at which streams end, and the share of them that ends at a time. */
 const streamsEndAbove = 0.05;
 const streamsEndShare = 0.1;
@@ -104,10 +105,7 @@ export class Overload {
   #fullUntilMs = Number.NEGATIVE_INFINITY;
   /** Calls that ended in this half second, and in the one before. */
   #completed = { now: 0, before: 0 };
-  /** When the event loop began to handle what has arrived; undefined outside of it. */
-  #turnStartMs: number | undefined;
-  /** Calls that were let through since then. */
-  #turnCalls = 0;
+  readonly #turns: LoopTurns;
   #samples = 0;
   #cancelTimer: (() => void) | undefined;
 
@@ -126,6 +124,11 @@ export class Overload {
     this.#lag = new LoopLag(this.#options.targetLagMs);
     const { queue, queueWaitMs } = this.#options;
     this.#waiting = new WaitingCalls(queue, queueWaitMs, this.#parts.clock);
+    this.#turns = new LoopTurns({
+      afterTurn: this.#parts.afterTurn,
+      nowMs: () => this.#parts.clock.nowMs(),
+      ended: (calls, ms) => this.#lag.served(calls, ms),
+    });
     this.#limit = this.#firstLimit();
     this.#unaryEnd = {
       ended: (context) => this.#ended(context),
@@ -159,7 +162,7 @@ export class Overload {
       state: this.#isMemoryFull() ? "memory" : isShedding ? "shedding" : "normal",
       inFlight: this.#inFlight,
       limit: this.#limit,
-      waiting: this.#waiting.size,
+      waiting: this.#waiting.size + this.#turns.waiting,
       lagMs: this.#lag.lagMs,
     };
   }
@@ -175,8 +178,39 @@ export class Overload {
   #admit(call: CallHead): void | Promise<void> {
     const kind = this.#kinds.get(call.method) ?? this.#kindOf(call.method);
     if (kind.isExempt) return;
+    return this.#mustWait() ? this.#waitForTurn(call, kind) : this.#admitNow(call, kind);
+  }
+
+  #admitNow(call: CallHead, kind: CallKind): void | Promise<void> {
     if (!this.#isBusy && (!kind.isUnary || this.#inFlight < this.#limit)) this.#enter(call, kind, "");
     else return this.#admitBusy(call, kind);
+  }
+
+  /**
+   * Whether calls have kept this turn of the event loop for so long that a further one waits for the next. While calls are
+   * refused for their lag, those of a turn that are too many are refused as well.
+   */
+  #mustWait(): boolean {
+    if (this.#lag.share > 0) return false;
+    if (this.#turns.waiting > 0) return true;
+    return this.#turns.lastedMs(this.#parts.clock.nowMs()) > this.#options.targetLagMs;
+  }
+
+  #waitForTurn(call: CallHead, kind: CallKind): Promise<void> {
+    const { context } = call;
+    return new Promise((resolve, reject) => {
+      this.#turns.wait(this.#parts.clock.nowMs(), (waitedMs) => {
+        if (isOver(context)) return false;
+        try {
+          this.#checkWait(waitedMs, kind);
+          resolve(this.#admitNow(call, kind));
+          return true;
+        } catch (reason) {
+          reject(reason);
+          return false;
+        }
+      });
+    });
   }
 
   #admitBusy(call: CallHead, kind: CallKind): void | Promise<void> {
@@ -193,7 +227,7 @@ export class Overload {
       throw this.#refused("lag", criticality);
     }
     if (!isUnary || this.#inFlight < this.#limit) {
-      this.#turnCalls++;
+      this.#turns.calls++;
       this.#enter(call, kind, caller);
       return;
     }
@@ -203,27 +237,22 @@ export class Overload {
     return this.#wait(call, criticality);
   }
 
+  /** @throws ConnectError for a call that has waited for a turn for too long by now */
+  #checkWait(waitedMs: number, { criticality }: CallKind): void {
+    if (this.#lag.share === 0 || criticality === "CRITICAL") return;
+    if (waitedMs > this.#lag.aimMs * patience) throw this.#refused("lag", criticality);
+  }
+
   /**
    * Whether what arrived together has taken so long already that the rest would be late.
    *
    * @param isFirst whether the call is one of those that are refused before others
    */
   #isTurnOver(isFirst: boolean): boolean {
-    const nowMs = this.#parts.clock.nowMs();
-    if (this.#turnStartMs === undefined) {
-      this.#turnStartMs = nowMs;
-      this.#parts.afterTurn(() => this.#endTurn());
-    }
-    if (nowMs - this.#turnStartMs <= this.#lag.aimMs * (isFirst ? 1 : patience)) return false;
+    const lastedMs = this.#turns.lastedMs(this.#parts.clock.nowMs());
+    if (lastedMs <= this.#lag.aimMs * (isFirst ? 1 : patience)) return false;
     this.#lag.turnRefused();
     return true;
-  }
-
-  #endTurn(): void {
-    const startMs = this.#turnStartMs ?? 0;
-    this.#lag.served(this.#turnCalls, this.#parts.clock.nowMs() - startMs);
-    this.#turnStartMs = undefined;
-    this.#turnCalls = 0;
   }
 
   #enter({ context }: CallHead, { isUnary, criticality }: CallKind, caller: string): void {
@@ -245,7 +274,7 @@ export class Overload {
   #wait({ context }: CallHead, criticality: Criticality): Promise<void> {
     return new Promise((resolve, reject) => {
       const enter = (): boolean => {
-        if (context instanceof CallContext && (context.isEnded || context.reason !== undefined)) return false;
+        if (isOver(context)) return false;
         this.#inFlight++;
         this.#enterForeign(context);
         resolve();
@@ -295,7 +324,7 @@ export class Overload {
     const { clock, utilization } = this.#parts;
     const nowMs = clock.nowMs();
     const isBacklog = utilization() >= busyAbove;
-    const isStep = this.#lag.sample(isBacklog ? lagMs : 0, nowMs);
+    const isStep = this.#lag.sample(isBacklog ? Math.max(lagMs, this.#turns.waitedMs(nowMs)) : 0, nowMs);
     if (++this.#samples % samplesPerTurn === 0) this.#turn();
     const isBusy = this.#lag.isAlert || this.#isFull() || this.#isMemoryFull();
     if (isBusy) {
@@ -391,6 +420,11 @@ function loopUtilization(): () => number {
     before = now;
     return utilization;
   };
+}
+
+/** Whether a call has ended before it was let in. */
+function isOver(context: CallHead["context"]): boolean {
+  return context instanceof CallContext && (context.isEnded || context.reason !== undefined);
 }
 
 /** Who makes a call, as far as it is known before the authentication. */

@@ -89,6 +89,45 @@ for (const [load, least] of [
   });
 }
 
+for (const load of [2, 5]) {
+  test(`O10 Q1 at ${load} times what the processor can do, there is time for other answers from the first call on`, async () => {
+    const streams: Stream[] = [{ rate: 100 * load, fromMs: 0, untilMs: 3_000 }];
+    const { ended, longestTurnMs } = await simulate(streams, () => ({ cpuMs: 10 }));
+    assert.ok(longestTurnMs <= 100, `${longestTurnMs} ms`);
+    assert.ok(between(ended, 2_500, 3_000).refused.length > 0);
+  });
+}
+
+test("O10 calls of a burst wait for their turns, and are served", async () => {
+  const burst: Stream = { rate: 400, fromMs: 0, untilMs: 80 };
+  const { ended, longestTurnMs } = await simulate([burst], () => ({ cpuMs: 10 }));
+  assert.ok(ended.length > 20);
+  assert.deepEqual(
+    ended.filter(({ passed }) => !passed),
+    [],
+  );
+  assert.ok(longestTurnMs <= 100, `${longestTurnMs} ms`);
+});
+
+test("a call whose client leaves while it waits for a turn is not let in", async () => {
+  const { clock, overload } = rig({});
+  const first = madeCall();
+  assert.equal(overload.gate.admit(first), undefined);
+  clock.advance(60);
+  const [gone, waiting] = [madeCall(), madeCall()];
+  const never = overload.gate.admit(gone);
+  const later = overload.gate.admit(waiting);
+  assert.ok(never instanceof Promise && later instanceof Promise);
+  assert.equal(overload.state.waiting, 2);
+  gone.context.end();
+  await later;
+  assert.deepEqual([overload.state.waiting, overload.state.inFlight], [0, 2]);
+  const next = madeCall();
+  assert.equal(overload.gate.admit(next), undefined, "a new turn has time");
+  for (const { context } of [first, waiting, next]) context.end();
+  assert.equal(overload.state.inFlight, 0);
+});
+
 test("O15 a quiet server refuses nothing, however long a handler takes now and then", async () => {
   const streams = [{ rate: 10, fromMs: 0, untilMs: 300_000 }];
   const work = [{ cpuMs: 1 }, { cpuMs: 2_000 }, { cpuMs: 1, waitMs: 2_000 }] as const;

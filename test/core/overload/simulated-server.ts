@@ -75,13 +75,16 @@ class LoopClock implements Clock {
   }
 }
 
-/** Serves streams of calls with overload control, on a virtual clock. */
+/**
+ * Serves streams of calls with overload control, on a virtual clock. `longestTurnMs` is the longest time in which nothing
+ * else was done, such as an answer to a question for the health.
+ */
 export async function simulate(
   streams: readonly Stream[],
   workOf: (at: number) => Work,
   options: Partial<OverloadOptions> = {},
   parts: OverloadParts = {},
-): Promise<{ ended: Ended[]; overload: Overload }> {
+): Promise<{ ended: Ended[]; overload: Overload; longestTurnMs: number }> {
   const random = seeded(7);
   const clock = new LoopClock();
   const turns: (() => void)[] = [];
@@ -148,7 +151,9 @@ export async function simulate(
     }
   };
 
+  let longestTurnMs = 0;
   while (clock.now < untilMs) {
+    const turnMs = clock.now;
     clock.fire();
     await Promise.resolve();
     const due: number[] = [];
@@ -158,11 +163,13 @@ export async function simulate(
     }
     await new Promise(setImmediate);
     for (const fn of turns.splice(0)) fn();
+    await new Promise(setImmediate);
+    longestTurnMs = Math.max(longestTurnMs, clock.now - turnMs);
     const following = Math.min(arrivals[next]?.atMs ?? untilMs, clock.nextMs);
     clock.now = Math.max(clock.now, following);
   }
   overload.stop();
-  return { ended, overload };
+  return { ended, overload, longestTurnMs };
 }
 
 /** The quantile of latencies, in milliseconds. */
