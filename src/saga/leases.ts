@@ -11,6 +11,8 @@ const lookMs = 1_900;
 
 /** After which time of silence the database takes the lock from a process, in milliseconds. */
 const frozenMs = 4_000;
+/** How often the lock is kept from silence, in milliseconds. */
+const beatMs = 1_000;
 
 /** What leases are made with. */
 export interface LeaseParts {
@@ -22,7 +24,7 @@ export interface LeaseParts {
   readonly clock: Clock;
   /** The lease was taken by another process: what this one ran goes on elsewhere. */
   readonly onLost: () => void;
-  /** Takes over all that an executor has left. @param still to be called at least once a second; rejects if the lock is lost */
+  /** Takes over all that an executor has left. @param still rejects if the lock is lost */
   readonly adopt: (executor: string, still: () => Promise<unknown>) => Promise<void>;
   /** Is called while this process is the one that adopts. */
   readonly sweep: () => Promise<void>;
@@ -163,7 +165,7 @@ export class Leases {
   }
 
   async #adopt(sql: Sql): Promise<void> {
-    const { executor, adopt } = this.#parts;
+    const { executor, adopt, clock } = this.#parts;
     const { rows } = await sql.query(
       `select instance, until::text as until, given_up from ${this.#table}
        where (given_up or until < now()) and instance <> $1 for update skip locked`,
@@ -177,9 +179,36 @@ export class Leases {
         seen.set(instance, until);
         continue;
       }
-      await adopt(instance, () => sql.query("select 1"));
+      await whileKept(sql, clock, (still) => adopt(instance, still));
       await sql.query(`delete from ${this.#table} where instance = $1`, [instance]);
     }
     this.#seen = seen;
+  }
+}
+
+/**
+ * Does something during a transaction, which is not silent meanwhile: statements of other connections may have to wait
+ * for longer than the database allows. A process that is stopped sends nothing, and loses the lock all the same.
+ *
+ * @param work gets what rejects once the transaction is lost
+ */
+async function whileKept(
+  sql: Sql,
+  clock: Clock,
+  work: (still: () => Promise<unknown>) => Promise<void>,
+): Promise<void> {
+  let beats: Promise<unknown> = Promise.resolve();
+  let cancel = (): void => {};
+  const still = (): Promise<unknown> => (beats = beats.then(() => sql.query("select 1")));
+  const beat = (): void => {
+    still().catch(() => {}); // The next `still` of the work rejects.
+    cancel = clock.after(beatMs, beat);
+  };
+  beat();
+  try {
+    await work(still);
+  } finally {
+    cancel();
+    await beats.catch(() => {}); // A connection takes one statement at a time.
   }
 }
