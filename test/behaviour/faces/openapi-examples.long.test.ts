@@ -59,6 +59,40 @@ suite("rule 10: examples of requests, replies and parameters fit their schemas",
   });
 });
 
+/** A service whose request has messages in one another, beside so many other types. */
+function nested(others: number) {
+  const levels = [1, 2, 3, 4, 5].map(
+    (level) => `message L${level} { string text = 1; L${level + 1} in = 2; }`,
+  );
+  const more = Array.from({ length: others }, (_, at) => `message T${at} { string text = 1; }`);
+  const fields = more.map((_, at) => `T${at} t${at} = ${at + 3};`);
+  return builtContract({
+    "nested.proto": `syntax = "proto3";
+      package nested.v1;
+      import "google/api/annotations.proto";
+      service NestedService {
+        rpc Put(L1) returns (L1) { option (google.api.http) = { post: "/other" body: "*" }; }
+        rpc List(All) returns (All) { option (google.api.http) = { post: "/list" body: "*" }; }
+      }
+      message L6 { string text = 1; }
+      message All { ${fields.join("\n")} }
+      ${[...levels, ...more].join("\n")}`,
+  }).services;
+}
+
+test("rule 10: examples have messages four deep, and three in a document of very many types", async () => {
+  for (const [others, depth] of [
+    [1, 4],
+    [500, 3],
+  ] as const) {
+    await using host = await OpenapiHost.of(nested(others));
+    const { paths } = await host.document();
+    const { example } = paths["/other"].post.requestBody.content["application/json"];
+    const found = JSON.stringify(example).split('"text":').length - 1;
+    assert.equal(found, depth);
+  }
+});
+
 /** Everything in a document that has a schema and an example of it. */
 function* withExamples(value: unknown): Generator<{ readonly schema: Part; readonly example: unknown }> {
   if (typeof value !== "object" || value === null) return;

@@ -19,8 +19,12 @@ export interface OperationExample {
   readonly reply: JsonValue | undefined;
 }
 
-/** How deep messages of an example stand in one another, as in the console: documents have thousands of them. */
-const depth = 3;
+/** How deep messages of an example stand in one another, as in the console. */
+const depth = 4;
+/** The same in documents of very many types, each of whose levels costs as much as all above it. */
+const depthOfMany = 3;
+/** So many types are very many. */
+const many = 500;
 
 /** Examples of the operations of a document: requests that are taken and replies as they look, made of the contract. */
 export class OperationExamples {
@@ -32,7 +36,7 @@ export class OperationExamples {
   /** @param types the messages of the document */
   constructor(json: JsonWriteOptions, shows: Shows, types: readonly DescType[]) {
     this.#json = json;
-    this.#examples = new Examples({ isVisible: shows, depth });
+    this.#examples = new Examples({ isVisible: shows, depth: types.length > many ? depthOfMany : depth });
     this.#shows = (field) => shows(field) && !rolesOf(field).inputOnly;
     this.#hidesReplies = types.some((type) => type.kind === "message" && !type.fields.every(this.#shows));
   }
