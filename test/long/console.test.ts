@@ -303,6 +303,47 @@ describe("the console in Chromium", { skip: noChromium, timeout: 300_000 }, () =
     await page.getByText("line 1, column 10: expected a value").waitFor();
   });
 
+  test("rule 41: date and time, bytes and Any have inputs of their own, and go as they are shown", async () => {
+    await using tab = await Tab.open("");
+    const { page } = tab;
+    await tab.call("hostile.v1.HostileService/Echo", { text: "a" });
+    const editor = page.locator(".editor");
+    const json = async (): Promise<unknown> => JSON.parse(await editor.inputValue());
+    const row = (name: string): Locator =>
+      page.locator(".row", { has: page.locator(`:is(label, .label):text-is("${name}")`) }).last();
+
+    await row("at").locator("input.picker").fill("2026-01-31T12:34:56");
+    assert.equal(await row("at").locator("input").first().inputValue(), "2026-01-31T12:34:56Z");
+    await row("data").locator("textarea").fill("grün");
+    assert.deepEqual(await json(), { text: "a", at: "2026-01-31T12:34:56Z", data: "Z3LDvG4=" });
+    await page.getByLabel("data, entered as").selectOption("base64");
+    assert.equal(await row("data").locator("textarea").inputValue(), "Z3LDvG4=");
+    const name = "bytes.bin";
+    const buffer = Buffer.from([0xff, 0, 1]);
+    await page
+      .getByLabel("data, from a file")
+      .setInputFiles({ name, mimeType: "application/octet-stream", buffer });
+    await row("data").getByText("3 bytes").waitFor();
+    await row("any").locator("input").first().check();
+    await row("any").getByLabel("@type").selectOption("hostile.v1.Text");
+    await row("any").locator(".row").last().locator("textarea").fill("inside");
+    const message = {
+      text: "a",
+      at: "2026-01-31T12:34:56Z",
+      data: "/wAB",
+      any: { "@type": "type.googleapis.com/hostile.v1.Text", text: "inside" },
+    };
+    assert.deepEqual(await json(), message);
+    await send(page);
+    await page.getByText("type.googleapis.com/hostile.v1.Text").last().waitFor();
+
+    await editor.fill('{"at": "2027-02-03T04:05:06.5Z"}');
+    assert.equal(await row("at").locator("input.picker").inputValue(), "2027-02-03T04:05:06");
+    await row("at").getByRole("button", { name: "Now" }).click();
+    const { at } = (await json()) as { at: string }; // As it was entered.
+    assert.ok(Math.abs(Date.parse(at) - Date.now()) < 60_000, at);
+  });
+
   test("rule 42: numbers are shown as they came, in every protocol", async () => {
     await using tab = await Tab.open("");
     for (const way of ["rest:0", "connect", "socket"]) {
