@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MemoryStore } from "../../../src/hub/bus/memory-bus.ts";
-import { seeded } from "../../core/overload/simulated-server.ts";
+import { seeded } from "../../support/virtual-clock.ts";
 import { doors, type Seen } from "./kept-followers.ts";
 import { startKept } from "./kept-rooms.ts";
 
@@ -38,8 +38,11 @@ test("R02: while four publishers publish and clients of all doors come and go, e
       const follow = follows[visits++ % follows.length] ?? assert.fail();
       const node = nodes[Math.floor(random() * nodes.length)] ?? one;
       under++;
-      seen.push(await follow(node, undefined, 1 + Math.floor(random() * mostMessages)));
-      under--;
+      try {
+        seen.push(await follow(node, undefined, 1 + Math.floor(random() * mostMessages)));
+      } finally {
+        under--; // Publishers end, too, where a client fails.
+      }
     }
   };
   const publisher = async (name: number): Promise<void> => {
