@@ -6,7 +6,9 @@ import { globSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "esbuild";
+import { groupChunks } from "./chunk-groups.js";
 import { insidePackages } from "./inside.js";
+import { writeMerged } from "./merge-chunks.js";
 import { writeOneFile } from "./one-file.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -30,17 +32,21 @@ export const commandProgram = "src/cli/ts-ms.ts";
  * Bundles what users import. Packages stay outside, as a user's own copy of protobuf must be the one we use, but for
  * those of `insidePackages`.
  */
-export function bundleLibrary(outdir) {
-  return build({
+export async function bundleLibrary(outdir) {
+  const options = {
     ...common,
     entryPoints: ["src/index.ts", ...globSync("src/entries/*.ts", { cwd: root })],
     outbase: ".",
     outdir,
-    plugins: [insidePackages(root), pages],
+    plugins: [insidePackages(root, "@connectrpc/connect"), pages],
     splitting: true,
     metafile: true,
+    write: false,
     chunkNames: "src/chunks/[name]-[hash]",
-  });
+  };
+  const result = await build(options);
+  await writeMerged(result, options, groupChunks(result.metafile.outputs));
+  return result;
 }
 
 /**

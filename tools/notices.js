@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
  *
  * @param root Folder to which the paths are relative.
  * @param inputs Paths of the bundled files, as esbuild's metafile names them.
- * @throws Error for a package without a licence text.
+ * @throws Error for a package without a licence text, or whose text stands at one that is not inside.
  */
 export function licenceNotices(root, inputs) {
   const folders = new Set(
@@ -20,6 +20,12 @@ export function licenceNotices(root, inputs) {
     if (text === undefined) throw new Error(`${name} ${version} has no licence text`);
     return { title: `${name} ${version}, ${license.replace(/^\(|\)$/g, "")}`, text: text.trim() };
   });
+  const names = new Set(notices.map(({ title }) => title.replace(/ .*/, "")));
+  for (const { title, text } of notices) {
+    for (const [, name] of text.matchAll(/whose\s+text\s+stands\s+at\s+(\S+?)[.,]?(?=\s|$)/g)) {
+      if (!names.has(name)) throw new Error(`${title}: the text at ${name} is not inside`);
+    }
+  }
   const line = "-".repeat(80);
   return notices
     .toSorted((a, b) => a.title.localeCompare(b.title, "en"))
@@ -53,22 +59,22 @@ OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR
 const withoutFile = {
   "@bufbuild/cel": `Copyright 2024-2026 Buf Technologies, Inc.
 
-Licensed under the Apache License, Version 2.0, whose text stands at @grpc/grpc-js.`,
+Licensed under the Apache License, Version 2.0, whose text stands at @grpc/proto-loader.`,
   "@bufbuild/cel-spec": `Copyright 2024-2026 Buf Technologies, Inc.
 
-Licensed under the Apache License, Version 2.0, whose text stands at @grpc/grpc-js.`,
+Licensed under the Apache License, Version 2.0, whose text stands at @grpc/proto-loader.`,
   "@bufbuild/protovalidate": `Copyright 2024-2026 Buf Technologies, Inc.
 
-Licensed under the Apache License, Version 2.0, whose text stands at @grpc/grpc-js.`,
+Licensed under the Apache License, Version 2.0, whose text stands at @grpc/proto-loader.`,
   "@redis/client": `Copyright (c) 2022-2026, Redis, inc.
 
 ${mit}`,
   "@bufbuild/protobuf": `Copyright 2021-2026 Buf Technologies, Inc.
 
-Licensed under the Apache License, Version 2.0, whose text stands at @grpc/grpc-js. Parts that come from Google's
+Licensed under the Apache License, Version 2.0, whose text stands at @grpc/proto-loader. Parts that come from Google's
 protobuf are Copyright 2008 Google Inc., under the 3-clause BSD license, whose text stands at protobufjs.`,
   "@connectrpc/connect": `Copyright 2021-2026 The Connect Authors
 
-Licensed under the Apache License, Version 2.0, whose text stands at @grpc/grpc-js.`,
+Licensed under the Apache License, Version 2.0, whose text stands at @grpc/proto-loader.`,
   "abstract-logging": `Copyright (c) James Sumners\n\n${mit}`,
 };

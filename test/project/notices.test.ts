@@ -35,6 +35,12 @@ test("every package inside a file has its licence there, and one without a text 
     assert.ok(text.includes("You may.\n") && text.includes("You may, too.\n"));
     const bare = add("bare", {});
     assert.throws(() => licenceNotices(root, [good, bare]), /^Error: bare 1\.2\.3 has no licence text$/);
+    const other = add("other", { LICENSE: "The licence, whose text stands at good." });
+    assert.match(licenceNotices(root, [good, other]), /stands at good/);
+    assert.throws(
+      () => licenceNotices(root, [other]),
+      /^Error: other 1\.2\.3, MIT: the text at good is not inside$/,
+    );
   } finally {
     rmSync(root, { recursive: true });
   }
