@@ -1,9 +1,10 @@
-import { type DescMethodStreaming, type DescMethodUnary, type Message, toBinary } from "@bufbuild/protobuf";
+import { type DescMethodStreaming, type DescMethodUnary, type Message } from "@bufbuild/protobuf";
 import type { Admit } from "../core/admission/admission.ts";
 import type { CallSource } from "../core/admission/arrived-call.ts";
 import { CallContext } from "../core/call/context.ts";
 import type { Invoker } from "../core/call/invoker.ts";
 import { messageTracing, type MessageTracer } from "../core/call/message-trace.ts";
+import { binaryWriter } from "../core/codec/message-to-binary.ts";
 import { type ConnectError, toCallError } from "../core/errors/errors.ts";
 import { givePrincipal, type Principal } from "../core/security/principal.ts";
 import { type BodyOptions, bodyReader, decodeBody, decodeBodyBytes, type DecodedBody } from "./body-codec.ts";
@@ -168,7 +169,7 @@ function runOf(rpc: ConsumedRpc, parts: CallParts): Run {
   const unaryBytes = invoker.unaryBytes?.bind(invoker);
   if (unaryBytes === undefined) {
     const decode = (message: Consumed) => decodeBody(reader, dataOf(message), options);
-    const write = (reply: Message): Uint8Array => toBinary(method.output, reply);
+    const write = binaryWriter(method.output);
     return (messages, context, isAnswered) =>
       withBodies(messages, decode, async ([value]) => {
         if (value === undefined) return undefined;

@@ -1,4 +1,5 @@
-import { seen } from "./scratch.ts";
+import { integerRanges } from "./scalar-kinds.ts";
+import { irregular, seen } from "./scratch.ts";
 
 const box = new BigInt64Array(1);
 const unsignedBox = new BigUint64Array(box.buffer);
@@ -26,4 +27,26 @@ export function splitInt64(value: bigint): void {
   box[0] = value;
   seen.low = halves[lowHalf] ?? 0;
   seen.high = halves[1 - lowHalf] ?? 0;
+}
+
+/** As {@link splitInt64}; an integer that has no 64 bits with sign is irregular. */
+export function splitInt64Of(value: bigint): void {
+  splitOf(value, integerRanges.int64);
+}
+
+/** As {@link splitInt64}; an integer that has no 64 bits without sign is irregular. */
+export function splitUint64Of(value: bigint): void {
+  splitOf(value, integerRanges.uint64);
+}
+
+function splitOf(value: bigint, { min, max }: { readonly min: bigint; readonly max: bigint }): void {
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && (number >= 0 || min < 0n)) {
+    // Most are such, for which no other bigint is needed.
+    seen.low = number | 0;
+    seen.high = Math.floor(number / 0x1_0000_0000);
+    return;
+  }
+  if (value < min || value > max) throw irregular;
+  splitInt64(value);
 }

@@ -2,7 +2,7 @@ import { type DescField, type DescMessage, type Message, ScalarType } from "@buf
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { type Fields, localShape, oneofOf, wrapped } from "./field-shape.ts";
 import { codeIsAllowed, CodeBuilder, literal, property } from "./generated-code.ts";
-import { integerRanges, notOfKind, scalarKind } from "./scalar-kinds.ts";
+import { integerRanges, maxFloat, notOfKind, scalarKind } from "./scalar-kinds.ts";
 
 /** Looks at one value; throws a TypeError for one that its field cannot hold. */
 type Check = (value: unknown) => void;
@@ -174,7 +174,6 @@ function scalarCheck(field: DescField, scalar: ScalarType, name = ScalarType[sca
 }
 
 const decimal = /^-?\d{1,20}$/;
-const maxFloat = 3.4028234663852886e38;
 
 function scalarTest(scalar: ScalarType): (value: unknown) => boolean {
   switch (scalarKind(scalar)) {

@@ -1,4 +1,6 @@
-import { full, irregular, seen, slack } from "./scratch.ts";
+import type { Message } from "@bufbuild/protobuf";
+import { putBytes } from "./put-json-text.ts";
+import { full, fullBy, irregular, seen, slack } from "./scratch.ts";
 import { decodeBase64, takeBase64Size, takeEscapedText } from "./take-json-text.ts";
 import { plainByte } from "./take-json.ts";
 
@@ -51,7 +53,7 @@ export function putLength(out: Uint8Array, start: number, pos: number): number {
     return pos;
   }
   if (pos + slack > out.length) throw full;
-  const size = length < 0x4000 ? 2 : length < 0x20_0000 ? 3 : length < 0x1000_0000 ? 4 : 5;
+  const size = varintSize(length);
   out.copyWithin(start + size, start + 1, pos);
   putVarint32(length, out, start);
   return start + size + length;
@@ -100,4 +102,63 @@ export function putTime(seconds: number, nanos: number, out: Uint8Array, pos: nu
   }
   out[pos] = at - pos - 1;
   return at;
+}
+
+/** From this length on, the call into native code costs less than it saves. */
+const nativeLength = 48;
+
+/** Writes a text as UTF-8 with its length; lone surrogates become U+FFFD. */
+export function putSizedText(text: string, out: Buffer, pos: number): number {
+  const { length } = text;
+  if (pos + length * 3 + slack > out.length) throw fullBy(pos + length * 3);
+  if (length < nativeLength) {
+    let at = pos + 1;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      if (code >= 0x80) return putLongText(text, out, pos);
+      out[at++] = code;
+    }
+    out[pos] = length;
+    return at;
+  }
+  return putLongText(text, out, pos);
+}
+
+function putLongText(text: string, out: Buffer, pos: number): number {
+  // Where the text is ASCII, as most is, it need not move.
+  const start = putVarint32(text.length, out, pos);
+  const length = out.write(text, start);
+  if (length === text.length) return start + length;
+  const moved = pos + varintSize(length);
+  if (moved !== start) out.copyWithin(moved, start, start + length);
+  putVarint32(length, out, pos);
+  return moved + length;
+}
+
+/** Writes bytes with their length. */
+export function putSizedBytes(bytes: Uint8Array, out: Buffer, pos: number): number {
+  const { length } = bytes;
+  if (pos + length + slack > out.length) throw fullBy(pos + length);
+  return copyTo(out, bytes, putVarint32(length, out, pos));
+}
+
+/** Writes fields that a message holds without knowing them, as they came. */
+export function putUnknown(fields: NonNullable<Message["$unknown"]>, out: Buffer, pos: number): number {
+  let at = pos;
+  for (const { no, wireType, data } of fields) {
+    at = putVarint32(((no << 3) | wireType) >>> 0, out, at);
+    if (at + data.length + slack > out.length) throw fullBy(at + data.length);
+    at = copyTo(out, data, at);
+  }
+  return at;
+}
+
+function copyTo(out: Buffer, bytes: Uint8Array, pos: number): number {
+  if (bytes.length < nativeLength) return putBytes(bytes, out, pos);
+  out.set(bytes, pos);
+  return pos + bytes.length;
+}
+
+function varintSize(length: number): number {
+  return length < 0x80 ? 1 : length < 0x4000 ? 2 : length < 0x20_0000 ? 3 : length < 0x1000_0000 ? 4 : 5;
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { base64Alphabet } from "./base64-text.ts";
-import { full, irregular, seen, slack } from "./scratch.ts";
+import { full, fullBy, irregular, slack } from "./scratch.ts";
 import { plainByte } from "./take-json.ts";
 
 // All functions write at `pos` of `out` and return the position behind it, where `slack` bytes of room are free.
@@ -117,12 +117,6 @@ export function putBytes(bytes: Uint8Array, out: Buffer, pos: number): number {
   if (pos + length + slack > out.length) throw fullBy(pos + length);
   for (let i = 0; i < length; i++) out[pos + i] = bytes[i] ?? 0;
   return pos + length;
-}
-
-/** `full`, which also asks for enough room at once: a detour that made the piece should not run twice. */
-function fullBy(end: number): Error {
-  seen.needed = end + slack;
-  return full;
 }
 
 const digits = Buffer.from(base64Alphabet);

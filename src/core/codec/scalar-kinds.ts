@@ -37,6 +37,9 @@ export function wireType(type: ScalarType): WireType {
   return scalars[type][1];
 }
 
+/** The largest float that is finite. */
+export const maxFloat = 3.4028234663852886e38;
+
 /** Smallest and largest integer of each kind. */
 export const integerRanges: Readonly<Record<IntegerKind, { readonly min: bigint; readonly max: bigint }>> = {
   int32: { min: -(2n ** 31n), max: 2n ** 31n - 1n },

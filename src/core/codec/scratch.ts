@@ -29,12 +29,18 @@ export const slack = 64;
 
 const firstRoom = 65_536;
 /** Larger rooms are given back after their use. */
-const keptRoom = 1 << 20;
+export const keptRoom = 1 << 20;
 const largestRoom = 1 << 29;
 
 let room = Buffer.allocUnsafeSlow(firstRoom);
 let view = new DataView(room.buffer);
 let busy = false;
+
+/** `full`, which also asks for enough room at once: a detour that made the piece should not run twice. */
+export function fullBy(end: number): Error {
+  seen.needed = end + slack;
+  return full;
+}
 
 /** Writes from position 0 on and returns the end. */
 export type WriteOutput = (room: Buffer, view: DataView) => number;
@@ -45,11 +51,13 @@ export type WriteOutput = (room: Buffer, view: DataView) => number;
  *
  * @param expectedBytes How long the output may well be: where the room turns out to be too small, everything is
  *   written once more.
+ * @param mostBytes An output that needs a larger room is irregular.
  */
 export function withScratch<T>(
   write: WriteOutput,
   take: (room: Buffer, end: number) => T,
   expectedBytes = 0,
+  mostBytes = largestRoom,
 ): T | undefined {
   if (busy) return undefined;
   busy = true;
@@ -60,7 +68,7 @@ export function withScratch<T>(
       const end = attempt(write);
       if (end === undefined) return undefined;
       if (end <= room.length) return take(room, end);
-      if (room.length >= largestRoom) return undefined;
+      if (room.length >= mostBytes || seen.needed > mostBytes) return undefined;
       enlarge(Math.max(room.length * 4, seen.needed));
     }
   } finally {

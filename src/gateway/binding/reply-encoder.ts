@@ -1,8 +1,9 @@
-import { type DescMessage, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, type DescMethod, fromBinary, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { madeOnce } from "../../core/codec/shared-message.ts";
 import { binaryCheck } from "../../core/codec/binary-check.ts";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
+import { binaryWriter } from "../../core/codec/message-to-binary.ts";
 import { jsonWriter, type JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import { asBuffer } from "../../core/codec/scratch.ts";
 import type { Route } from "../../core/http-rule/route.ts";
@@ -80,11 +81,14 @@ export function binaryEncoder(
   { responseField }: Route,
   { output }: DescMethod,
 ): ((message: Message) => Buffer) | undefined {
-  if (responseField === undefined) return (message) => asBuffer(toBinary(output, message));
+  if (responseField === undefined) {
+    const write = binaryWriter(output);
+    return (message) => asBuffer(write(message));
+  }
   if (responseField.fieldKind !== "message") return undefined;
-  const { message: type } = responseField;
+  const write = binaryWriter(responseField.message);
   // Reflection handles the special representation of wrappers and Struct in messages.
-  return (message) => asBuffer(toBinary(type, reflect(output, message).get(responseField).message));
+  return (message) => asBuffer(write(reflect(output, message).get(responseField).message));
 }
 
 /** Compiles the reader of replies whose body is JSON. It throws for bytes that are no message of the output type. */

@@ -14,6 +14,7 @@ import { binaryToJson } from "../../../src/core/codec/binary-to-json.ts";
 import { codeIsAllowed, generateFunction, literal } from "../../../src/core/codec/generated-code.ts";
 import { jsonReader } from "../../../src/core/codec/json-to-message.ts";
 import { jsonToBinary } from "../../../src/core/codec/json-to-binary.ts";
+import { binaryWriter } from "../../../src/core/codec/message-to-binary.ts";
 import { jsonWriter } from "../../../src/core/codec/message-to-json.ts";
 
 test("any text is a literal of itself, in ASCII", () => {
@@ -108,6 +109,8 @@ function checkAllWays(desc: DescMessage, json: string): void {
   assert.ok(bytes !== undefined, json);
   assert.deepEqual(jsonReader(desc).readBytes(Buffer.from(json)), expected);
   assert.deepEqual(fromBinary(desc, Uint8Array.from(bytes)), expected);
+  const written = binaryWriter(desc)(expected);
+  assert.ok(Buffer.isBuffer(written) && written.equals(toBinary(desc, expected)));
   const printed = binaryToJson(desc).convertDirectly(toBinary(desc, expected));
   assert.ok(printed !== undefined);
   const text = jsonWriter(desc, {}).write(expected);

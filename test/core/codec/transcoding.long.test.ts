@@ -268,7 +268,7 @@ const unknown = [
   "f9b9aa020102030405060708",
   "fab9aa0202ffff",
   "fdb9aa0201020304",
-  "fbb9aa0208011afcb9aa02",
+  "fbb9aa020801fcb9aa02",
 ].map((hex) => Buffer.from(hex, "hex"));
 
 /** The single records of an encoded message. */

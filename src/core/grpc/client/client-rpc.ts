@@ -1,6 +1,7 @@
-import { fromBinary, toBinary, type DescMessage, type DescMethod, type Message } from "@bufbuild/protobuf";
+import { fromBinary, type DescMessage, type DescMethod, type Message } from "@bufbuild/protobuf";
 import type { AttemptTrace } from "../../call/client-trace.ts";
 import type { CallContext } from "../../call/context.ts";
+import { type BinaryWriter, binaryWriter } from "../../codec/message-to-binary.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { rpcName } from "../../call/service.ts";
 import type { ConnectionOptions } from "../../http2/connection-options.ts";
@@ -34,6 +35,7 @@ export class ClientRpc {
   /** Name in error messages. */
   readonly name: string;
   readonly #options: ConnectionOptions;
+  readonly #encode: BinaryWriter;
   /** The heads of calls to each `:authority`; the servers of one rpc are few. */
   readonly #heads = new Map<string, Heads>();
   /** Those of the last call. */
@@ -45,6 +47,7 @@ export class ClientRpc {
     this.method = method;
     this.name = rpcName(method);
     this.#options = options;
+    this.#encode = binaryWriter(method.input);
   }
 
   /**
@@ -108,7 +111,7 @@ export class ClientRpc {
   /** Encodes a request. @throws ConnectError INTERNAL for a message with invalid values. */
   toBytes(message: Message): Uint8Array {
     try {
-      return toBinary<DescMessage>(this.method.input, message);
+      return this.#encode(message);
     } catch (reason) {
       throw internal(`a request of ${this.name} cannot be written`, reason);
     }

@@ -1,9 +1,9 @@
-import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
+import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
 import type { Admit } from "../../admission/admission.ts";
 import type { Handler } from "../../call/handler.ts";
 import { madeOnce } from "../../codec/shared-message.ts";
 import { rpcName } from "../../call/service.ts";
-import { messageCheck } from "../../codec/message-check.ts";
+import { checkedBinaryWriter } from "../../codec/message-to-binary.ts";
 import { replyTooLarge } from "../../errors/reply-too-large.ts";
 
 /** What all calls of one rpc share. */
@@ -47,16 +47,13 @@ export function servedRpc(
     const write = (reply: Message): Uint8Array => limited(reply as unknown as Uint8Array);
     return { handler: handler.bytes, admit, read, write };
   }
-  const check = messageCheck(output); // The encoder itself accepts a number for a string.
+  const encode = checkedBinaryWriter(output);
   return {
     handler,
     admit,
     // Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
     read: ({ buffer, byteOffset, byteLength }) =>
       fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength)),
-    write: madeOnce("protobuf", (reply) => {
-      check(reply);
-      return limited(toBinary(output, reply));
-    }),
+    write: madeOnce("protobuf", (reply) => limited(encode(reply))),
   };
 }

@@ -1,10 +1,11 @@
-import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
+import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { madeOnce } from "../../../core/codec/shared-message.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { binaryCheck } from "../../../core/codec/binary-check.ts";
 import { binaryToJson } from "../../../core/codec/binary-to-json.ts";
 import { jsonToBinary } from "../../../core/codec/json-to-binary.ts";
 import { jsonReader } from "../../../core/codec/json-to-message.ts";
+import { binaryWriter } from "../../../core/codec/message-to-binary.ts";
 import { jsonWriter } from "../../../core/codec/message-to-json.ts";
 import { requiredCheck } from "../../../core/codec/required-fields.ts";
 import { asBuffer } from "../../../core/codec/scratch.ts";
@@ -47,6 +48,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
     check?.(message);
     return message;
   };
+  const write = binaryWriter(output);
   const json: FormatCodec = {
     parse: (bytes) => checked(reader.readBytes(bytes)),
     serialize: madeOnce("json", (message) => Buffer.from(writer.write(message))),
@@ -62,7 +64,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
       }
       return checked(message);
     },
-    serialize: madeOnce("protobuf", (message) => asBuffer(toBinary(output, message))),
+    serialize: madeOnce("protobuf", (message) => asBuffer(write(message))),
   };
   const reply = (bytes: Uint8Array, codec: FormatCodec): Buffer =>
     writeReply(method, codec.serialize, fromBinary(output, plainBytes(bytes)));
