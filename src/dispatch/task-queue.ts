@@ -1,6 +1,7 @@
-import { create, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { TaskSchema } from "../../gen/ts_ms/dispatch/v1/task_pb.ts";
+import { binaryWriter } from "../core/codec/message-to-binary.ts";
 import type { ConnectError } from "../core/errors/errors.ts";
 import { attributesOf, type CloudEvent } from "../messaging/cloud-event.ts";
 import type { Broker, IncomingMessage, OutgoingMessage } from "../messaging/broker.ts";
@@ -11,6 +12,8 @@ import type { DispatchedEvent } from "./dispatched-event.ts";
 
 /** A task as its queue has it. */
 export type Task = MessageShape<typeof TaskSchema>;
+
+const writeTask = binaryWriter(TaskSchema);
 
 /** What is known of a task besides its body. */
 export interface TaskState {
@@ -181,7 +184,7 @@ export class TaskQueue {
       headers: new Map(),
       contentType: "application/protobuf",
       contentEncoding: undefined,
-      body: toBinary(TaskSchema, task),
+      body: writeTask(task),
       mandatory: false,
     };
   }

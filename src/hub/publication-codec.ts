@@ -1,5 +1,6 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
 import { type PublicationRecord, PublicationRecordSchema } from "../../gen/ts_ms/hub/v1/publication_pb.ts";
+import { binaryWriter } from "../core/codec/message-to-binary.ts";
 import { type MessageForm, shareMessage } from "../core/codec/shared-message.ts";
 import type { Clock } from "../core/time/clock.ts";
 import type { PublicationForm, ReadPublication } from "./bus/bus.ts";
@@ -22,6 +23,8 @@ export interface PublicationCodecInit {
   readonly encoded: (form: MessageForm) => void;
 }
 
+const writeRecord = binaryWriter(PublicationRecordSchema);
+
 /** Writes publications for buses that join processes, and reads what other nodes have written. */
 export class PublicationCodec implements PublicationForm {
   readonly #init: PublicationCodecInit;
@@ -36,7 +39,7 @@ export class PublicationCodec implements PublicationForm {
     if (schema === undefined) throw new Error(`there is no topic ${topic}`); // Topics are there before their rooms.
     const record = create(PublicationRecordSchema, {
       id,
-      message: encoded ?? toBinary(schema, message),
+      message: encoded ?? binaryWriter(schema)(message),
       headers,
       node: this.#init.scope.node,
       number,
@@ -50,7 +53,7 @@ export class PublicationCodec implements PublicationForm {
       record.ttlMs = ttlMs;
       record.sentAtMs = this.#init.wallMs();
     }
-    return toBinary(PublicationRecordSchema, record);
+    return writeRecord(record);
   }
 
   read(topic: string, bytes: Uint8Array): ReadPublication | undefined {

@@ -1,13 +1,7 @@
 import { randomUUID } from "node:crypto";
-import {
-  clone,
-  create,
-  type DescMessage,
-  type Message,
-  type MessageInitShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { clone, create, type DescMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
 import { CallContext } from "../core/call/context.ts";
+import { binaryWriter } from "../core/codec/message-to-binary.ts";
 import { type MessageForm, shareMessage } from "../core/codec/shared-message.ts";
 import { fieldsOf, setField } from "../core/codec/field-shape.ts";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
@@ -119,7 +113,7 @@ function isFlat(init: object): boolean {
 }
 
 function bytesOf(schema: DescMessage, message: Message, maxBytes: number): Uint8Array {
-  const bytes = encoded(() => toBinary(schema, message));
+  const bytes = encoded(() => binaryWriter(schema)(message));
   if (bytes.byteLength <= maxBytes) return bytes;
   throw new ConnectError(
     `the message has ${bytes.byteLength} bytes; at most ${maxBytes} are published`,

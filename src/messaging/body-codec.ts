@@ -1,9 +1,10 @@
-import { type DescMessage, fromBinary, type Message, type Registry, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type Message, type Registry } from "@bufbuild/protobuf";
 import { binaryCheck } from "../core/codec/binary-check.ts";
 import { messageFactory } from "../core/codec/field-shape.ts";
 import { jsonToBinary } from "../core/codec/json-to-binary.ts";
 import { jsonReader } from "../core/codec/json-to-message.ts";
 import { jsonReadDefaults, type JsonReadOptions } from "../core/codec/json-trace.ts";
+import { binaryWriter } from "../core/codec/message-to-binary.ts";
 import { jsonWriter } from "../core/codec/message-to-json.ts";
 import { toCallError } from "../core/errors/errors.ts";
 import { gzip } from "../core/wire/codings/gzip.ts";
@@ -125,7 +126,7 @@ export function encodeBody(
   registry?: Registry,
 ): { readonly contentType: string; readonly body: Uint8Array } {
   if (encoding === "protobuf")
-    return { contentType: "application/protobuf", body: toBinary(schema, message) };
+    return { contentType: "application/protobuf", body: binaryWriter(schema)(message) };
   const writer = jsonWriter(schema, registry === undefined ? {} : { registry });
   return { contentType: "application/json", body: writer.writeBytes(message) };
 }

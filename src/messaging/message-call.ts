@@ -1,4 +1,4 @@
-import { type DescMethodStreaming, type DescMethodUnary, type Message } from "@bufbuild/protobuf";
+import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { Admit } from "../core/admission/admission.ts";
 import type { CallSource } from "../core/admission/arrived-call.ts";
 import { CallContext } from "../core/call/context.ts";

@@ -5,14 +5,21 @@ import { fieldsPutter } from "./message-to-binary-code.ts";
 import { copyBytes, keptRoom, withScratch } from "./scratch.ts";
 
 /** Encodes messages of one type as protobuf. The result may be part of a larger buffer, as those of Node mostly are. */
-export type BinaryWriter = (message: Message) => Uint8Array;
+export type BinaryWriter = (message: Message) => Uint8Array<ArrayBuffer>;
+
+const writers = new WeakMap<DescMessage, BinaryWriter>();
 
 /**
- * The encoder of a message type: the same bytes and errors as those of `toBinary`, in less time for small messages. Code
- * is generated once for each type; an encoder itself is cheap.
+ * The encoder of a message type: the same bytes and errors as those of `toBinary`, in less time for small messages. It is
+ * made once for each type.
  */
 export function binaryWriter(schema: DescMessage): BinaryWriter {
-  return writerWith(schema, (message) => toBinary(schema, message));
+  let writer = writers.get(schema);
+  if (writer === undefined) {
+    writer = writerWith(schema, (message) => toBinary(schema, message));
+    writers.set(schema, writer);
+  }
+  return writer;
 }
 
 /**

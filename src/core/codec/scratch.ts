@@ -97,7 +97,7 @@ function attempt(write: WriteOutput): number | undefined {
 }
 
 /** A copy of the bytes of a room. */
-export function copyBytes(bytes: Buffer, end: number): Buffer {
+export function copyBytes(bytes: Buffer, end: number): Buffer<ArrayBuffer> {
   const copy = Buffer.allocUnsafe(end);
   bytes.copy(copy, 0, 0, end);
   return copy;

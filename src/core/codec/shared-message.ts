@@ -96,9 +96,17 @@ function once<T extends NonNullable<unknown>>(
     if (known === undefined) return make(message);
     const before = known.formBy(make) as T | undefined; // As it was kept below.
     if (before !== undefined) return before;
-    const result = make(message);
+    const result = withOwnMemory(make(message));
     known.keepForm(make, result);
     if (form !== undefined) known.made?.(form);
     return result;
   };
+}
+
+/** Bytes that are part of a larger buffer, such as Node's pool, would keep the whole of it for as long as rooms keep the message. */
+function withOwnMemory<T>(result: T): T {
+  if (!(result instanceof Uint8Array) || result.byteLength === result.buffer.byteLength) return result;
+  const own = Buffer.allocUnsafeSlow(result.byteLength);
+  own.set(result);
+  return own as unknown as T; // Bytes for bytes.
 }

@@ -4,7 +4,6 @@ import {
   fromBinary,
   type MessageInitShape,
   type MessageShape,
-  toBinary,
 } from "@bufbuild/protobuf";
 import {
   type NodeFrame,
@@ -12,6 +11,10 @@ import {
   type NodePart,
   NodePartSchema,
 } from "../../../gen/ts_ms/hub/v1/node_pb.ts";
+
+import { binaryWriter } from "../../core/codec/message-to-binary.ts";
+
+const frameBytes = binaryWriter(NodeFrameSchema);
 
 /** Of the form of frames. */
 const version = 1;
@@ -21,7 +24,7 @@ const idForm = /^[0-9A-Za-z]{1,64}$/;
 export type FrameInit = Omit<MessageInitShape<typeof NodeFrameSchema>, "$typeName" | "version">;
 
 export function writeFrame(frame: FrameInit): Uint8Array {
-  return toBinary(NodeFrameSchema, create(NodeFrameSchema, { ...frame, version }));
+  return frameBytes(create(NodeFrameSchema, { ...frame, version }));
 }
 
 /** @returns the frame; `broken` for bytes that are none, `later` for one of a form that this release does not know */
@@ -38,7 +41,10 @@ export function readFrame(bytes: Uint8Array): NodeFrame | "broken" | "later" {
 
 /** A message as a part of a frame. */
 export function partOf<D extends DescMessage>(schema: D, message: MessageInitShape<D>): NodePart {
-  return create(NodePartSchema, { type: schema.typeName, body: toBinary(schema, create(schema, message)) });
+  return create(NodePartSchema, {
+    type: schema.typeName,
+    body: binaryWriter(schema)(create(schema, message)),
+  });
 }
 
 /** The message of a part; undefined where it is broken. */
