@@ -35,6 +35,7 @@ import type { Membership } from "./room/membership.ts";
 import type { RoomReset } from "./room/resets.ts";
 import { NodePresence } from "./presence/node-presence.ts";
 import type { RoomPage, RoomsQuery } from "./room-listing.ts";
+import { RoomMetrics } from "./room-metrics.ts";
 import { Rooms } from "./rooms.ts";
 import { HubTopic, serveTopic } from "./topic.ts";
 import { serveTalks } from "./talk.ts";
@@ -115,7 +116,13 @@ export class Hub implements ConnectionBook {
       counted: (topic, outcome) => this.#topics.counts.confirmed(topic, outcome),
     });
     this.#confirmations = confirmations;
-    const rooms = new Rooms({ ...merged, bus, clock, confirmations });
+    const rooms = new Rooms({
+      ...merged,
+      bus,
+      clock,
+      confirmations,
+      delivered: (topic, deliveries) => this.#topics.counts.delivered(topic, deliveries),
+    });
     this.#nodes = new Nodes({
       ...merged,
       id: this.node,
@@ -165,10 +172,13 @@ export class Hub implements ConnectionBook {
         joined: (membership) => this.#joined(membership),
         left: (membership) => this.#left(membership),
         granted: ({ grant: { endsAtMs } }) => this.#live.ends(endsAtMs),
-        published: (topic, deliveries) => this.#topics.counts.published(topic, deliveries),
+        published: (topic) => this.#topics.counts.published(topic),
+        delivered: (topic, deliveries) => this.#topics.counts.delivered(topic, deliveries),
+        took: (topic, ms) => this.#topics.counts.took(topic, ms),
         encoded: (form) => this.#topics.counts.encoded(form),
         asked: (topic, error) => this.#topics.counts.asked(topic, error),
         resumed: (topic, result) => this.#topics.counts.resumed(topic, result),
+        replayed: (topic, count) => this.#topics.counts.replayed(topic, count),
         reset: (member, reset) => this.#reset(member, reset),
         acknowledged: (topic, result) => this.#topics.counts.acknowledged(topic, result),
       },
@@ -359,7 +369,13 @@ export class Hub implements ConnectionBook {
 
   /** Adds the hub's metrics to a page. @returns a function that takes them from it */
   watch(metrics: MetricsPage): () => void {
-    const counts = [this.#live.counts, this.#topics.counts, this.#presence.counts, this.#bus];
+    const counts = [
+      this.#live.counts,
+      this.#topics.counts,
+      new RoomMetrics(this.#kit.rooms, this.#topics),
+      this.#presence.counts,
+      this.#bus,
+    ];
     const watched = counts.flatMap((some) => some.watch(metrics));
     return () => {
       for (const end of watched) end();

@@ -1,4 +1,6 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
+import type { AttemptTrace } from "../core/call/client-trace.ts";
+import { messageTracing } from "../core/call/message-trace.ts";
 import type { MessageForm } from "../core/codec/shared-message.ts";
 import { Code, ConnectError, invalidArgument, toCallError } from "../core/errors/errors.ts";
 import type { Clock } from "../core/time/clock.ts";
@@ -45,7 +47,11 @@ export interface PublisherKit {
 
 /** Is told what is published. */
 export interface PublisherOwner {
-  published(topic: string, deliveries: Deliveries): void;
+  published(topic: string): void;
+  /** What has become of a message that was sent to calls, here. */
+  delivered(topic: string, deliveries: Deliveries): void;
+  /** How long it took until the members here that keep up had a publication, in milliseconds. */
+  took(topic: string, ms: number): void;
   /** A message was written, for all that get it in this form. */
   encoded(form: MessageForm): void;
 }
@@ -94,20 +100,26 @@ export class Publisher {
     const dedupeMs = options.id === undefined ? 0 : this.#settings.dedupeMs;
     if (history === undefined && !this.#isNew(room, id, dedupeMs)) return duplicateOf(id, undefined);
     let deliveries = noDeliveries();
+    const { clock, owner } = this.#kit;
+    const { name } = this.#shape;
+    const startedMs = clock.nowMs();
     publication.delivered = (all) => {
       deliveries = all;
+      if (all.sent > 0) owner.took(name, clock.nowMs() - startedMs);
     };
-    const path = pathOf(this.#shape.name, room);
+    const path = pathOf(name, room);
     const isOfAll = options.count === "cluster" || confirming !== undefined;
     const elsewhere = isOfAll ? this.#kit.elsewhere.delivered(path, id, confirming?.asked) : undefined;
-    const answer = await this.#published(
-      { room: path, publication, history, dedupeMs, unsureMs: this.#settings.dedupeMs },
-      options.signal,
+    const answer = await this.#traced(publication, options, () =>
+      this.#published(
+        { room: path, publication, history, dedupeMs, unsureMs: this.#settings.dedupeMs },
+        options.signal,
+      ),
     );
     const { position, duplicate } = answer;
     if (duplicate) return duplicateOf(id, position);
     if (this.#kit.rooms.find(path) === undefined) confirming?.here.sent();
-    this.#kit.owner.published(this.#shape.name, deliveries);
+    owner.published(name);
     const elsewhereDelivered = await elsewhere;
     return {
       receipt: receipt(id, position, false, deliveries, elsewhereDelivered),
@@ -144,10 +156,14 @@ export class Publisher {
     if (!this.#isNew("", id, dedupeMs)) return duplicateOf(id, undefined);
     const { name } = this.#shape;
     const record = (): Uint8Array => this.#kit.form.write(name, publication, 0);
-    const sending = this.#kit.elsewhere.send(name, to, record, confirming?.asked);
-    const deliveries = this.sendHere(matches, publication);
     const isOfAll = options.count === "cluster" || confirming !== undefined;
-    const elsewhere = isOfAll ? await sending : undefined;
+    let deliveries = noDeliveries();
+    const elsewhere = await this.#traced(publication, options, async () => {
+      const sending = this.#kit.elsewhere.send(name, to, record, confirming?.asked);
+      deliveries = this.sendHere(matches, publication);
+      this.#kit.owner.published(name);
+      return isOfAll ? sending : undefined;
+    });
     return { receipt: receipt(id, undefined, false, deliveries, elsewhere), elsewhere };
   }
 
@@ -167,7 +183,7 @@ export class Publisher {
       confirmation?.offered(member, offered);
     }
     confirmation?.sent();
-    this.#kit.owner.published(this.#shape.name, deliveries);
+    this.#kit.owner.delivered(this.#shape.name, deliveries);
     return deliveries;
   }
 
@@ -225,6 +241,18 @@ export class Publisher {
     return true;
   }
 
+  /** Gives a message a span while it is sent, where there are traces. Its deliveries have none. */
+  #traced<T>({ id, headers }: Publication, { from }: SendOptions, send: () => Promise<T>): Promise<T> {
+    const span = messageTracing.tracer?.send({
+      system: this.#kit.bus.name,
+      topic: this.#shape.name,
+      id,
+      context: from,
+      header: (name) => headers[name],
+    });
+    return span === undefined ? send() : spanned(span, send);
+  }
+
   /** Rejects when the bus is away, or does not answer in time. */
   async #published(publication: BusPublication, signal: AbortSignal | undefined): Promise<BusReceipt> {
     const { bus, clock, limits } = this.#kit;
@@ -247,6 +275,17 @@ export class Publisher {
       cancel();
       signal?.removeEventListener("abort", aborted);
     }
+  }
+}
+
+async function spanned<T>(span: AttemptTrace, send: () => Promise<T>): Promise<T> {
+  try {
+    const sent = await send();
+    span.end(undefined);
+    return sent;
+  } catch (reason) {
+    span.end(toCallError(reason));
+    throw reason;
   }
 }
 

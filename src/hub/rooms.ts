@@ -23,6 +23,8 @@ export interface RoomsInit {
   readonly countTimeoutMs: number;
   /** Those that publications wait for. */
   readonly confirmations: Confirmations;
+  /** Is told what has become of each publication here, whichever node it comes from. */
+  readonly delivered: (topic: string, deliveries: Deliveries) => void;
 }
 
 /** The rooms of a hub that have members, or had some a moment ago. */
@@ -103,7 +105,9 @@ export class Rooms {
   /** A publication has come from the bus. */
   published(path: string, entry: RoomEntry): void {
     const { publication } = entry;
-    this.#rooms.get(path)?.deliver(entry, (deliveries) => {
+    const room = this.#rooms.get(path);
+    room?.deliver(entry, (deliveries) => {
+      this.#init.delivered(room.topic, deliveries);
       publication.delivered?.(deliveries);
       publication.delivered = undefined;
       if (this.#awaited.size > 0) this.#awaited.get(`${path} ${publication.id}`)?.(deliveries);

@@ -48,6 +48,8 @@ export interface TopicOwner extends PublisherOwner {
   asked(topic: string, error: ConnectError | undefined): void;
   /** A member of a topic with history has begun. */
   resumed(topic: string, result: Beginning["result"]): void;
+  /** A member has come that reads so many publications from before. */
+  replayed(topic: string, count: number): void;
   reset(member: Member, reset: RoomReset): void;
   acknowledged(topic: string, result: AckResult): void;
 }

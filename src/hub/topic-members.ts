@@ -167,6 +167,10 @@ export class TopicMembers implements MemberOwner {
     return this.#kit.clock.nowMs();
   }
 
+  began(membership: Membership): void {
+    this.#kit.owner.replayed(this.#name, membership.unread);
+  }
+
   left(member: Member): void {
     this.all.delete(member);
     member.entry.leftBy(member);
@@ -238,7 +242,9 @@ export class TopicMembers implements MemberOwner {
     const { member, result, resets } = joined;
     this.all.add(member);
     member.entry.joined(member);
-    for (const membership of member.memberships) this.#entered(membership);
+    for (const membership of member.memberships) {
+      this.#entered(membership);
+    }
     if (result !== undefined) owner.resumed(this.#name, result);
     for (const reset of resets) owner.reset(member, reset);
     member.live();

@@ -1,6 +1,7 @@
 import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import type { MessageForm } from "../core/codec/shared-message.ts";
 import { FilesRegistry } from "../core/schema/files-registry.ts";
+import { Durations } from "../core/telemetry/durations.ts";
 import { codeName } from "../core/errors/code-name.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { ConnectionsStatistics, MetricsPage } from "./connections/statistics.ts";
@@ -56,24 +57,45 @@ function read(counted: Counted, name: string) {
   );
 }
 
-type Outcome = Exclude<keyof Deliveries, "members">;
+/** Messages by what has become of them: of those that members have got, `replayed` are from before they came. */
+type Outcomes = Record<Exclude<keyof Deliveries, "members"> | "replayed", number>;
 
 /** What the topics of a hub have done. */
 export class TopicCounts {
   members = 0;
   readonly #published = new Map<string, number>();
-  readonly #deliveries = new Map<string, Record<Outcome, number>>();
+  readonly #took = new Map<string, Durations>();
+  readonly #deliveries = new Map<string, Outcomes>();
   readonly #encodings = new Map<MessageForm, number>();
   readonly #joins: Counted = new Map();
   readonly #resumes: Counted = new Map();
   readonly #resets: Counted = new Map();
   readonly #acks: Counted = new Map();
 
-  published(topic: string, { members: _, ...outcomes }: Deliveries): void {
+  published(topic: string): void {
     this.#published.set(topic, (this.#published.get(topic) ?? 0) + 1);
-    const sums = this.#deliveries.get(topic) ?? { sent: 0, failed: 0, dropped: 0, filtered: 0, lagging: 0 };
-    this.#deliveries.set(topic, sums);
-    for (const name of Object.keys(sums) as Outcome[]) sums[name] += outcomes[name]; // It has no others.
+  }
+
+  /** What has become of a publication here, whichever node it comes from. */
+  delivered(topic: string, { sent, failed, dropped, filtered, lagging }: Deliveries): void {
+    const sums = this.#sumsOf(topic);
+    sums.sent += sent;
+    sums.failed += failed;
+    sums.dropped += dropped;
+    sums.filtered += filtered;
+    sums.lagging += lagging;
+  }
+
+  /** A member has come that reads so many publications from before. */
+  replayed(topic: string, count: number): void {
+    if (count > 0) this.#sumsOf(topic).replayed += count;
+  }
+
+  /** How long it took until the members here that keep up had a publication, in milliseconds. */
+  took(topic: string, ms: number): void {
+    const durations = this.#took.get(topic) ?? new Durations();
+    this.#took.set(topic, durations);
+    durations.observe(ms / 1_000);
   }
 
   encoded(form: MessageForm): void {
@@ -115,6 +137,9 @@ export class TopicCounts {
           Object.entries(results).map(([result, value]) => ({ labels: { topic, result }, value })),
         ),
       ),
+      metrics.watch("hubDeliverySeconds", () =>
+        [...this.#took].map(([topic, value]) => ({ labels: { topic }, value })),
+      ),
       metrics.watch("hubEncodings", () =>
         [...this.#encodings].map(([form, value]) => ({ labels: { form }, value })),
       ),
@@ -125,12 +150,20 @@ export class TopicCounts {
     ];
   }
 
+  #sumsOf(topic: string): Outcomes {
+    const known = this.#deliveries.get(topic);
+    if (known !== undefined) return known;
+    const made = { sent: 0, replayed: 0, failed: 0, dropped: 0, filtered: 0, lagging: 0 };
+    this.#deliveries.set(topic, made);
+    return made;
+  }
+
   totals(): Pick<HubStatistics, "members" | "published" | "delivered" | "dropped" | "resets"> {
     const outcomes = [...this.#deliveries.values()];
     return {
       members: this.members,
       published: [...this.#published.values()].reduce((sum, count) => sum + count, 0),
-      delivered: outcomes.reduce((sum, { sent, lagging }) => sum + sent + lagging, 0),
+      delivered: outcomes.reduce((sum, { sent, lagging, replayed }) => sum + sent + lagging + replayed, 0),
       dropped: outcomes.reduce((sum, { failed, dropped }) => sum + failed + dropped, 0),
       resets: read(this.#resets, "reason").reduce((sum, { value }) => sum + value, 0),
     };
@@ -155,6 +188,11 @@ export class Topics {
     this.#owners.set(topic.name, { topic, owner });
     this.types.add(topic.schema.file);
     return topic;
+  }
+
+  /** All of them, in the order in which they were declared. */
+  *[Symbol.iterator](): Iterator<HubTopic> {
+    for (const { topic } of this.#owners.values()) yield topic;
   }
 
   has(name: string): boolean {

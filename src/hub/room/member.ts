@@ -20,6 +20,8 @@ type Answer = IteratorResult<Message, undefined>;
 export interface MemberOwner {
   /** By the clock of the hub. */
   nowMs(): number;
+  /** It is in a room, and has read nothing there. */
+  began(membership: Membership): void;
   /** It has left one room of several. */
   leftRoom(membership: Membership): void;
   /** It has left all rooms. */
@@ -191,6 +193,7 @@ export class Member
     if (this.#memberships.length === 0) this.#memberships = [membership];
     else this.#memberships.push(membership);
     room.add(membership);
+    this.#owner.began(membership);
     return membership;
   }
 

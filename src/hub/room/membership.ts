@@ -108,6 +108,17 @@ export class Membership implements RoomPlace {
     this.#unkept = room.ring.unkept;
   }
 
+  /** How many publications it has still to read; when it comes, all of them are from before. */
+  get unread(): number {
+    const { ring } = this.room;
+    let count = this.#replay.filter((entry) => entry.position !== undefined && this.#isDue(entry, -1)).length;
+    for (let number = Math.max(this.#cursor, ring.oldest); number < ring.next; number++) {
+      const entry = ring.at(number)?.entry;
+      if (entry !== undefined && this.#isDue(entry, number)) count++;
+    }
+    return count;
+  }
+
   /** Behind the last message that was read. */
   get position(): Position {
     return { epoch: this.#epoch, offset: this.#offset };

@@ -19,6 +19,8 @@ import { type HistoryPage, type HistorySource, RoomHistory } from "./room-histor
 export interface RoomPlace extends Live {
   /** The call whose place it is. */
   readonly member: ConfirmingCall;
+  /** When it fell behind, by the hub's clock; undefined where it has read everything. */
+  readonly behindSinceMs: number | undefined;
   /**
    * The room has a publication, which its ring has already.
    *
