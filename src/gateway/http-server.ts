@@ -302,15 +302,16 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.drain();
     const { state } = this;
     if (state === "boot" || state === "listen" || state === "ready") this.#lifecycle.enter("graceful");
-    this.#parts.book?.drain(graceMs);
     // A port can only be closed after it is bound; `start` reports an error of the bind.
     await this.#binding?.catch(() => {});
     this.#parts.port.closeListeners(graceMs);
     this.#parts.refuseHttp3();
-    const [calls, sockets] = await Promise.all([
+    const stopped = Promise.all([
       stopExchanges(this.#parts.keepers, graceMs),
       this.#parts.router.stop(graceMs),
     ]);
+    this.#parts.book?.drain(graceMs); // Clients have heard that the server stops before a call of theirs ends.
+    const [calls, sockets] = await stopped;
     this.#parts.router.close();
     await Promise.all([this.#parts.port.http2Disconnected(flushTimeoutMs), this.#parts.http3?.close()]);
     this.#parts.port.cutConnections();

@@ -34,7 +34,10 @@ export interface Door {
    * @throws Error when one of the rpcs cannot be served with its rules or options
    */
   serve(rpcs: ServedRpcs): DoorHandler;
-  /** Ends connections that outlive their exchange, such as WebSockets; resolves when all of them are closed. */
+  /**
+   * The server stops: ends connections that outlive their exchange, such as WebSockets, and answers what only waits;
+   * resolves when all of those connections are closed.
+   */
   stop?(graceMs: number): Promise<StopReport>;
   /** Releases state that is kept between requests, when all calls have ended. */
   close?(): void;

@@ -43,6 +43,7 @@ export async function startKept({
   await http.start();
   return {
     hub,
+    http,
     kept,
     state,
     url: `http://127.0.0.1:${http.address?.port ?? 0}`,

@@ -6,6 +6,7 @@ import { HttpError } from "../../http/http-error.ts";
 import { namesEvents } from "../../http/media-type.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
 import { rpcName } from "../../../core/call/service.ts";
+import { sumOfReports } from "../../../core/lifecycle/lifecycle.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { isDecodable, malformedPath, type Router } from "../../routing/router.ts";
@@ -68,6 +69,10 @@ export const restDoor: MakeDoor = (kit) => {
         return true;
       };
       return Object.assign(serve, { choose });
+    },
+    async stop() {
+      polled.answerNow();
+      return sumOfReports([]); // Its calls are those of exchanges, which are counted.
     },
     close: () => polled.close(),
   };
