@@ -11,7 +11,9 @@ const follow = { method: "tsms.test.v1.LiveService/FollowRooms", message: { room
 const count = 400;
 const text = "x".repeat(64_000);
 
-type Frame = { readonly message?: { readonly text: string; readonly key: string }; readonly goaway?: object };
+interface Frame {
+  readonly message?: { readonly text: string; readonly key: string };
+}
 
 /** A client that has not read what its room has, all of which is in the ring. */
 async function behind(ringMessages: number) {
