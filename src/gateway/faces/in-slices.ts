@@ -1,5 +1,5 @@
-/** Longest time that steps take the thread, in milliseconds. */
-const sliceMs = 10;
+/** Longest time that steps take the thread, in milliseconds: a call waits for several, as it takes several turns. */
+const sliceMs = 2;
 
 /** Does all steps; other work goes on meanwhile. */
 export async function inSlices<T>(steps: Generator<void, T>): Promise<T> {
