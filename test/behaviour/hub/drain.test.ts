@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
-import { Code } from "../../../src/core/errors/errors.ts";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
+import { dial } from "../../../src/core/dial.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { eventsOf, openStream } from "../streams/stream-client.ts";
 import { SocketClient, within } from "../websocket/socket-client.ts";
 import { startKept } from "./kept-rooms.ts";
@@ -112,4 +117,34 @@ test("rule 54: who does not read until the grace is over is cut, and the report 
   assert.equal(await other.over, "complete");
   assert.deepEqual([report.finished, ...report.cut], [1, "tsms.test.v1.LiveService/FollowRooms"]);
   stalled.request.destroy();
+});
+
+test("rule 10: each door ends the stream of a server that stops in its own way", async () => {
+  await using node = await startKept();
+  const { url } = node;
+  const lines = await openStream(`${url}/test/v1/kept?rooms=a`, {
+    headers: { accept: "application/x-ndjson" },
+  });
+  const socket = await new SocketClient(`${url.replace("http", "ws")}/test/v1/kept?rooms=a`).open();
+  const byGrpc = createClient(LiveService, dial(node.grpcAddress));
+  const byConnect = createClient(LiveService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
+  const ended = [byGrpc, byConnect].map(async (client) => {
+    try {
+      for await (const _ of client.followRooms({ rooms: ["a"] }));
+    } catch (reason) {
+      const error = ConnectError.from(reason);
+      return { code: error.code, retries: error.findDetails(RetryInfoSchema).length };
+    }
+    return undefined;
+  });
+  await membersOf(node, 4);
+  const stopped = Promise.all([node.http.gracefulStop(), node.grpc.gracefulStop()]);
+  const unavailable = { code: Code.Unavailable, retries: 1 };
+  assert.deepEqual(await Promise.all(ended), [unavailable, unavailable]);
+  const { status, code } = await socket.end();
+  assert.deepEqual([status, code], [Code.Unavailable, 1001]);
+  assert.equal(await lines.over, "complete");
+  const last = JSON.parse(lines.text().trimEnd().split("\n").at(-1) ?? "") as { error: { code: number } };
+  assert.equal(last.error.code, Code.Unavailable);
+  await stopped;
 });

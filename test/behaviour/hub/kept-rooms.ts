@@ -43,6 +43,7 @@ export async function startKept({
   await http.start();
   return {
     hub,
+    grpc,
     http,
     kept,
     state,

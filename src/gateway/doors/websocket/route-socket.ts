@@ -40,6 +40,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
   #begun = false;
   /** The close code, if it is not that of the call's error. */
   #closeCode: number | undefined;
+  #isDraining = false;
 
   constructor(socket: ClientSocket, plan: SocketRoute, request: SocketRequest) {
     this.#socket = socket;
@@ -87,6 +88,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
   }
 
   drain(): void {
+    this.#isDraining = true;
     if (this.#call === undefined) this.#socket.close(closeCode.goingAway, "the server is shutting down");
   }
 
@@ -98,7 +100,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
   }
 
   cut(): void {
-    this.#closeCode = closeCode.goingAway;
+    this.#isDraining = true;
     this.#fail(new ConnectError("the server is shutting down", Code.Unavailable));
   }
 
@@ -203,8 +205,13 @@ export class RouteSocket implements SocketReader, OpenSocket {
     if (!socket.open) return;
     const { raw, kit } = this.#plan;
     if (!raw) void socket.write({ data: `{${statusMembers(kit, error, call?.context)}}`, isBinary: false });
-    if (error !== undefined) socket.close(this.#closeCode ?? closeCodeOf(error), error.rawMessage);
+    if (error !== undefined) socket.close(this.#closeCode ?? this.#codeOf(error), error.rawMessage);
     else if (raw) socket.closeNormally();
     else socket.close(closeCode.normal);
+  }
+
+  #codeOf(error: ConnectError): number {
+    const leaves = this.#isDraining && error.code === Code.Unavailable;
+    return leaves ? closeCode.goingAway : closeCodeOf(error);
   }
 }
