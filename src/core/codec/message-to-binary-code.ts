@@ -45,11 +45,14 @@ function generate(desc: DescMessage): PutFields {
 
 function putField(field: DescField, code: CodeBuilder): string {
   const value = property("m", field.localName);
-  if (field.fieldKind === "list") return `a = ${value}; if (a.length > 0) { ${putList(field, code)} }`;
+  if (field.fieldKind === "list") {
+    return `a = ${value}; if (!Array.isArray(a)) throw irregular; if (a.length > 0) { ${putList(field, code)} }`;
+  }
   if (field.fieldKind === "map") {
     const key = code.unique();
     const entry = `const ${key} = a[j]; x = o[${key}]; ${putEntry(field, key, code)}`;
-    return `o = ${value}; a = Object.keys(o); for (let j = 0; j < a.length; j++) { ${entry} }`;
+    const check = 'if (typeof o !== "object" || o === null) throw irregular;';
+    return `o = ${value}; ${check} a = Object.keys(o); for (let j = 0; j < a.length; j++) { ${entry} }`;
   }
   const put = field.message === undefined ? putTagged(valueCode(field), field.number) : putChild(field, code);
   if (field.oneof !== undefined) {

@@ -20,6 +20,7 @@ import {
   TestAllTypesProto3_NestedEnum as NestedEnum,
   TestAllTypesProto3Schema as AllTypes,
 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
+import { messageCheck } from "../../../src/core/codec/message-check.ts";
 import { binaryWriter, checkedBinaryWriter } from "../../../src/core/codec/message-to-binary.ts";
 import { messageArbitrary } from "../../arbitraries/message.ts";
 import { contractOf, typeOf } from "../../support/contract.ts";
@@ -46,12 +47,49 @@ function written(init: Init): boolean {
   return sameBytes(AllTypes, create(AllTypes, init));
 }
 
+/** Values of which most are none of the field that has them. */
+const anything = fc.oneof(
+  fc.anything(),
+  fc.constantFrom<unknown>(Number.NaN, -0, 1.5, 2 ** 31, 2 ** 32, 2n ** 63n, 2n ** 64n, -1n, "5", "05", true),
+  fc.constantFrom<unknown>(
+    null,
+    undefined,
+    [],
+    {},
+    new Uint8Array(3),
+    [1, "a", null],
+    { "05": 1 },
+    { 1.5: 2 },
+  ),
+);
+
 for (const schema of [AllTypes, TestAllTypesEdition2023Schema] as DescMessage[]) {
-  test(`${schema.name}: messages have the bytes of toBinary`, () => {
-    const anyTypes = [ForeignMessageSchema];
-    fc.assert(
-      fc.property(messageArbitrary(schema, { anyTypes }), (message) => void sameBytes(schema, message)),
-    );
+  const messages = messageArbitrary(schema, { anyTypes: [ForeignMessageSchema] });
+  const changes = fc.option(fc.tuple(fc.constantFrom(...schema.members), anything), { freq: 2 });
+
+  test(`${schema.name}: messages have the bytes of toBinary, and what is none its errors`, () => {
+    const check = messageCheck(schema);
+    const change = (message: Message, member: (typeof schema.members)[number], value: unknown): void => {
+      const [first] = member.kind === "oneof" ? member.fields : [];
+      Object.assign(message, { [member.localName]: first ? { case: first.localName, value } : value });
+    };
+    const property = fc.property(messages, changes, (message, changed) => {
+      if (changed !== null) change(message, ...changed);
+      const due = outcome(() => toBinary(schema, message));
+      assert.deepEqual(
+        outcome(() => binaryWriter(schema)(message)),
+        due,
+      );
+      const checked = outcome(() => {
+        check(message);
+        return toBinary(schema, message);
+      });
+      assert.deepEqual(
+        outcome(() => checkedBinaryWriter(schema)(message)),
+        checked,
+      );
+    });
+    fc.assert(property, { numRuns: 500 });
   });
 }
 
@@ -140,6 +178,8 @@ suite("what cannot be written", () => {
     [{ optionalFloat: 1e39 }, /optional_float: 1e\+39 is no float$/],
     [{ optionalNestedMessage: { a: 0.5 } }, /NestedMessage\.a: 0\.5 is no int32$/],
     [forced({ mapInt32Int32: { x: 1 } }), /map_int32_int32: string is no int32 key$/],
+    [forced({ repeatedUint32: Number.NaN }), /repeated_uint32: NaN is no list$/],
+    [forced({ mapInt32Int32: 5 }), /map_int32_int32: 5 is no map$/],
     [forced({ repeatedNestedMessage: [undefined] }), /repeated_nested_message: undefined is no /],
   ];
   for (const [init, checked] of rows) {
