@@ -1,7 +1,8 @@
-import { type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
 import { binaryToJson } from "../../src/core/codec/binary-to-json.ts";
 import { jsonReader } from "../../src/core/codec/json-to-message.ts";
 import { jsonToBinary } from "../../src/core/codec/json-to-binary.ts";
+import { binaryWriter } from "../../src/core/codec/message-to-binary.ts";
 import { jsonWriter } from "../../src/core/codec/message-to-json.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import {
@@ -16,7 +17,7 @@ import {
 
 /**
  * Testee of the protobuf conformance runner for the codecs alone, without a gateway: converts JSON to protobuf bytes
- * and back without messages, and JSON to JSON by way of a message.
+ * and back without messages, and JSON to JSON and bytes to bytes by way of a message.
  */
 const types = new Map(TesteeService.methods.map((method) => [method.input.typeName, method.input]));
 
@@ -65,5 +66,5 @@ function fromJson(schema: DescMessage, json: Buffer, lenient: boolean, toJson: b
 function fromBytes(schema: DescMessage, bytes: Uint8Array, toJson: boolean): Uint8Array {
   return toJson
     ? binaryToJson(schema, { registry, defaults: "omit" }).convert(bytes)
-    : toBinary(schema, fromBinary(schema, bytes));
+    : binaryWriter(schema)(fromBinary(schema, bytes));
 }
