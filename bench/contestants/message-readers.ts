@@ -1,7 +1,8 @@
 /**
  * Reads a queue of RabbitMQ that was filled before, message by message, and settles each. The first argument is the side:
- * `ours`, `bare` for `amqplib` with `fromBinary`, or `nest` for a microservice of NestJS with JSON; the second one the URL
- * of RabbitMQ; the third one the folder in which NestJS is installed.
+ * `ours`, `bare` for `amqplib` with `fromBinary`, `nest` for a microservice of NestJS with JSON, or `watermill` for a router
+ * of Watermill with JSON; the second one the URL of RabbitMQ; the third one the folder in which NestJS is installed, or the
+ * program of Watermill.
  */
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -16,8 +17,9 @@ import { GrpcServer } from "../../src/index.ts";
 import { nestReader } from "./nest-reader.ts";
 import type { QueueReader } from "./queue-reader.ts";
 import { takePart } from "./take-part.ts";
+import { watermillReader } from "./watermill-reader.ts";
 
-const [side = "", url = "", folder = ""] = process.argv.slice(2);
+const [side = "", url = "", peer = ""] = process.argv.slice(2);
 const prefix = `bench-${process.pid}.`;
 const topic = "stock";
 const group = MailService.typeName;
@@ -80,7 +82,8 @@ async function bare(): Promise<QueueReader> {
 const makers: Readonly<Record<string, () => Promise<QueueReader>>> = {
   ours,
   bare,
-  nest: () => nestReader({ url, queue, folder, handled }),
+  nest: () => nestReader({ url, queue, folder: peer, handled }),
+  watermill: () => watermillReader({ url, queue, binary: peer, handled }),
 };
 const make = makers[side];
 if (make === undefined) throw new Error(`there is no side ${side}`);
@@ -94,7 +97,7 @@ async function readAll(count: number): Promise<number> {
   await once(filler, "message");
   left = count;
   const done = new Promise<void>((resolve) => (finished = resolve));
-  await reader.read();
+  await reader.read(count);
   await done;
   await reader.stop();
   return count;
@@ -103,4 +106,5 @@ async function readAll(count: number): Promise<number> {
 takePart({
   work: (ms) => readAll(Math.ceil(ms * messagesPerMs)),
   sample: async () => String((await readAll(1)) === 1),
+  ...(reader.usage && { usage: reader.usage }),
 });
