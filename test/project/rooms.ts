@@ -180,6 +180,7 @@ export const arrows: Arrows = {
     "core/metadata",
     "core/wire",
     "core/wire/codings",
+    "core/codec",
     "core/net",
     "core/call",
     "core/http2",
