@@ -244,6 +244,13 @@ export class Entry implements BookedConnection, EndListener, Selectable {
     return this.#owner.renew(this, calls);
   }
 
+  /** What was sent: of answers over HTTP, of messages over gRPC, of the whole connection of a WebSocket. */
+  get bytes(): number {
+    return (
+      this.#socket?.sentBytes() ?? this.#calls.reduce((sum, call) => sum + bytesOf(call), this.#bytesBefore)
+    );
+  }
+
   seen(): void {
     this.#lastSeenMs = this.#owner.wallMs();
   }
@@ -340,9 +347,7 @@ export class Entry implements BookedConnection, EndListener, Selectable {
         (sum, { waitingBytes }) => sum + waitingBytes,
         this.#socket?.waitingBytes() ?? 0,
       ),
-      bytes:
-        this.#socket?.sentBytes() ??
-        this.#calls.reduce((sum, call) => sum + bytesOf(call), this.#bytesBefore),
+      bytes: this.bytes,
       expiresAt: expiresAtMs === undefined ? undefined : new Date(expiresAtMs),
     };
   }

@@ -19,6 +19,8 @@ export interface ConnectionStatistics {
   readonly totalMessages: number;
   /** Those of calls that failed by a fault of the server. */
   readonly failedMessages: number;
+  /** What was sent to connections, those that are open among them: see `Connection.bytes`. */
+  readonly bytes: number;
   /** Average time from the begin of a streaming call to its end, in milliseconds; 0 before the first has ended. */
   readonly averageResponseTimeMs: number;
 }
@@ -54,6 +56,8 @@ export interface DoorCounts {
   failed: number;
   messages: number;
   failedMessages: number;
+  /** Sent to connections that are no more. */
+  bytes: number;
   ms: number;
 }
 
@@ -88,8 +92,10 @@ export class ConnectionCounts {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
   }
 
-  left({ door }: Entry, reason: CloseReason): void {
-    this.#of(door).active--;
+  left({ door, bytes }: Entry, reason: CloseReason): void {
+    const counts = this.#of(door);
+    counts.active--;
+    counts.bytes += bytes;
     const reasons = this.#closed.get(door) ?? new Map<CloseReason, number>();
     this.#closed.set(door, reasons.set(reason, (reasons.get(reason) ?? 0) + 1));
   }
@@ -110,12 +116,13 @@ export class ConnectionCounts {
 
   /** @param entries those that are open: what their calls have sent counts already */
   totals(entries: Iterable<Entry>): ConnectionTotals {
-    const open = new Map<DoorName, number>();
-    for (const { door, openMessages } of entries) open.set(door, (open.get(door) ?? 0) + openMessages);
-    const doors = [...this.#doors].map(([door, counts]) => {
-      const messages = counts.messages + (open.get(door) ?? 0);
-      return [door, { ...counts, messages }] as const;
-    });
+    const doors = new Map([...this.#doors].map(([door, counts]) => [door, { ...counts }]));
+    for (const { door, openMessages, bytes } of entries) {
+      const counts = doors.get(door);
+      if (counts === undefined) continue; // All of them have been counted.
+      counts.messages += openMessages;
+      counts.bytes += bytes;
+    }
     return { doors: Object.fromEntries(doors), sinceMs: this.#sinceMs };
   }
 
@@ -159,6 +166,7 @@ function none(): DoorCounts {
     failed: 0,
     messages: 0,
     failedMessages: 0,
+    bytes: 0,
     ms: 0,
   };
 }
@@ -166,7 +174,7 @@ function none(): DoorCounts {
 function sumOf(all: readonly DoorCounts[]): DoorCounts {
   const sum = none();
   const names = Object.keys(sum) as (keyof DoorCounts)[]; // It has no other members.
-  for (const counts of all) for (const name of names) sum[name] += counts[name];
+  for (const counts of all) for (const name of names) sum[name] += counts[name] ?? 0; // Of another release.
   return sum;
 }
 
@@ -196,6 +204,7 @@ function ofCounts(counts: DoorCounts): ConnectionStatistics {
     failedRequests: counts.failed,
     totalMessages: counts.messages,
     failedMessages: counts.failedMessages,
+    bytes: counts.bytes,
     averageResponseTimeMs: counts.ended === 0 ? 0 : counts.ms / counts.ended,
   };
 }

@@ -97,6 +97,7 @@ export interface AdministeredHub {
       readonly delivered: number;
       readonly dropped: number;
       readonly resets: number;
+      readonly ringBytes: number;
       /** Whether the bus is reached. */
       readonly busUp: boolean;
       /** How often publications were missing that the bus had not brought. */

@@ -145,6 +145,7 @@ export function hubAdminService(
         resets: BigInt(counted.resets),
         busUp: counted.busUp,
         gaps: BigInt(counted.gaps),
+        ringBytes: BigInt(counted.ringBytes),
         since: timestampFromMs(counted.sinceMs),
         unreachable: [...counted.unreachable],
       };

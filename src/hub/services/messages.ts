@@ -90,5 +90,6 @@ export function fromStatistics(counted: ConnectionStatistics): MessageInitShape<
     totalMessages: BigInt(counted.totalMessages),
     failedMessages: BigInt(counted.failedMessages),
     averageResponseTimeMs: counted.averageResponseTimeMs,
+    bytes: BigInt(counted.bytes),
   };
 }

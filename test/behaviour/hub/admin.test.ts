@@ -122,6 +122,8 @@ test("connections, rooms, members and nodes are listed, counted and closed by rp
     [statistics.total?.activeConnections, statistics.doors["sse"]?.totalConnections, statistics.members],
     [2n, 2n, 2n],
   );
+  assert.ok((statistics.total?.bytes ?? 0n) > 0n, "beginnings of streams");
+  assert.equal(statistics.total?.bytes, statistics.doors["sse"]?.bytes);
   assert.equal((await post("connections:close", {}))["code"], Code.InvalidArgument, "a selector is needed");
   const closed = await client.closeConnections(
     { selector: { users: ["bob"] }, reconnect: false, reason: "out", refuse: { seconds: 60n } },

@@ -252,6 +252,7 @@ test("statistics and events say what connections have done", async () => {
   while ((await live.hub.statistics()).totalMessages < 2)
     await new Promise((resolve) => setImmediate(resolve));
   const [open] = (await live.hub.connections()).connections;
+  assert.equal((await live.hub.statistics()).bytes, open?.bytes, "open ones count");
   assert.equal(open?.sent, 2);
   assert.ok((open?.bytes ?? 0) > 20, String(open?.bytes));
   client?.leave();
@@ -262,8 +263,10 @@ test("statistics and events say what connections have done", async () => {
   await socket?.ended;
   await live.open(0);
   assert.deepEqual(events, ["+sse", "-sse left", "+websocket", "-websocket closed"]);
-  const { doors, totalRequests, failedRequests, totalConnections, averageResponseTimeMs } =
+  const { doors, totalRequests, failedRequests, totalConnections, averageResponseTimeMs, bytes } =
     await live.hub.statistics();
+  assert.ok((doors.sse?.bytes ?? 0) >= (open?.bytes ?? 0) && (doors.websocket?.bytes ?? 0) > 20);
+  assert.equal(bytes, (doors.sse?.bytes ?? 0) + (doors.websocket?.bytes ?? 0));
   assert.deepEqual([totalRequests, failedRequests, totalConnections], [2, 1, 2]);
   assert.equal(doors.sse?.totalMessages, 3);
   assert.equal(doors.websocket?.failedRequests, 1);
