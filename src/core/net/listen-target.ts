@@ -2,10 +2,17 @@ import { fstatSync } from "node:fs";
 import { SetupError } from "../errors/setup-error.ts";
 
 /** What `server.listen` of Node takes, of a host and a port. */
-export type ListenTarget =
+export type ListenTarget = { readonly backlog: number } & (
   | { readonly host: string; readonly port: number }
   | { readonly path: string }
-  | { readonly fd: number; readonly host: string };
+  | { readonly fd: number; readonly host: string }
+);
+
+/**
+ * How many connections wait until they are accepted, as far as the kernel allows (`net.core.somaxconn`). Further ones are
+ * dropped and try again a second later: of Node's 511 that befalls clients of a node that has ended, as they come together.
+ */
+const backlog = 4_096;
 
 /** The first descriptor that a service manager passes (sd_listen_fds(3)). */
 const firstPassed = 3;
@@ -23,11 +30,11 @@ export function listenTarget(
   env: NodeJS.ProcessEnv = process.env,
 ): ListenTarget {
   const path = unixPath(host);
-  if (path !== undefined) return { path };
+  if (path !== undefined) return { path, backlog };
   const fd = passedSocket(host);
-  if (fd === undefined) return { host, port };
+  if (fd === undefined) return { host, port, backlog };
   checkPassed(name, fd, env["LISTEN_FDS"]);
-  return { fd, host };
+  return { fd, host, backlog };
 }
 
 /** The path in `unix:path`; undefined for other hosts. */

@@ -3,10 +3,13 @@ import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { listenTarget } from "../../../src/core/net/listen-target.ts";
 
+/** More connections than Node lets wait by itself. */
+const backlog = 4_096;
+
 test("hosts, paths and descriptors", () => {
-  assert.deepEqual(listenTarget("HTTP", "::1", 80, {}), { host: "::1", port: 80 });
-  assert.deepEqual(listenTarget("HTTP", "unix:/run/a", 80, {}), { path: "/run/a" });
-  assert.deepEqual(listenTarget("HTTP", "fd.example", 80, {}), { host: "fd.example", port: 80 });
+  assert.deepEqual(listenTarget("HTTP", "::1", 80, {}), { host: "::1", port: 80, backlog });
+  assert.deepEqual(listenTarget("HTTP", "unix:/run/a", 80, {}), { path: "/run/a", backlog });
+  assert.deepEqual(listenTarget("HTTP", "fd.example", 80, {}), { host: "fd.example", port: 80, backlog });
 });
 
 test("E21: a descriptor that is no socket, and one that was not passed, are named", () => {
