@@ -30,16 +30,16 @@ export function splitInt64(value: bigint): void {
 }
 
 /** As {@link splitInt64}; an integer that has no 64 bits with sign is irregular. */
-export function splitInt64Of(value: bigint): void {
-  splitOf(value, integerRanges.int64);
+export function splitCheckedInt64(value: bigint): void {
+  splitChecked(value, integerRanges.int64);
 }
 
 /** As {@link splitInt64}; an integer that has no 64 bits without sign is irregular. */
-export function splitUint64Of(value: bigint): void {
-  splitOf(value, integerRanges.uint64);
+export function splitCheckedUint64(value: bigint): void {
+  splitChecked(value, integerRanges.uint64);
 }
 
-function splitOf(value: bigint, { min, max }: { readonly min: bigint; readonly max: bigint }): void {
+function splitChecked(value: bigint, { min, max }: { readonly min: bigint; readonly max: bigint }): void {
   const number = Number(value);
   if (Number.isSafeInteger(number) && (number >= 0 || min < 0n)) {
     // Most are such, for which no other bigint is needed.

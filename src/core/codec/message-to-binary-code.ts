@@ -3,7 +3,7 @@ import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { firstNumber } from "./field-defaults.ts";
 import { isDelimited, localShape, wrapped } from "./field-shape.ts";
 import { CodeBuilder, type Generated, generatedPerType, literal, property } from "./generated-code.ts";
-import { splitInt64Of, splitUint64Of } from "./int64-halves.ts";
+import { splitCheckedInt64, splitCheckedUint64 } from "./int64-halves.ts";
 import { putBinaryBindings, putEnum, putScalar, putTag, room } from "./put-binary-code.ts";
 import { putSizedBytes, putSizedText, putUnknown } from "./put-binary.ts";
 import { isRequired } from "./required-fields.ts";
@@ -22,8 +22,8 @@ const bindings = {
   putUnknown,
   seen,
   slack,
-  splitInt64Of,
-  splitUint64Of,
+  splitCheckedInt64,
+  splitCheckedUint64,
 };
 
 /** The function that puts a message type into protobuf bytes, its fields in the order of their numbers. */
@@ -110,9 +110,9 @@ function scalarCode(scalar: ScalarType): ValueCode {
     case "double":
       return { type, check, isDefault: "Object.is(x, 0)", put }; // Minus zero is no default.
     case "int64":
-      return { type, check, isDefault: "x === 0n", put: `splitInt64Of(x); ${put}` };
+      return { type, check, isDefault: "x === 0n", put: `splitCheckedInt64(x); ${put}` };
     case "uint64":
-      return { type, check, isDefault: "x === 0n", put: `splitUint64Of(x); ${put}` };
+      return { type, check, isDefault: "x === 0n", put: `splitCheckedUint64(x); ${put}` };
     default:
       return { type, check, isDefault: "x === 0", put };
   }

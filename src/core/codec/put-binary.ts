@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import { putBytes } from "./put-json-text.ts";
+import { nativeLength, putBytes } from "./put-json-text.ts";
 import { full, fullBy, irregular, seen, slack } from "./scratch.ts";
 import { decodeBase64, takeBase64Size, takeEscapedText } from "./take-json-text.ts";
 import { plainByte } from "./take-json.ts";
@@ -103,9 +103,6 @@ export function putTime(seconds: number, nanos: number, out: Uint8Array, pos: nu
   out[pos] = at - pos - 1;
   return at;
 }
-
-/** From this length on, the call into native code costs less than it saves. */
-const nativeLength = 48;
 
 /** Writes a text as UTF-8 with its length; lone surrogates become U+FFFD. */
 export function putSizedText(text: string, out: Buffer, pos: number): number {

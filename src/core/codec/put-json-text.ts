@@ -60,7 +60,7 @@ function putEscape(code: number, out: Buffer, pos: number): number {
 }
 
 /** From this length on, the call into native code costs less than it saves. */
-const nativeLength = 40;
+export const nativeLength = 40;
 
 /** Writes a text as the inside of a JSON string; lone surrogates become U+FFFD. */
 export function putText(text: string, out: Buffer, pos: number): number {

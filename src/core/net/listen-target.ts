@@ -9,8 +9,9 @@ export type ListenTarget = { readonly backlog: number } & (
 );
 
 /**
- * How many connections wait until they are accepted, as far as the kernel allows (`net.core.somaxconn`). Further ones are
- * dropped and try again a second later: of Node's 511 that befalls clients of a node that has ended, as they come together.
+ * How many connections wait until they are accepted, as far as the kernel allows (`net.core.somaxconn`). The kernel drops
+ * further ones, and their clients try again a second later. Node's 511 are too few where the clients of a server that has
+ * ended come to another one together.
  */
 const backlog = 4_096;
 

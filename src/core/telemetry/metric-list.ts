@@ -427,7 +427,7 @@ export const metricList = {
   hubDeliveries: {
     name: "ts_ms_hub_deliveries_total",
     type: "counter",
-    help: "Messages by member of this process: sent, lagging where it reads them later, replayed where it came later than they, filtered, dropped, or failed.",
+    help: "Messages by member of this process: sent, lagging where it reads them later, replayed where they are from before it joined, filtered, dropped, or failed.",
     labels: ["topic", "result"],
   },
   hubEncodings: {
