@@ -66,6 +66,11 @@ const goTools: Readonly<Record<string, GoTool>> = {
     version: "v3.7.3",
     main: "go.etcd.io/etcd/server/v3",
   },
+  caddy: {
+    module: "github.com/caddyserver/caddy/v2",
+    version: "v2.11.9",
+    main: "github.com/caddyserver/caddy/v2/cmd/caddy",
+  },
   // Takes up to fifteen minutes.
   "kube-apiserver": {
     module: "k8s.io/kubernetes",

@@ -1,12 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fetchEnvoy } from "../../bench/peers.ts";
 import { createCertificate } from "../../test/support/certificates.ts";
 import { TemporaryFiles } from "../../test/support/temporary-files.ts";
 import { freePort, listening } from "../listening.ts";
-import { Missing } from "../tools.ts";
+import { goTool, Missing } from "../tools.ts";
 
 const deploy = join(import.meta.dirname, "../../deploy");
 
@@ -35,24 +35,47 @@ export class EdgeProxy implements AsyncDisposable {
     return EdgeProxy.#start(
       behind,
       "caddy/caddy-2.6.json",
-      { "/etc/caddy": "", ":443": "LISTEN" },
+      (text, { folder, port }) =>
+        text.replaceAll("/etc/caddy", folder).replaceAll(":443", `127.0.0.1:${port}`),
       (file) => ["/usr/bin/caddy", ["run", "--config", file]],
+    );
+  }
+
+  /** Caddy 2.11, with `deploy/caddy/Caddyfile`, but for the name and the certificate of its site. */
+  static async newCaddy(behind: Behind): Promise<EdgeProxy> {
+    const binary = await goTool("caddy");
+    return EdgeProxy.#start(
+      behind,
+      "caddy/Caddyfile",
+      (text, { folder, port }) =>
+        text
+          .replace("admin off", "admin off\n\tauto_https disable_redirects\n\tskip_install_trust")
+          .replace(
+            "https://api.example.com {",
+            `https://localhost:${port}, https://127.0.0.1:${port} {\n\tbind 127.0.0.1\n\ttls ${folder}/cert.pem ${folder}/key.pem`,
+          ),
+      (file) => [binary, ["run", "--adapter", "caddyfile", "--config", file]],
     );
   }
 
   /** Envoy, with `deploy/envoy/edge-http3.yaml`. */
   static async envoy(behind: Behind): Promise<EdgeProxy> {
     const binary = await fetchEnvoy();
-    return EdgeProxy.#start(behind, "envoy/edge-http3.yaml", { "/etc/envoy": "" }, (file, port) => [
-      binary,
-      ["-c", file, "--concurrency", "1", "--base-id", String(port), "--log-level", "error"],
-    ]);
+    return EdgeProxy.#start(
+      behind,
+      "envoy/edge-http3.yaml",
+      (text, { folder }) => text.replaceAll("/etc/envoy", folder),
+      (file, port) => [
+        binary,
+        ["-c", file, "--concurrency", "1", "--base-id", String(port), "--log-level", "error"],
+      ],
+    );
   }
 
   static async #start(
     behind: Behind,
     source: string,
-    folders: Readonly<Record<string, string>>,
+    edit: (text: string, place: { readonly folder: string; readonly port: number }) => string,
     command: (file: string, port: number) => readonly [string, readonly string[]],
   ): Promise<EdgeProxy> {
     const files = await TemporaryFiles.create();
@@ -60,15 +83,12 @@ export class EdgeProxy implements AsyncDisposable {
     await files.write("cert.pem", cert);
     await files.write("key.pem", key);
     const port = await freePort();
-    let text = readFileSync(join(deploy, source), "utf8")
+    const text = readFileSync(join(deploy, source), "utf8")
       .replaceAll("8080", String(behind.http))
       .replaceAll("42001", String(behind.grpc))
       .replaceAll("0.0.0.0", "127.0.0.1")
       .replaceAll("8443", String(port));
-    for (const [folder, place] of Object.entries(folders)) {
-      text = text.replaceAll(folder, place === "LISTEN" ? `127.0.0.1:${port}` : files.folder);
-    }
-    const file = await files.write(source.endsWith("json") ? "proxy.json" : "proxy.yaml", text);
+    const file = await files.write(basename(source), edit(text, { folder: files.folder, port }));
     const [program, words] = command(file, port);
     const env = {
       ...process.env,
