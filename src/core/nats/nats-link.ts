@@ -11,6 +11,8 @@ export interface NatsLinkOwner {
   up(line: NatsLine): Promise<void>;
   /** The connection that was used has ended. */
   down(): void;
+  /** It was tried to connect. @param ms how long that has taken; undefined where it has failed */
+  tried?(ms: number | undefined): void;
 }
 
 /**
@@ -131,6 +133,7 @@ export class NatsLink {
   /** Undefined where it has failed. */
   async #connect({ nats, jetStream }: NatsPeers): Promise<NatsLine | undefined> {
     let line: NatsLine | undefined;
+    const beganMs = performance.now();
     try {
       const dialing = dialingOf(nats, this.#options, this.#more); // Its files may be other ones each time.
       const servers = [...new Set([...dialing.servers, ...this.#others])];
@@ -144,12 +147,14 @@ export class NatsLink {
       await this.#owner.up(line);
       if (line.isOver) this.#owner.down();
       this.#failure = undefined;
+      this.#owner.tried?.(performance.now() - beganMs);
       return line;
     } catch (reason) {
       this.#failure = reason instanceof SetupError ? reason : setupFailureOf(reason, this.#options);
       const { message } = this.#failure ?? (reason instanceof Error ? reason : new Error(String(reason)));
       this.#why = message.replace(/^NATS: /, "") + this.#hintFor(reason);
       line?.end();
+      this.#owner.tried?.(undefined);
       return undefined;
     }
   }

@@ -77,7 +77,16 @@ export interface PublicationForm {
 }
 
 /** What is measured of a bus. */
-export type BusOperation = "publish" | "read" | "tops" | "subscribe" | "cast" | "connect" | "frame";
+export type BusOperation =
+  | "publish"
+  | "read"
+  | "tops"
+  | "subscribe"
+  | "cast"
+  | "cursor"
+  | "clear"
+  | "connect"
+  | "frame";
 
 /** A hub as its bus sees it. */
 export interface BusNode {

@@ -6,35 +6,15 @@ import { createClient } from "@connectrpc/connect";
 import { LiveService } from "../../../gen/tsms/test/v1/live_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { metricList } from "../../../src/core/telemetry/metric-list.ts";
-import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 import { startTracing } from "../../../src/core/telemetry/tracing/tracing.ts";
 import { MemoryStore } from "../../../src/hub/bus/memory-bus.ts";
 import { failure } from "../../support/failure.ts";
 import { OtlpReceiver } from "../../support/otlp-receiver.ts";
 import { SocketClient } from "../websocket/socket-client.ts";
+import { someSeries as some } from "./hub-series.ts";
 import { doors } from "./kept-followers.ts";
 import { startKept } from "./kept-rooms.ts";
 import { members } from "./topic-servers.ts";
-
-type Node = Awaited<ReturnType<typeof startKept>>;
-
-/** The series of a hub without those of durations, by name and labels; those at 0 only where asked for. */
-async function seriesOf({ hub }: Node): Promise<Record<string, number>> {
-  const metrics = new Metrics();
-  const end = hub.watch(metrics);
-  const page = await metrics.page();
-  end();
-  assert.doesNotMatch(await metrics.page(), /^ts_ms_hub_\w+\{/m);
-  const lines = page.matchAll(/^ts_ms_hub_(\w+(?:\{.*\})?) (\S+)$/gm);
-  return Object.fromEntries([...lines].map(([, name = "", value]) => [name, Number(value)]));
-}
-
-/** The series of these metrics, those at 0 left out. */
-async function some(node: Node, ...names: readonly string[]): Promise<Record<string, number>> {
-  const wanted = ([name, value]: [string, number]): boolean =>
-    value !== 0 && names.some((prefix) => name === prefix || name.startsWith(`${prefix}{`));
-  return Object.fromEntries(Object.entries(await seriesOf(node)).filter(wanted));
-}
 
 const results = [
   ...["rooms", "members", "lagging", "published_total", "deliveries_total", "joins_total", "resumes_total"],

@@ -2,14 +2,24 @@ import { setTimeout as pause } from "node:timers/promises";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { NatsAway, type NatsLine, type NatsMessage } from "../../../core/nats/nats-line.ts";
-import { NatsLink } from "../../../core/nats/nats-link.ts";
+import { NatsLink, type NatsLinkOwner } from "../../../core/nats/nats-link.ts";
 import { type NatsOptions, toNatsOptions } from "../../../core/nats/nats-options.ts";
 import { NumberedWindow } from "../../../core/nats/numbered-window.ts";
 import { ackOf, ensureStream, isNoStream } from "../../../core/nats/streams.ts";
 import { type Position, randomName } from "../../room/position.ts";
 import type { Publication, RoomEntry } from "../../room/publication.ts";
 import { unknownOutcome } from "../unknown-outcome.ts";
-import type { Bus, BusNode, BusPage, BusPublication, BusReceipt, RoomSeen, TopicKeeping } from "../bus.ts";
+import type {
+  Bus,
+  BusNode,
+  BusOperation,
+  BusPage,
+  BusPublication,
+  BusReceipt,
+  RoomSeen,
+  TopicKeeping,
+} from "../bus.ts";
+import { measured } from "../measured.ts";
 import { Clearings } from "./clearings.ts";
 import { cursorText, cursorOf } from "./cursor-text.ts";
 import { beginsHeader, type KeptMessage } from "./kept-messages.ts";
@@ -75,9 +85,14 @@ class NatsBus implements Bus {
       throw new SetupError("Hub: the option bus is the bus of another hub already");
     }
     const subjects = new HubSubjects(node.name);
-    const owner = { up: (line: NatsLine) => this.#up(line), down: () => node.busIs(false) };
+    const owner: NatsLinkOwner = {
+      up: (line) => this.#up(line),
+      down: () => node.busIs(false),
+      tried: (ms) => node.did?.("connect", ms),
+    };
     const link = new NatsLink(this.#options, owner, node.clock);
     this.#running = { node, subjects, link, clearings: new Clearings(subjects) };
+    node.busIs(false); // Until it is connected.
     await link.start();
   }
 
@@ -94,8 +109,11 @@ class NatsBus implements Bus {
   }
 
   async publish(publication: BusPublication): Promise<BusReceipt> {
+    return this.#over("publish", (line) => this.#publish(line, publication));
+  }
+
+  async #publish(line: NatsLine, publication: BusPublication): Promise<BusReceipt> {
     const { room: path, history, publication: own } = publication;
-    const line = this.#line();
     const number = this.#own.add(own);
     try {
       const room = this.#room(path);
@@ -106,26 +124,27 @@ class NatsBus implements Bus {
       room.topic.last = numbered;
       return await numbered;
     } catch (reason) {
-      throw reason instanceof NatsAway && reason.isUnknown ? unknownOutcome(own.id) : unavailable(reason);
+      throw reason instanceof NatsAway && reason.isUnknown ? unknownOutcome(own.id) : reason;
     } finally {
       this.#own.take(number);
     }
   }
 
   async subscribe(rooms: readonly string[]): Promise<void> {
-    const line = this.#line();
-    const added = rooms.filter((path) => !this.#rooms.has(path));
-    try {
-      for (const path of added) {
-        const room = this.#listened(path);
-        this.#rooms.set(path, room);
-        room.listen(line);
+    await this.#over("subscribe", async (line) => {
+      const added = rooms.filter((path) => !this.#rooms.has(path));
+      try {
+        for (const path of added) {
+          const room = this.#listened(path);
+          this.#rooms.set(path, room);
+          room.listen(line);
+        }
+        await line.flush();
+      } catch (reason) {
+        await this.unsubscribe(added);
+        throw reason;
       }
-      await line.flush();
-    } catch (reason) {
-      await this.unsubscribe(added);
-      throw unavailable(reason);
-    }
+    });
   }
 
   async unsubscribe(rooms: readonly string[]): Promise<void> {
@@ -136,18 +155,14 @@ class NatsBus implements Bus {
   }
 
   async read(path: string, after: Position | undefined, limit: number): Promise<BusPage> {
-    const line = this.#line();
-    return this.#read(line, this.#room(path), after, limit).catch((reason: unknown) => {
-      throw unavailable(reason);
-    });
+    return this.#over("read", (line) => this.#read(line, this.#room(path), after, limit));
   }
 
   async tops(rooms: readonly RoomSeen[]): Promise<readonly Position[]> {
-    const line = this.#line();
-    try {
+    return this.#over("tops", async (line) => {
       const topics = new Set(rooms.map(({ room }) => this.#room(room).topic));
       for (const topic of topics) topic.close(); // They are looked at: NATS may have less than it had.
-      return await Promise.all(
+      return Promise.all(
         rooms.map(async ({ room, seen }) => {
           const { top } = await this.#last(line, this.#room(room));
           this.#rooms.get(room)?.feed.opened(top);
@@ -156,24 +171,17 @@ class NatsBus implements Bus {
           return { ...top, offset: Math.max(least, top.offset) };
         }),
       );
-    } catch (reason) {
-      throw unavailable(reason);
-    }
+    });
   }
 
   async cast(to: string, frame: Uint8Array): Promise<void> {
-    try {
-      this.#line().publish(this.#open().subjects.node(to), frame);
-    } catch (reason) {
-      throw unavailable(reason);
-    }
+    await this.#over("cast", async (line) => line.publish(this.#open().subjects.node(to), frame));
   }
 
   async cursor(key: string, set?: Position, ttlMs?: number): Promise<Position | undefined> {
-    const line = this.#line();
-    const { subjects } = this.#open();
-    const subject = subjects.cursor(key);
-    try {
+    return this.#over("cursor", async (line) => {
+      const { subjects } = this.#open();
+      const subject = subjects.cursor(key);
       if (set !== undefined) {
         ackOf(await line.request(subject, cursorText(set, ttlMs, Date.now())));
         return set;
@@ -183,17 +191,14 @@ class NatsBus implements Bus {
       if (found !== "ended") return found;
       await line.manager.streams.purge(subjects.state, { filter: subject });
       return undefined;
-    } catch (reason) {
-      throw unavailable(reason);
-    }
+    });
   }
 
   async clear(path: string): Promise<void> {
-    const line = this.#line();
-    const { subjects, clearings } = this.#open();
-    const { topic, token } = this.#room(path);
-    const numbered = topic.subjects.numbered(token);
-    try {
+    await this.#over("clear", async (line) => {
+      const { subjects, clearings } = this.#open();
+      const { topic, token } = this.#room(path);
+      const numbered = topic.subjects.numbered(token);
       await topic.open(line);
       const begins = randomName();
       // From here on the room has another epoch, for nodes that come as well.
@@ -205,9 +210,7 @@ class NatsBus implements Bus {
       ackOf(await line.request(numbered, undefined, { [beginsHeader]: begins }));
       clearings.cleared(path, begins);
       line.publish(subjects.buses, Buffer.from(JSON.stringify({ cleared: path, begins })));
-    } catch (reason) {
-      throw unavailable(reason);
-    }
+    });
   }
 
   /** A publication without a number. */
@@ -333,14 +336,18 @@ class NatsBus implements Bus {
       node,
       clearings,
       entryOf: (room, data, position) => this.#entryOf(room, data, position),
-      read: (line, room, after, limit) => this.#read(line, room, after, limit),
+      read: (line, room, after, limit) =>
+        measured(this.#running?.node, "read", () => this.#read(line, room, after, limit)),
     });
   }
 
   #entryOf({ topic }: NatsRoom, data: Uint8Array, position: Position | undefined): RoomEntry | undefined {
     const { node } = this.#open();
     const read = node.form.read(topic.name, data);
-    if (read === undefined) return undefined;
+    if (read === undefined) {
+      node.did?.("frame", undefined);
+      return undefined;
+    }
     const own = read.node === node.id ? this.#own.find(read.number) : undefined;
     return { publication: own ?? read.publication, untilMs: read.untilMs, position };
   }
@@ -358,6 +365,15 @@ class NatsBus implements Bus {
       this.#topics.set(name, topic);
     }
     return { path, token: tokenOf(room), topic };
+  }
+
+  /** Does something over the connection, and measures it. @throws ConnectError UNAVAILABLE */
+  async #over<T>(operation: BusOperation, work: (line: NatsLine) => Promise<T>): Promise<T> {
+    try {
+      return await measured(this.#running?.node, operation, () => work(this.#line()));
+    } catch (reason) {
+      throw unavailable(reason);
+    }
   }
 
   /** @throws ConnectError UNAVAILABLE */

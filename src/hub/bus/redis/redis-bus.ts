@@ -1,4 +1,3 @@
-import { performance } from "node:perf_hooks";
 import { checkPeer } from "../../../core/config/optional-peer.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
@@ -24,6 +23,7 @@ import type {
   HistoryBounds,
   RoomSeen,
 } from "../bus.ts";
+import { measured } from "../measured.ts";
 import { unknownOutcome } from "../unknown-outcome.ts";
 import { KeptLine } from "./kept-line.ts";
 import { OwnPublications } from "../own-publications.ts";
@@ -146,7 +146,6 @@ class RedisBus implements Bus {
 
   async publish(said: BusPublication): Promise<BusReceipt> {
     const { room, publication, history } = said;
-    const line = this.#line();
     const node = this.#started();
     const { number, delivered } = this.#own.add(publication);
     const { buffer, byteOffset, byteLength } = node.form.write(topicOf(room), publication, number);
@@ -158,7 +157,7 @@ class RedisBus implements Bus {
         const live = this.#subscriptions?.nextLive(room) ?? 0;
         const head = `l ${node.id} ${number} ${live}\n`;
         this.#turns.flush();
-        await line.send(["PUBLISH", this.#channel(room), Buffer.concat([Buffer.from(head), record])]);
+        await this.#line().send(["PUBLISH", this.#channel(room), Buffer.concat([Buffer.from(head), record])]);
         return { position: undefined, duplicate: false };
       });
     } catch (reason) {
@@ -219,25 +218,21 @@ class RedisBus implements Bus {
   }
 
   async cast(to: string, frame: Uint8Array): Promise<void> {
-    const line = this.#line();
-    await this.#timed("cast", () =>
-      line.send(["PUBLISH", `${this.#base}n:${to}`, Buffer.from(frame)]).catch((reason: unknown) => {
-        throw unavailable(reason);
-      }),
-    );
+    await this.#timed("cast", () => this.#send(["PUBLISH", `${this.#base}n:${to}`, Buffer.from(frame)]));
   }
 
   async cursor(key: string, set?: Position, ttlMs = cursorMs): Promise<Position | undefined> {
     const name = `${this.#base}c:${key}`;
     const command =
       set === undefined ? ["GET", name] : ["SET", name, formatPosition(set), "PX", String(ttlMs)];
-    const reply = await this.#send(command);
+    const reply = await this.#timed("cursor", () => this.#send(command));
     return set ?? (reply === null ? undefined : parsePosition(textOf(reply)));
   }
 
   async clear(room: string): Promise<void> {
     this.#turns.flush();
-    await this.#run(clearScript, this.#keys(room), [this.#channel(room), randomName(), String(shortestMs)]);
+    const rest = [this.#channel(room), randomName(), String(shortestMs)];
+    await this.#timed("clear", () => this.#run(clearScript, this.#keys(room), rest));
   }
 
   /** Numbers, keeps and tells a publication. */
@@ -394,19 +389,15 @@ class RedisBus implements Bus {
     }
   }
 
-  async #send(command: readonly string[]): Promise<LineReply> {
+  async #send(command: readonly (string | Buffer)[]): Promise<LineReply> {
     return this.#line().send(command);
   }
 
   /** Measures what is done. @throws ConnectError UNAVAILABLE */
   async #timed<T>(operation: BusOperation, work: () => Promise<T>): Promise<T> {
-    const beganMs = performance.now();
     try {
-      const result = await work();
-      this.#node?.did?.(operation, performance.now() - beganMs);
-      return result;
+      return await measured(this.#node, operation, work);
     } catch (reason) {
-      this.#node?.did?.(operation, undefined);
       throw operation === "publish" ? reason : unavailable(reason);
     }
   }

@@ -10,6 +10,7 @@ import {
 import type { Position } from "../../room/position.ts";
 import type { RoomEntry } from "../../room/publication.ts";
 import type { Bus, BusNode, BusPage, BusPublication, BusReceipt, RoomSeen } from "../bus.ts";
+import { measured } from "../measured.ts";
 import { OwnPublications } from "../own-publications.ts";
 import { HeardRooms, topicOf } from "./heard-rooms.ts";
 import { OwnedRooms } from "./owned-rooms.ts";
@@ -126,7 +127,7 @@ export class WorkerBus implements Bus {
       const record = node.form.write(topicOf(room), publication, number);
       const { id, bytes } = publication;
       const about = { room, record, id, bytes, history, dedupeMs, number, node: node.id };
-      return await lanes.publish({ kind: "publish", ...about }, signal);
+      return await measured(node, "publish", () => lanes.publish({ kind: "publish", ...about }, signal));
     } finally {
       this.#own.take(number); // It has come before, if it comes.
     }
@@ -141,6 +142,10 @@ export class WorkerBus implements Bus {
   }
 
   async read(room: string, after: Position | undefined, limit: number): Promise<BusPage> {
+    return measured(this.#running?.node, "read", () => this.#read(room, after, limit));
+  }
+
+  async #read(room: string, after: Position | undefined, limit: number): Promise<BusPage> {
     const { questions, heard } = this.#open();
     const entries: RoomEntry[] = [];
     let isComplete = true;
@@ -159,8 +164,8 @@ export class WorkerBus implements Bus {
   }
 
   async tops(rooms: readonly RoomSeen[]): Promise<readonly Position[]> {
-    const { questions, heard } = this.#open();
-    const tops = await questions.tops(rooms.map(({ room }) => room));
+    const { node, questions, heard } = this.#open();
+    const tops = await measured(node, "tops", () => questions.tops(rooms.map(({ room }) => room)));
     for (const [place, { room }] of rooms.entries()) {
       const top = tops[place];
       if (top !== undefined) heard.find(room)?.feed.opened(top);
@@ -175,11 +180,13 @@ export class WorkerBus implements Bus {
   }
 
   async cursor(key: string, set?: Position, ttlMs = cursorMs): Promise<Position | undefined> {
-    return this.#open().questions.ask(key, { kind: "cursor", key, set, ttlMs });
+    const { node, questions } = this.#open();
+    return measured(node, "cursor", () => questions.ask(key, { kind: "cursor", key, set, ttlMs }));
   }
 
   async clear(room: string): Promise<void> {
-    await this.#open().questions.ask(room, { kind: "clear", room });
+    const { node, questions } = this.#open();
+    await measured(node, "clear", () => questions.ask(room, { kind: "clear", room }));
   }
 
   #rolled(roll: ChannelRoll): void {
