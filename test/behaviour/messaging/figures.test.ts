@@ -48,11 +48,17 @@ test("metrics of subscriptions: what came, what became of it, what waits", async
   ]) {
     assert.ok(page.includes(`${line}\n`), `${line} is not in\n${page}`);
   }
+  assert.match(page, new RegExp(`^ts_ms_queue_buffered_bytes\\{${labels}\\} [1-9]\\d*$`, "m"));
   assert.match(
     page,
     /ts_ms_calls_finished_total\{service="tsms.test.v1.MailService",method="OnOrderPlaced",protocol="memory",code="OK"\} 1/,
   );
   assert.match(page, /ts_ms_calls_finished_total\{.*protocol="memory",code="NOT_FOUND"\} 1/);
+  const stopped = rig.messages.gracefulStop({ graceMs: 10 });
+  await rig.clock.pass(1_000);
+  await stopped;
+  const released = `ts_ms_queue_released_total{${labels},reason="drain"} 1\n`;
+  assert.ok((await metrics.page()).includes(released), released);
   end();
   assert.doesNotMatch(await metrics.page(), /ts_ms_queue_received_total\{/);
 });

@@ -12,6 +12,7 @@ import { createClient } from "../../../src/core/call/client.ts";
 import type { HandlerContext } from "../../../src/core/call/context.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
+import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 import { sqliteStore, type SqliteStore } from "../../../src/entries/outbox.ts";
 import { memoryBroker } from "../../../src/messaging/memory/memory-broker.ts";
 import { messageOf } from "../../../src/messaging/message-context.ts";
@@ -95,6 +96,11 @@ suite("a server of messages with an inbox:", () => {
     await rig.events.publish(StockCountedSchema, {}, { ...same, source: "/other" });
     await settled(rig, "stock", { ok: 2, duplicate: 1 });
     assert.equal(runs, 2);
+    const metrics = new Metrics({ processMetrics: false });
+    store.watch(metrics);
+    // What came again, and the look of this test.
+    const known = 'ts_ms_inbox_duplicates_total{group="tsms.test.v1.MailService"} 2\n';
+    assert.ok((await metrics.page()).includes(known));
   });
 
   test("45 each group runs a message once", async (t) => {

@@ -279,6 +279,10 @@ describe("a relay", () => {
       lines.some((line) => /^ts_ms_outbox_pending 2$/.test(line)),
       "as it was when it began to lead",
     );
+    assert.ok(
+      lines.some((line) => /^ts_ms_outbox_oldest_seconds (?!0$)[\d.e-]+$/.test(line)),
+      lines.join("\n"),
+    );
     await relay.gracefulStop();
     assert.ok((await linesOf()).includes("ts_ms_outbox_leader 0"));
     end();

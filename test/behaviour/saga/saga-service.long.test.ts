@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import {
   EchoRequestSchema,
   EchoResponseSchema,
@@ -73,6 +74,12 @@ suite("the service of sagas", { skip: withoutPostgres }, () => {
     const second = await sagas.begin(waiting, {}, { id: "w2" });
     await sagas.begin(stuck, {}, { id: "s1" });
     while ((await sagas.status("s1"))?.state !== "STUCK");
+    const metrics = new Metrics({ processMetrics: false });
+    const end = sagas.watch(metrics);
+    assert.match(await metrics.page(), /^ts_ms_saga_open\{saga="waiting"\} 2$/m);
+    // The database is asked for it as a page is read.
+    while (!(await metrics.page()).includes('ts_ms_saga_stuck{saga="stuck"} 1\n')) await pause(10);
+    end();
     const first = await rest("?pageSize=2");
     const token = String(first.body["nextPageToken"]);
     const rest2 = await rest(`?pageSize=2&pageToken=${token}`);
