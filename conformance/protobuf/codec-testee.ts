@@ -1,7 +1,8 @@
-import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
+import type { DescMessage } from "@bufbuild/protobuf";
 import { binaryToJson } from "../../src/core/codec/binary-to-json.ts";
 import { jsonReader } from "../../src/core/codec/json-to-message.ts";
 import { jsonToBinary } from "../../src/core/codec/json-to-binary.ts";
+import { messageDecoder } from "../../src/core/codec/binary-to-message.ts";
 import { binaryWriter } from "../../src/core/codec/message-to-binary.ts";
 import { jsonWriter } from "../../src/core/codec/message-to-json.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
@@ -66,5 +67,5 @@ function fromJson(schema: DescMessage, json: Buffer, lenient: boolean, toJson: b
 function fromBytes(schema: DescMessage, bytes: Uint8Array, toJson: boolean): Uint8Array {
   return toJson
     ? binaryToJson(schema, { registry, defaults: "omit" }).convert(bytes)
-    : binaryWriter(schema)(fromBinary(schema, bytes));
+    : binaryWriter(schema)(messageDecoder(schema)(bytes));
 }

@@ -1,8 +1,9 @@
-import { create, type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { jsonToField, needsDetour } from "./detours.ts";
-import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } from "./field-shape.ts";
-import { CodeBuilder, type Generated, generatedPerType, literal, property } from "./generated-code.ts";
+import { localShape, setOwn, wrapped } from "./field-shape.ts";
+import { CodeBuilder, type Generated, generatedPerType, literal } from "./generated-code.ts";
+import { type Target, targetOf } from "./message-target.ts";
 import { scalarKind } from "./scalar-kinds.ts";
 import {
   takeEnumValue,
@@ -32,72 +33,13 @@ const bindings = { ...takeJsonBindings, setOwn, hasOwn: Object.hasOwn };
 /** The function that takes messages of a type from JSON. */
 export const messageTaker: (desc: DescMessage) => Generated<TakeMessage> = generatedPerType(generate);
 
-/** With more fields, variables for all of them cost more than they save. */
-const mostVariables = 48;
-
 function generate(desc: DescMessage): TakeMessage {
   const code = new CodeBuilder(bindings);
-  const sample = create(desc);
-  const plain = Object.getPrototypeOf(sample) === Object.prototype && !Object.hasOwn(sample, "__proto__");
-  const target =
-    plain && desc.fields.length <= mostVariables
-      ? literalTarget(desc, fieldsOf(sample), code)
-      : objectTarget(desc, code);
+  const target = targetOf(desc, code);
   code.add("return function take(s, sv, text, i, d) {", "let x;", target.begin);
   code.add(...takeMembers(desc, code, (field) => takeField(field, target, code)));
   code.add("seen.pos = i;", target.end, "};");
   return code.run() as TakeMessage; // The text above is such a function.
-}
-
-/** Where the values of a message are kept until it is complete. */
-interface Target {
-  readonly begin: string;
-  readonly end: string;
-  /** Code that keeps an expression as the value of a field. */
-  set(field: DescField, expression: string): string;
-}
-
-/** A message that exists from the beginning. */
-function objectTarget(desc: DescMessage, code: CodeBuilder): Target {
-  const set = (field: DescField, expression: string): string => {
-    const { oneof, localName } = field;
-    return oneof === undefined
-      ? `${property("m", localName)} = ${expression};`
-      : `${property("m", oneof.localName)} = { case: ${literal(localName)}, value: ${expression} };`;
-  };
-  return { begin: `const m = ${code.bind(messageFactory(desc))}();`, end: "return m;", set };
-}
-
-/** Variables that one literal makes a message of, so that all messages of a type have one shape for the engine. */
-function literalTarget(desc: DescMessage, sample: Fields, code: CodeBuilder): Target {
-  const variables: string[] = [];
-  const members = [`$typeName: ${literal(desc.typeName)}`];
-  const late: string[] = [];
-  const names = new Map(desc.members.map((member, index) => [member.localName, `m${index}`]));
-  for (const member of desc.members) {
-    const name = names.get(member.localName) ?? "";
-    const key = literal(member.localName);
-    if (member.kind === "oneof") {
-      variables.push(name);
-      members.push(`${key}: ${name} === undefined ? { case: undefined } : ${name}`);
-    } else if (member.fieldKind === "list" || member.fieldKind === "map") {
-      variables.push(name);
-      members.push(`${key}: ${name} === undefined ? ${member.fieldKind === "list" ? "[]" : "{}"} : ${name}`);
-    } else if (Object.hasOwn(sample, member.localName)) {
-      variables.push(`${name} = ${code.bind(sample[member.localName])}`);
-      members.push(`${key}: ${name}`);
-    } else {
-      variables.push(name);
-      late.push(`if (${name} !== undefined) ${property("m", member.localName)} = ${name};`);
-    }
-  }
-  const begin = variables.length === 0 ? "" : `let ${variables.join(", ")};`;
-  const end = `const m = { ${members.join(", ")} }; ${late.join(" ")} return m;`;
-  const set = ({ oneof, localName }: DescField, expression: string): string =>
-    oneof === undefined
-      ? `${names.get(localName)} = ${expression};`
-      : `${names.get(oneof.localName)} = { case: ${literal(localName)}, value: ${expression} };`;
-  return { begin, end, set };
 }
 
 function takeField(field: DescField, target: Target, code: CodeBuilder): string {

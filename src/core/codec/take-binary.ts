@@ -131,3 +131,22 @@ function skipGroup(from: Uint8Array, pos: number, start: number): number {
   }
   throw irregular;
 }
+
+/** Longer texts are looked at by native code. */
+const shortText = 32;
+
+/** The text of bytes of UTF-8; others are irregular. */
+export function takeUtf8(from: Buffer, start: number, end: number): string {
+  if (end - start > shortText) return nativeUtf8(from, start, end);
+  for (let at = start; at < end; at++) {
+    if ((from[at] ?? 0) > 0x7f) return nativeUtf8(from, start, end);
+  }
+  return from.toString("latin1", start, end);
+}
+
+function nativeUtf8(from: Buffer, start: number, end: number): string {
+  const text = from.toString("utf8", start, end);
+  // A replacement character may have been sent as such, or stand for what is no UTF-8.
+  if (text.includes("\ufffd")) throw irregular;
+  return text;
+}
