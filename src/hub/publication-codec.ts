@@ -1,4 +1,5 @@
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import { messageDecoder } from "../core/codec/binary-to-message.ts";
 import { type PublicationRecord, PublicationRecordSchema } from "../../gen/ts_ms/hub/v1/publication_pb.ts";
 import { binaryWriter } from "../core/codec/message-to-binary.ts";
 import { type MessageForm, shareMessage } from "../core/codec/shared-message.ts";
@@ -24,6 +25,7 @@ export interface PublicationCodecInit {
 }
 
 const writeRecord = binaryWriter(PublicationRecordSchema);
+const readRecord = messageDecoder(PublicationRecordSchema);
 
 /** Writes publications for buses that join processes, and reads what other nodes have written. */
 export class PublicationCodec implements PublicationForm {
@@ -60,7 +62,7 @@ export class PublicationCodec implements PublicationForm {
     const shape = this.#init.shapeOf(topic);
     if (shape === undefined) return undefined;
     try {
-      return this.#read(shape, fromBinary(PublicationRecordSchema, bytes));
+      return this.#read(shape, readRecord(bytes));
     } catch {
       return undefined; // It is no record, or of a type that the topic no longer has.
     }
@@ -69,7 +71,7 @@ export class PublicationCodec implements PublicationForm {
   #read({ schema }: TopicShape, record: PublicationRecord): ReadPublication {
     const { scope, clock, wallMs, encoded, entryOf } = this.#init;
     const { id, headers, key, priority, ttlMs, sentAtMs, event, to, notTo, node, number } = record;
-    const message = fromBinary(schema, record.message);
+    const message = messageDecoder(schema)(record.message);
     shareMessage(message, { event: event === "" ? undefined : event, headers, made: encoded });
     const selector = to === "" ? undefined : (JSON.parse(to) as Selector); // It is checked as it is compiled.
     const publication: Publication = {

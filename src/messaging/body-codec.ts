@@ -1,4 +1,5 @@
-import { type DescMessage, fromBinary, type Message, type Registry } from "@bufbuild/protobuf";
+import type { DescMessage, Message, Registry } from "@bufbuild/protobuf";
+import { messageDecoder } from "../core/codec/binary-to-message.ts";
 import { binaryCheck } from "../core/codec/binary-check.ts";
 import { messageFactory } from "../core/codec/field-shape.ts";
 import { jsonToBinary } from "../core/codec/json-to-binary.ts";
@@ -83,13 +84,14 @@ export function bodyReader(
   const converter = jsonToBinary(schema, options);
   const isMessage = binaryCheck(schema);
   const empty = messageFactory(schema);
+  const decode = messageDecoder(schema);
   return {
     schema,
     toMessage: (bytes, isJson) =>
-      isJson ? json.readBytes(bytes) : bytes.length === 0 ? empty() : fromBinary(schema, bytes),
+      isJson ? json.readBytes(bytes) : bytes.length === 0 ? empty() : decode(bytes),
     toBytes(bytes, isJson) {
       if (isJson) return converter.convert(bytes);
-      if (!isMessage(bytes)) fromBinary(schema, bytes); // Throws for bytes that are no message.
+      if (!isMessage(bytes)) decode(bytes); // Throws for bytes that are no message.
       return bytes;
     },
   };

@@ -1,4 +1,5 @@
-import { type DescMethodStreaming, type DescMethodUnary, fromBinary, type Message } from "@bufbuild/protobuf";
+import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import { messageDecoder } from "../core/codec/binary-to-message.ts";
 import type { CallContext, HandlerContext } from "../core/call/context.ts";
 import type { Invoker } from "../core/call/invoker.ts";
 import { rpcName } from "../core/call/service.ts";
@@ -64,7 +65,7 @@ export class BrokerInvoker implements Invoker {
     write?: WriteReply<T>,
   ): Promise<T> {
     const reply = await this.#run(method, request, context);
-    return writeReply(method, write, fromBinary(method.output, reply));
+    return writeReply(method, write, messageDecoder(method.output)(reply));
   }
 
   async unaryBytes<T>(
@@ -187,7 +188,7 @@ export class BrokerInvoker implements Invoker {
 function messageOf(rpc: SentRpc, request: Message | Uint8Array): Message {
   const { input } = rpc.method;
   if (!(request instanceof Uint8Array)) return checkedMessage(input, request);
-  return fromBinary(input, request);
+  return messageDecoder(input)(request);
 }
 
 /** That its deadline has passed says less than whether it may be stored, which is in the text. */

@@ -1,7 +1,8 @@
-import { create, type DescField, type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
+import { create, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
+import { messageDecoder } from "../../core/codec/binary-to-message.ts";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { hasOwnJsonForm, messageFactory, setField } from "../../core/codec/field-shape.ts";
 import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../core/codec/json-to-message.ts";
@@ -120,7 +121,7 @@ function directReader(
 function readBinary(schema: DescMessage, bytes: Uint8Array | string): Message {
   if (typeof bytes === "string") throw new TypeError("a binary body has to come as bytes");
   try {
-    return fromBinary(schema, bytes);
+    return messageDecoder(schema)(bytes);
   } catch (error) {
     const reason = error instanceof Error ? error.message : "malformed bytes";
     throw invalidArgument(`the body is no binary ${schema.typeName}: ${reason}`);

@@ -1,5 +1,6 @@
-import { type DescMessage, type DescMethod, fromBinary, type Message } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { messageDecoder } from "../../core/codec/binary-to-message.ts";
 import { madeOnce } from "../../core/codec/shared-message.ts";
 import { binaryCheck } from "../../core/codec/binary-check.ts";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
@@ -97,7 +98,7 @@ export function jsonReader(
   { output }: DescMethod,
   json: Partial<JsonWriteOptions>,
 ): ReplyReader {
-  const decode = decoder(output);
+  const decode = messageDecoder(output);
   const converter = binaryToJson(output, json, responseField);
   return (reply) => {
     const bytes = converter.convertDirectly(reply);
@@ -107,18 +108,11 @@ export function jsonReader(
 
 /** As `jsonReader`, where the body is protobuf. */
 export function binaryReader({ responseField }: Route, { output }: DescMethod): ReplyReader {
-  const decode = decoder(output);
+  const decode = messageDecoder(output);
   if (responseField !== undefined) return decode;
   const isReply = binaryCheck(output);
   return (reply) => {
     if (!isReply(reply)) decode(reply); // Throws for malformed bytes, which must not reach the client.
     return asBuffer(reply);
   };
-}
-
-/** Decodes protobuf bytes of a type. @throws Error for bytes that are no message of it */
-export function decoder(schema: DescMessage): (bytes: Uint8Array) => Message {
-  // Fields of type bytes become views of the same class as `bytes`, and their type is Uint8Array, not Buffer.
-  return ({ buffer, byteOffset, byteLength }) =>
-    fromBinary(schema, new Uint8Array(buffer, byteOffset, byteLength));
 }

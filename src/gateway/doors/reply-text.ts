@@ -1,8 +1,9 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import { messageDecoder } from "../../core/codec/binary-to-message.ts";
 import { writeReply } from "../../core/call/write-reply.ts";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
-import { decoder, jsonTextEncoder } from "../binding/reply-encoder.ts";
+import { jsonTextEncoder } from "../binding/reply-encoder.ts";
 import type { Route } from "../../core/http-rule/route.ts";
 
 /**
@@ -15,7 +16,7 @@ export function compileReplyText(
   json: Partial<JsonWriteOptions>,
 ): (reply: Uint8Array) => string {
   const { output } = method;
-  const decode = decoder(output);
+  const decode = messageDecoder(output);
   const print = jsonTextEncoder(route, method, json);
   const converter = binaryToJson(output, json, route.responseField);
   return (reply) => converter.convertDirectly(reply)?.toString() ?? writeReply(method, print, decode(reply));

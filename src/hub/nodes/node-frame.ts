@@ -1,10 +1,5 @@
-import {
-  create,
-  type DescMessage,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { messageDecoder } from "../../core/codec/binary-to-message.ts";
 import {
   type NodeFrame,
   NodeFrameSchema,
@@ -31,7 +26,7 @@ export function writeFrame(frame: FrameInit): Uint8Array {
 export function readFrame(bytes: Uint8Array): NodeFrame | "broken" | "later" {
   let frame: NodeFrame;
   try {
-    frame = fromBinary(NodeFrameSchema, bytes);
+    frame = messageDecoder(NodeFrameSchema)(bytes);
   } catch {
     return "broken";
   }
@@ -50,7 +45,7 @@ export function partOf<D extends DescMessage>(schema: D, message: MessageInitSha
 /** The message of a part; undefined where it is broken. */
 export function messageOfPart<D extends DescMessage>(schema: D, part: NodePart): MessageShape<D> | undefined {
   try {
-    return fromBinary(schema, part.body);
+    return messageDecoder(schema)(part.body);
   } catch {
     return undefined;
   }

@@ -1,6 +1,7 @@
-import { fromBinary, type DescMessage, type DescMethod, type Message } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { AttemptTrace } from "../../call/client-trace.ts";
 import type { CallContext } from "../../call/context.ts";
+import { type MessageDecoder, messageDecoder } from "../../codec/binary-to-message.ts";
 import { type BinaryWriter, binaryWriter } from "../../codec/message-to-binary.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { rpcName } from "../../call/service.ts";
@@ -36,6 +37,7 @@ export class ClientRpc {
   readonly name: string;
   readonly #options: ConnectionOptions;
   readonly #encode: BinaryWriter;
+  readonly #decode: MessageDecoder;
   /** The heads of calls to each `:authority`; the servers of one rpc are few. */
   readonly #heads = new Map<string, Heads>();
   /** Those of the last call. */
@@ -48,6 +50,7 @@ export class ClientRpc {
     this.name = rpcName(method);
     this.#options = options;
     this.#encode = binaryWriter(method.input);
+    this.#decode = messageDecoder(method.output);
   }
 
   /**
@@ -129,12 +132,6 @@ export class ClientRpc {
       throw internal(`a reply of ${this.name} is no ${this.method.output.typeName}`, reason);
     }
   }
-
-  readonly #decode = (bytes: Uint8Array): Message => {
-    // Fields of type bytes are views of the input's class; the generated types promise Uint8Array, not Buffer.
-    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return fromBinary<DescMessage>(this.method.output, plain);
-  };
 
   #headsOf(authority: string): Heads {
     const known = this.#heads.get(authority);

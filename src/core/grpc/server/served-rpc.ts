@@ -1,6 +1,7 @@
-import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Admit } from "../../admission/admission.ts";
 import type { Handler } from "../../call/handler.ts";
+import { messageDecoder } from "../../codec/binary-to-message.ts";
 import { madeOnce } from "../../codec/shared-message.ts";
 import { rpcName } from "../../call/service.ts";
 import { checkedBinaryWriter } from "../../codec/message-to-binary.ts";
@@ -51,9 +52,7 @@ export function servedRpc(
   return {
     handler,
     admit,
-    // Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
-    read: ({ buffer, byteOffset, byteLength }) =>
-      fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength)),
+    read: messageDecoder(input),
     write: madeOnce("protobuf", (reply) => limited(encode(reply))),
   };
 }

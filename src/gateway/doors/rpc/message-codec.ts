@@ -1,4 +1,5 @@
-import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { messageDecoder } from "../../../core/codec/binary-to-message.ts";
 import { madeOnce } from "../../../core/codec/shared-message.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { binaryCheck } from "../../../core/codec/binary-check.ts";
@@ -49,6 +50,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
     return message;
   };
   const write = binaryWriter(output);
+  const [decodeInput, decodeOutput] = [messageDecoder(input), messageDecoder(output)];
   const json: FormatCodec = {
     parse: (bytes) => checked(reader.readBytes(bytes)),
     serialize: madeOnce("json", (message) => Buffer.from(writer.write(message))),
@@ -57,7 +59,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
     parse(bytes) {
       let message: Message;
       try {
-        message = fromBinary(input, plainBytes(bytes));
+        message = decodeInput(bytes);
       } catch (error) {
         const reason = error instanceof Error ? error.message : "malformed bytes";
         throw new ConnectError(`the request is no binary ${input.typeName}: ${reason}`, malformed);
@@ -67,7 +69,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
     serialize: madeOnce("protobuf", (message) => asBuffer(write(message))),
   };
   const reply = (bytes: Uint8Array, codec: FormatCodec): Buffer =>
-    writeReply(method, codec.serialize, fromBinary(output, plainBytes(bytes)));
+    writeReply(method, codec.serialize, decodeOutput(bytes));
   return {
     json: {
       name: "json",
@@ -87,8 +89,3 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
 
 /** Messages of one format. */
 type FormatCodec = Pick<MessageCodec, "parse" | "serialize">;
-
-/** The same bytes in the class that fields of bytes are to have, which is no Buffer. */
-function plainBytes({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}

@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import { messageDecoder } from "../../../core/codec/binary-to-message.ts";
 import { keptOnce, madeOnce, type SharedMessage, sharedOf } from "../../../core/codec/shared-message.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { binaryCheck } from "../../../core/codec/binary-check.ts";
@@ -10,7 +11,7 @@ import { compileBodyBinder } from "../../binding/body-binder.ts";
 import { bindDefaults, type BindOptions, jsonReadOptions } from "../../binding/bind-options.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { compileMessageBinder, type MessageBody } from "../../binding/message-binder.ts";
-import { binaryEncoder, decoder, jsonTextEncoder } from "../../binding/reply-encoder.ts";
+import { binaryEncoder, jsonTextEncoder } from "../../binding/reply-encoder.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import type { DoorKit } from "../door-kit.ts";
 import { compileReplyText } from "../reply-text.ts";
@@ -157,7 +158,7 @@ function frameWriter(
   const encode = binaryEncoder(route, method);
   if (encode === undefined) return undefined;
   const toBytes = madeOnce("protobuf", encode);
-  const decode = decoder(method.output);
+  const decode = messageDecoder(method.output);
   const isReply = responseField === undefined ? binaryCheck(method.output) : () => false;
   return {
     frames: framesOf(toBytes, true),

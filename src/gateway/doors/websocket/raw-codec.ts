@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { create, type DescField, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { messageDecoder } from "../../../core/codec/binary-to-message.ts";
 import { HttpBodySchema, type HttpBody } from "../../../../gen/google/api/httpbody_pb.ts";
 import { asBuffer } from "../../../core/codec/scratch.ts";
 import type { BindOptions } from "../../binding/bind-options.ts";
@@ -8,7 +9,6 @@ import { messageAt } from "../../binding/field-path.ts";
 import { repliesRawBody, takesRawBody } from "../../binding/http-body.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { compileMessageBinder } from "../../binding/message-binder.ts";
-import { decoder } from "../../binding/reply-encoder.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import type { Frame, FrameCodec } from "./frame-codec.ts";
 
@@ -31,7 +31,7 @@ export function compileRawCodec(route: Route, bind: Partial<BindOptions>): Frame
   const path = Array.isArray(bodyField) ? (bodyField as readonly DescField[]) : []; // Arrays of the type are readonly.
   const binder = compileMessageBinder({ ...route, bodyField: path.length === 0 ? undefined : path }, bind);
   const put = bodySetter(path);
-  const decode = decoder(method.output);
+  const decode = messageDecoder(method.output);
   const frame = (message: Message): Frame => {
     const { contentType, data } = bodyOf(message, responseField);
     const isText = /^\s*text\//i.test(contentType) && isUtf8(data);

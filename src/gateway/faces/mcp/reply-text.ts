@@ -1,8 +1,8 @@
 import type { Message } from "@bufbuild/protobuf";
+import { messageDecoder } from "../../../core/codec/binary-to-message.ts";
 import { binaryToJson } from "../../../core/codec/binary-to-json.ts";
 import { jsonWriter } from "../../../core/codec/message-to-json.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
-import { decoder } from "../../binding/reply-encoder.ts";
 import type { FaceRpc } from "../face-call.ts";
 import { shownMessage, type Shows } from "../shown-message.ts";
 
@@ -21,7 +21,7 @@ export function replyText({ method, json }: FaceRpc, shows: Shows): ReplyText {
   const visible = shownMessage(output, shows);
   const writer = jsonWriter(visible, form);
   const converter = binaryToJson(visible, form);
-  const decode = decoder(output);
+  const decode = messageDecoder(output);
   const write = (reply: Message): string => writer.write(reply);
   return {
     write,

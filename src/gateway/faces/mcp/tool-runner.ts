@@ -1,9 +1,9 @@
 import type { JsonObject, Message } from "@bufbuild/protobuf";
+import { messageDecoder } from "../../../core/codec/binary-to-message.ts";
 import { HttpBodySchema } from "../../../../gen/google/api/httpbody_pb.ts";
 import { inBatches, readEach } from "../../../core/call/batches.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { asHttpBody, isHttpBody } from "../../binding/http-body.ts";
-import { decoder } from "../../binding/reply-encoder.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { CallGroup } from "../call-group.ts";
 import type { FaceCall, FaceRpc } from "../face-call.ts";
@@ -118,7 +118,7 @@ function several(rpc: FaceRpc, shows: Shows, limits: Limits): Invoke {
 /** An rpc whose replies are raw bodies: one, or the pieces of one. */
 function bodies(rpc: FaceRpc, shows: Shows, limits: Limits, uri: string): Invoke {
   const reader = argumentReader(rpc, shows);
-  const decode = decoder(HttpBodySchema);
+  const decode = messageDecoder(HttpBodySchema);
   const write = (reply: Message): Message => reply;
   return async (call, { args, progress }) => {
     const requests = requestsOf(rpc, reader, args);

@@ -1,9 +1,10 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { messageDecoder } from "../../../../core/codec/binary-to-message.ts";
 import type { ReadReplies } from "../../../../core/call/batches.ts";
 import { writeReply } from "../../../../core/call/write-reply.ts";
 import { binaryToJson } from "../../../../core/codec/binary-to-json.ts";
 import type { JsonWriteOptions } from "../../../../core/codec/message-to-json.ts";
-import { decoder, toPayload } from "../../../binding/reply-encoder.ts";
+import { toPayload } from "../../../binding/reply-encoder.ts";
 import type { Route } from "../../../../core/http-rule/route.ts";
 import type { StreamEncoder } from "./stream-encoding.ts";
 
@@ -19,7 +20,7 @@ export function compilePieceReader(
   json: Partial<JsonWriteOptions>,
 ): (encoder: StreamEncoder) => ReadReplies<string | Buffer> {
   const { output } = method;
-  const decode = decoder(output);
+  const decode = messageDecoder(output);
   const converter = binaryToJson(output, json, responseField);
   return (encoder) => {
     const { frame } = encoder;
