@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { clone, create, type DescMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
+import { clone, type DescMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
+import { messageMaker } from "../core/codec/init-to-message.ts";
 import { CallContext } from "../core/call/context.ts";
 import { binaryWriter } from "../core/codec/message-to-binary.ts";
 import { type MessageForm, shareMessage } from "../core/codec/shared-message.ts";
@@ -100,8 +101,8 @@ export function messageOf({ name, schema }: TopicShape, init: MessageInitShape<D
     throw invalidArgument(`the topic ${name} is of ${schema.typeName}, and the message of ${$typeName}`);
   }
   return encoded(() => {
-    const message = create(schema, init);
-    // Of plain values `create` has made a message that shares nothing with them.
+    const message = messageMaker(schema)(init);
+    // Of plain values a message has been made that shares nothing with them.
     return $typeName === undefined && isFlat(init) ? message : clone(schema, message);
   });
 }

@@ -1,4 +1,5 @@
-import { create, type DescMessage, isMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
+import { type DescMessage, isMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
+import { messageMaker } from "../core/codec/init-to-message.ts";
 import { messageCheck } from "../core/codec/message-check.ts";
 import { invalidArgument } from "../core/errors/errors.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
@@ -41,7 +42,7 @@ export function draftOf(
 
 /** A message of a type that its fields can have. @throws ConnectError INVALID_ARGUMENT naming the field */
 export function checkedMessage(schema: DescMessage, init: object): Message {
-  const message = isMessage(init) ? init : create(schema, init as MessageInitShape<DescMessage>); // Checked below.
+  const message = isMessage(init) ? init : messageMaker(schema)(init as MessageInitShape<DescMessage>); // Checked below.
   try {
     messageCheck(schema)(message);
   } catch (reason) {

@@ -39,7 +39,7 @@ export const arrows: Arrows = {
   ],
 
   // What a call is, and how a program runs.
-  "core/call": ["core/errors", "core/config", "core/metadata"],
+  "core/call": ["core/errors", "core/config", "core/metadata", "core/codec"],
   "core/ambient": ["core/metadata", "core/call"],
   // What divides, copies and disturbs calls.
   "core/traffic": ["core/errors", "core/config", "core/metadata", "core/policy", "core/call"],

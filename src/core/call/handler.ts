@@ -1,12 +1,12 @@
-import {
-  create,
-  type DescMessage,
-  type DescMethod,
-  type DescMethodStreaming,
-  type DescMethodUnary,
-  type Message,
-  type MessageInitShape,
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodStreaming,
+  DescMethodUnary,
+  Message,
+  MessageInitShape,
 } from "@bufbuild/protobuf";
+import { messageMaker } from "../codec/init-to-message.ts";
 import type { Ambient } from "./ambient.ts";
 import { LayeredStream } from "./layered-stream.ts";
 import { contractTimeoutMs } from "./contract-timeout.ts";
@@ -220,7 +220,7 @@ function toMessage(method: DescMethod, value: unknown): Message {
       `${rpcName(method)} gave a ${String(value.$typeName)} where a ${output.typeName} is due`,
     );
   }
-  return create(output, value as MessageInitShape<DescMessage>); // Wrong field values are found when it is encoded.
+  return messageMaker(output)(value as MessageInitShape<DescMessage>); // Wrong field values are found when it is encoded.
 }
 
 function repliesOf(value: unknown, method: DescMethod): AsyncIterable<unknown> {

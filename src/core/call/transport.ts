@@ -1,14 +1,14 @@
-import {
-  create,
-  type DescMessage,
-  type DescMethod,
-  type DescMethodStreaming,
-  type DescMethodUnary,
-  type Message,
-  type MessageInitShape,
-  type MessageShape,
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodStreaming,
+  DescMethodUnary,
+  Message,
+  MessageInitShape,
+  MessageShape,
 } from "@bufbuild/protobuf";
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
+import { messageMaker } from "../codec/init-to-message.ts";
 import { Abortable } from "./abortable.ts";
 import type { Invoker } from "./invoker.ts";
 import { CallContext } from "./context.ts";
@@ -249,7 +249,7 @@ async function* toMessages<I extends DescMessage>(
 
 function toMessage<I extends DescMessage>(schema: I, init: MessageInitShape<I>): Message {
   try {
-    return create(schema, init);
+    return messageMaker(schema)(init);
   } catch (reason) {
     const text = `the request cannot be made a ${schema.typeName}`;
     throw new ConnectError(text, Code.Internal, undefined, undefined, reason);

@@ -25,8 +25,8 @@ function makerOf(schema: DescMessage): MessageMaker {
   if (!codeIsAllowed) return (init) => create(schema, init);
   const { typeName } = schema;
   const making = messageMaking(schema);
-  return (init) => {
-    const fields = ((init as Fields | undefined) ?? nothing) as Fields; // JavaScript may give none.
+  return (init: Fields | undefined) => {
+    const fields = init ?? nothing; // JavaScript may give none.
     return (fields["$typeName"] === typeName ? fields : making.run(fields)) as MessageShape<DescMessage>;
   };
 }
