@@ -18,7 +18,7 @@ type Convert = (value: unknown) => unknown;
 const bindings = { bytesOf, listOf, mapOf, oneofValue };
 
 /** The function that makes messages of a type. */
-export const messageMaking: (desc: DescMessage) => Generated<MakeMessage> = generatedPerType(generate);
+export const fieldsMaker: (desc: DescMessage) => Generated<MakeMessage> = generatedPerType(generate);
 
 function generate(desc: DescMessage): MakeMessage {
   const sample = create(desc);
@@ -73,8 +73,8 @@ function converterOf(field: DescField): Convert | undefined {
 
 function messageConverter(desc: DescMessage): Convert {
   const { typeName } = desc;
-  const making = messageMaking(desc);
-  return (value) => (isFields(value) && value["$typeName"] !== typeName ? making.run(value) : value);
+  const maker = fieldsMaker(desc);
+  return (value) => (isFields(value) && value["$typeName"] !== typeName ? maker.run(value) : value);
 }
 
 function convertersOf(oneof: DescOneof): ReadonlyMap<string, Convert> {

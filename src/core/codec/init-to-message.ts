@@ -1,7 +1,7 @@
 import { create, type DescMessage, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import type { Fields } from "./field-shape.ts";
 import { codeIsAllowed } from "./generated-code.ts";
-import { messageMaking } from "./init-to-message-code.ts";
+import { fieldsMaker } from "./init-to-message-code.ts";
 
 /** Makes messages of one type of objects with some of their fields; a message of the type is given back as it is. */
 export type MessageMaker<D extends DescMessage = DescMessage> = (
@@ -24,9 +24,9 @@ export function messageMaker<D extends DescMessage>(schema: D): MessageMaker<D> 
 function makerOf(schema: DescMessage): MessageMaker {
   if (!codeIsAllowed) return (init) => create(schema, init);
   const { typeName } = schema;
-  const making = messageMaking(schema);
+  const generated = fieldsMaker(schema);
   return (init: Fields | undefined) => {
     const fields = init ?? nothing; // JavaScript may give none.
-    return (fields["$typeName"] === typeName ? fields : making.run(fields)) as MessageShape<DescMessage>;
+    return (fields["$typeName"] === typeName ? fields : generated.run(fields)) as MessageShape<DescMessage>;
   };
 }
