@@ -32,17 +32,19 @@ const bindings = { ...takeBinaryBindings, irregular, seen, seenInt64, seenUint64
 export const fieldsTaker: (desc: DescMessage) => Generated<TakeFields> = generatedPerType(generate);
 
 /** Whether values of fixed length can be anywhere in messages of a type. */
-export function needsView(desc: DescMessage, known = new Set<DescMessage>()): boolean {
-  if (known.has(desc)) return false;
-  known.add(desc);
-  const isFixed = (scalar: ScalarType | undefined): boolean =>
-    scalar !== undefined && (wireType(scalar) === 1 || wireType(scalar) === 5);
-  return desc.fields.some(
-    (field) =>
-      isFixed(field.scalar) ||
-      (field.fieldKind === "map" && isFixed(field.mapKey)) ||
-      (field.message !== undefined && needsView(field.message, known)),
-  );
+export function needsView(desc: DescMessage): boolean {
+  const types = new Set([desc]); // It grows by the types inside.
+  for (const { fields } of types) {
+    for (const field of fields) {
+      if (isFixed(field.scalar) || (field.fieldKind === "map" && isFixed(field.mapKey))) return true;
+      if (field.message !== undefined) types.add(field.message);
+    }
+  }
+  return false;
+}
+
+function isFixed(scalar: ScalarType | undefined): boolean {
+  return scalar !== undefined && (wireType(scalar) === 1 || wireType(scalar) === 5);
 }
 
 function generate(desc: DescMessage): TakeFields {

@@ -174,3 +174,16 @@ test("a name that every object has, and integers as texts", () => {
   );
   isRead(typeOf(contract, "t.M"), Buffer.from("0a01611005", "hex"));
 });
+
+test("a contract of ten thousand types, each inside of the one before, is none too deep", () => {
+  const types = Array.from(
+    { length: 10_000 },
+    (_, at) => `message M${at} { M${at + 1} next = 1; int32 id = 2; }`,
+  );
+  const contract = contractOf(
+    `syntax = "proto3"; package t; ${types.join("\n")} message M10000 { fixed32 id = 2; }`,
+  );
+  const message = messageDecoder(typeOf(contract, "t.M0"))(Buffer.from("0a0210071008", "hex"));
+  const inner = { $typeName: "t.M1", id: 7 };
+  assert.deepEqual(message, { $typeName: "t.M0", id: 8, next: inner });
+});
