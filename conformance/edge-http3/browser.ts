@@ -4,6 +4,7 @@ import { chromium } from "playwright-core";
 import { http3 } from "../../src/entries/http3.ts";
 import { createCertificate } from "../../test/support/certificates.ts";
 import { startGateway } from "../../test/support/gateway-fixture.ts";
+import { check } from "./said-check.ts";
 
 /**
  * Chromium at the door of HTTP/3 in this process; prints a line of JSON for each check. To be run in a network of its own
@@ -36,16 +37,6 @@ const browser = await chromium.launch({
   ],
 });
 const page = await browser.newPage();
-
-async function check(name: string, body: () => Promise<void>): Promise<void> {
-  let problem: string | undefined;
-  try {
-    await body();
-  } catch (error) {
-    problem = error instanceof Error ? error.message : String(error);
-  }
-  process.stdout.write(`${JSON.stringify({ name, problem })}\n`);
-}
 
 await check("a page comes by h3", async () => {
   await page.goto(`https://h3.test:${port}/page`);

@@ -1,5 +1,6 @@
 /** Bun's `fetch` over HTTP/3, at the port that is the argument; prints a line of JSON for each check. */
 import assert from "node:assert/strict";
+import { check } from "./said-check.ts";
 
 const at = `https://127.0.0.1:${process.argv[2]}/test/v1`;
 /** What Bun's `fetch` has beside the standard. */
@@ -9,16 +10,6 @@ async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const response = await fetch(at + path, { ...init, ...overHttp3 });
   assert.equal(response.status, 200);
   return response;
-}
-
-async function check(name: string, body: () => Promise<void>): Promise<void> {
-  let problem: string | undefined;
-  try {
-    await body();
-  } catch (error) {
-    problem = error instanceof Error ? error.message : String(error);
-  }
-  process.stdout.write(`${JSON.stringify({ name, problem })}\n`);
 }
 
 await check("200 kB there and back", async () => {

@@ -2,11 +2,9 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient, dial } from "../../src/index.ts";
 import { Program } from "../support/program.ts";
-import { type LoadCall, SteadyLoad } from "../support/steady-load.ts";
-import { eventually, sample } from "../support/worker-program.ts";
+import { grpcCalls, type LoadCall, SteadyLoad } from "../support/steady-load.ts";
+import { eventually, isAlive, sample } from "../support/worker-program.ts";
 
 const workers = 4;
 
@@ -80,26 +78,12 @@ class Restarted {
   }
 }
 
-/** Calls over a new connection each. */
-function freshCalls(address: string): LoadCall {
+/** gRPC over a new connection for each call. */
+function freshGrpcCalls(address: string): LoadCall {
   return async (number) => {
-    const transport = dial(address);
-    try {
-      await createClient(EchoService, transport).echo({ text: `f${number}` });
-    } finally {
-      transport.close();
-    }
+    using call = grpcCalls(address);
+    await call(number);
   };
-}
-
-/** Whether a process is there. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 test(
@@ -112,7 +96,7 @@ test(
     const restarted = new Restarted(program);
     const address = await program.address("GRPC");
     const during = async (work: () => Promise<void>): Promise<void> => {
-      using load = new SteadyLoad([freshCalls(address)], 20);
+      using load = new SteadyLoad([freshGrpcCalls(address)], 20);
       await work();
       const { done, lost } = await load.stop();
       assert.ok(done > 0);

@@ -12,6 +12,7 @@ import { freshCalls, grpcCalls, restCalls, SteadyLoad, uploadCalls } from "../su
 import {
   echo,
   eventually,
+  isAlive,
   risingSamples,
   sample,
   startWorkers,
@@ -340,13 +341,3 @@ test("TLS is the worker's, on both ports and with both versions of HTTP", async 
     rmSync(folder, { recursive: true });
   }
 });
-
-/** Whether a process is there. */
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -108,3 +108,13 @@ export function risingSamples(page: string): ReadonlyMap<string, number> {
   }
   return samples;
 }
+
+/** Whether a process is there. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

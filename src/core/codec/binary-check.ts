@@ -3,7 +3,7 @@ import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf
 import { isDelimited } from "./field-shape.ts";
 import { missingFields } from "./required-fields.ts";
 import { wireType } from "./scalar-kinds.ts";
-import { asBuffer } from "./scratch.ts";
+import { asBuffer, deepest } from "./scratch.ts";
 
 /** What the records of a field look like. */
 interface FieldPlan {
@@ -18,9 +18,6 @@ interface FieldPlan {
 
 /** The fields of a message by their numbers; undefined for those whose records have to be decoded. */
 type MessagePlan = Map<number, FieldPlan | undefined>;
-
-/** Deeper messages are decoded, which refuses what is too deep. */
-const deepest = 90;
 
 const plans = new WeakMap<DescMessage, MessagePlan>();
 

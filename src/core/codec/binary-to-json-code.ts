@@ -7,6 +7,7 @@ import { isDelimited, wrapped } from "./field-shape.ts";
 import { CodeBuilder, declareOneofs, type Generated, generatedPerType, takeOneof } from "./generated-code.ts";
 import type { WriteFormat } from "./message-writer.ts";
 import { defaultText, memberStart, putConstant, putEnd, putEnum, putJsonBindings } from "./put-json-code.ts";
+import { deepest } from "./scratch.ts";
 import { nextTag, takeBinaryBindings, takeInt32, takeLength } from "./take-binary-code.ts";
 import type { WriterCompiler } from "./write-message.ts";
 
@@ -26,9 +27,6 @@ export type PutJson = (
     depth: number,
   ]
 ) => number;
-
-/** Deeper messages are irregular: the way through a message refuses what is too deep. */
-const deepest = 90;
 
 const bindings = { ...putJsonBindings, ...takeBinaryBindings };
 

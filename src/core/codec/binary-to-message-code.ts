@@ -4,7 +4,7 @@ import { CodeBuilder, type Generated, generatedPerType } from "./generated-code.
 import { seenInt64, seenUint64 } from "./int64-halves.ts";
 import { type Target, targetOf } from "./message-target.ts";
 import { scalarKind, wireType } from "./scalar-kinds.ts";
-import { irregular, seen } from "./scratch.ts";
+import { deepest, irregular, seen } from "./scratch.ts";
 import { takeBinaryBindings, takeInt32, takeLength, takeScalar } from "./take-binary-code.ts";
 import { takeUtf8 } from "./take-binary.ts";
 
@@ -19,9 +19,6 @@ export type TakeFields = (
   end: number,
   depth: number,
 ) => Message;
-
-/** Deeper messages are irregular: the way through `fromBinary` refuses what is too deep. */
-const deepest = 90;
 
 const bindings = { ...takeBinaryBindings, irregular, seen, seenInt64, seenUint64, setOwn, takeUtf8 };
 

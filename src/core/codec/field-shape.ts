@@ -117,6 +117,13 @@ const copies: readonly ((template: Fields) => Fields)[] = [
 ];
 let nextCopy = 0;
 
+/** An empty message of a type; undefined for types that a literal cannot make, such as those that track presence by a prototype. */
+export function plainSample(desc: DescMessage): Fields | undefined {
+  const sample = fieldsOf(create(desc));
+  const isPlain = Object.getPrototypeOf(sample) === Object.prototype && !Object.hasOwn(sample, "__proto__");
+  return isPlain ? sample : undefined;
+}
+
 /**
  * A function that makes empty messages, equal to what `create(schema)` returns and several times faster: copying an
  * object of the final shape spares adding its properties one by one.

@@ -6,7 +6,7 @@ import {
   type Message,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { fieldsOf, localShape, setOwn, wrapped, type Fields } from "./field-shape.ts";
+import { type Fields, localShape, plainSample, setOwn, wrapped } from "./field-shape.ts";
 import { CodeBuilder, type Generated, generatedPerType, literal, property } from "./generated-code.ts";
 
 /** Makes a message of an object with some of its fields, as `create` does. */
@@ -21,10 +21,8 @@ const bindings = { bytesOf, listOf, mapOf, oneofValue };
 export const fieldsMaker: (desc: DescMessage) => Generated<MakeMessage> = generatedPerType(generate);
 
 function generate(desc: DescMessage): MakeMessage {
-  const sample = create(desc);
-  // Types that track presence by a prototype are left to protobuf-es.
-  const isPlain = Object.getPrototypeOf(sample) === Object.prototype && !Object.hasOwn(sample, "__proto__");
-  if (!isPlain) return (init) => create(desc, init);
+  const sample = plainSample(desc);
+  if (sample === undefined) return (init) => create(desc, init);
   const code = new CodeBuilder(bindings);
   const members = [`$typeName: ${literal(desc.typeName)}`];
   const late: string[] = [];
@@ -35,7 +33,7 @@ function generate(desc: DescMessage): MakeMessage {
     else if (member.fieldKind === "list") add(containerCode(member, given, "listOf", "[]", code));
     else if (member.fieldKind === "map") add(containerCode(member, given, "mapOf", "{}", code));
     else if (Object.hasOwn(sample, member.localName)) {
-      const value = `${given} ?? ${code.bind(fieldsOf(sample)[member.localName])}`;
+      const value = `${given} ?? ${code.bind(sample[member.localName])}`;
       add(isBytes(member) ? `bytesOf(${value})` : value);
     } else {
       const convert = converterOf(member);
@@ -62,7 +60,7 @@ function containerCode(field: DescField, given: string, of: string, none: string
 function converterOf(field: DescField): Convert | undefined {
   if (field.message === undefined) return isBytes(field) ? bytesOf : undefined;
   switch (localShape(field)) {
-    case "struct": // An object of JSON.
+    case "struct": // An object of JSON, which nothing is made of; `create` copies lists and maps of such all the same.
       return field.fieldKind === "message" ? undefined : keep;
     case "wrapped":
       return wrapped(field.message) === ScalarType.BYTES ? bytesOf : undefined;

@@ -1,5 +1,5 @@
-import { create, type DescField, type DescMessage } from "@bufbuild/protobuf";
-import { type Fields, fieldsOf, messageFactory } from "./field-shape.ts";
+import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import { type Fields, messageFactory, plainSample } from "./field-shape.ts";
 import { type CodeBuilder, literal, property } from "./generated-code.ts";
 
 /** Where the values of a message are kept until it is complete. */
@@ -19,11 +19,10 @@ const mostVariables = 48;
 
 /** The target of messages of a type: variables, unless it has very many fields or tracks presence by a prototype. */
 export function targetOf(desc: DescMessage, code: CodeBuilder): Target {
-  const sample = create(desc);
-  const plain = Object.getPrototypeOf(sample) === Object.prototype && !Object.hasOwn(sample, "__proto__");
-  return plain && desc.fields.length <= mostVariables
-    ? literalTarget(desc, fieldsOf(sample), code)
-    : objectTarget(desc, code);
+  const sample = plainSample(desc);
+  return sample === undefined || desc.fields.length > mostVariables
+    ? objectTarget(desc, code)
+    : literalTarget(desc, sample, code);
 }
 
 /** A message that exists from the beginning. */

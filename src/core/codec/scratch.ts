@@ -6,6 +6,9 @@ import type { Registry } from "@bufbuild/protobuf";
  */
 export const irregular: Error = new Error("the input is not of the plain kind");
 
+/** How many messages may lie in one another on the way of generated code; the other way refuses what is too deep. */
+export const deepest = 90;
+
 /** What is thrown where the room for the output is full. */
 export const full: Error = new Error("the output needs more room");
 

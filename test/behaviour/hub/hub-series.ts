@@ -4,7 +4,7 @@ import type { startKept } from "./kept-rooms.ts";
 
 type Node = Pick<Awaited<ReturnType<typeof startKept>>, "hub">;
 
-/** The series of a hub without those of durations, by name and labels. */
+/** All series of a hub, by name and labels; they are gone from the page when the watch has ended. */
 async function seriesOf({ hub }: Node): Promise<Record<string, number>> {
   const metrics = new Metrics();
   const end = hub.watch(metrics);
