@@ -265,6 +265,8 @@ describe("a relay", () => {
     broker.answer = ({ event }) =>
       event?.id === "1" ? "confirm" : new ConnectError("it is full", Code.Unavailable);
     await publish(store, "1", "2");
+    const publishedMs = Date.now();
+    while (Date.now() < publishedMs + 2) await idle(); // They have an age, in milliseconds.
     const metrics = new Metrics({ processMetrics: false });
     const relay = await startRelay(t, { store, broker });
     const end = relay.watch(metrics);
